@@ -1,0 +1,1 @@
+"""One file per kind of identifier: normalise, validate, mask."""

@@ -1,0 +1,70 @@
+"""Typed ids.
+
+A case number can be read over the telephone: no letter that sounds or looks like a digit, and a
+check character.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final, NewType
+
+CaseId = NewType("CaseId", str)
+ReportId = NewType("ReportId", str)
+OrderId = NewType("OrderId", str)
+UserId = NewType("UserId", str)
+KeyId = NewType("KeyId", str)
+InstitutionCode = NewType("InstitutionCode", str)
+
+ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32: without I, L, O, U."""
+_MULTIPLIER: Final = 3
+_MODULUS: Final = 31
+
+
+def _check_character(body: str) -> str:
+    """Horner's rule modulo a prime: finds one wrong character and any two neighbours exchanged."""
+    total = 0
+    for character in body:
+        total = (total * _MULTIPLIER + ALPHABET.index(character) + 1) % _MODULUS
+    return ALPHABET[total]
+
+
+def random_text(length: int) -> str:
+    """`length` characters of Crockford base 32, five random bits each."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def new_case_id() -> CaseId:
+    """A fresh case number such as `AOC-7K3M-9QX2-4`: 40 random bits and a check character."""
+    body = random_text(8)
+    return CaseId(f"AOC-{body[:4]}-{body[4:]}-{_check_character(body)}")
+
+
+def is_case_id(text: str) -> bool:
+    """Whether the text has a case number's form and its check character is right."""
+    parts = text.split("-")
+    if [len(part) for part in parts] != [3, 4, 4, 1] or parts[0] != "AOC":
+        return False
+    body = parts[1] + parts[2]
+    return all(c in ALPHABET for c in body) and parts[3] == _check_character(body)
+
+
+def new_report_id() -> ReportId:
+    """A fresh report id: 100 random bits."""
+    return ReportId("rep_" + random_text(20).lower())
+
+
+def new_order_id() -> OrderId:
+    """A fresh hold-order id: 100 random bits."""
+    return OrderId("ord_" + random_text(20).lower())
+
+
+def new_user_id() -> UserId:
+    """A fresh user id."""
+    return UserId("usr_" + random_text(16).lower())
+
+
+def new_key_id() -> KeyId:
+    """A fresh key id."""
+    return KeyId("key_" + random_text(16).lower())

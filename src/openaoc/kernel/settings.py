@@ -1,0 +1,89 @@
+"""Settings: environment over `openaoc.toml` over defaults.
+
+Unknown names are refused, so a typing error is found at once.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from openaoc.kernel.errors import BadInput
+
+DEFAULT_PORT: Final = 8441
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator may set. Paths are absolute after `load`."""
+
+    data_dir: str = "openaoc-data"
+    dsn: str | None = None
+    """A PostgreSQL ≥ 16 owner connection string; without one, an embedded server is started
+    under data_dir.
+    """
+    keys_dir: str | None = None
+    """Where the master key and the identity keys live; default data_dir/keys.
+
+    Keep it out of every backup of the data.
+    """
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    url: str | None = None
+    """How others reach this centre; default http://host:port."""
+    jurisdiction: str = "TH"
+    rule: str = "fifo"
+    ledger_rows_max: int = 150_000_000
+    """Address space reserved for the hot ledger; memory is used only as rows arrive."""
+    ledger_accounts_max: int = 40_000_000
+    hot_days: int = 45
+    """Transfers older than this move to cold segments."""
+    floor_minor: int = 100_000
+    """Living money left free on a likely innocent holder's account, in minor units of the
+    jurisdiction's currency.
+    """
+
+    @property
+    def data_path(self) -> Path:
+        """The data folder."""
+        return Path(self.data_dir)
+
+    @property
+    def keys_path(self) -> Path:
+        """The folder of keys."""
+        return Path(self.keys_dir) if self.keys_dir else self.data_path / "keys"
+
+    @property
+    def base_url(self) -> str:
+        """How others reach this centre."""
+        return self.url or f"http://{self.host}:{self.port}"
+
+
+def load_settings(environ: dict[str, str] | None = None, *, folder: Path | None = None) -> Settings:
+    """Read `openaoc.toml` in `folder` (default: the working folder), then OPENAOC_… variables
+    over it.
+
+    Raises BadInput for an unknown name or a value of the wrong kind.
+    """
+    env = dict(os.environ) if environ is None else environ
+    base = folder or Path.cwd()
+    path = base / "openaoc.toml"
+    values: dict[str, object] = {}
+    if path.is_file():
+        try:
+            values = tomllib.loads(path.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadInput(str(error), where=str(path)) from error
+    for name in Settings.__struct_fields__:
+        text = env.get(f"OPENAOC_{name.upper()}")
+        if text is not None and name != "url":
+            values[name] = text
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInput(str(error), where=str(path)) from error
+    absolute = str((base / settings.data_dir).resolve())
+    return msgspec.structs.replace(settings, data_dir=absolute)

@@ -1,0 +1,71 @@
+"""The ledger as arrays of numbers: what the kernels read, whether it came from files, the hot
+log or cold segments.
+
+Row = arrival number: rows are kept in the order in which they arrived, and the ledger's own order
+is (time_us, row).
+An account is (bank, account, currency), interned to a number. Never holds a name.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXIT: Final = 1
+"""Flag: the channel is an exit or there is no creditor; the money leaves the ledger."""
+SELF: Final = 2
+"""Flag: from an account to itself and no exit; changes nothing, stands on no line."""
+
+CHANNELS: Final = (
+    "transfer",
+    "cash_withdrawal",
+    "card_purchase",
+    "crypto_purchase",
+    "cross_border",
+    "bill_payment",
+    "cheque",
+)
+"""Channel numbers are positions in this tuple; every one but the first is an exit."""
+
+
+class LedgerArrays(NamedTuple):
+    """Transfers and account lines.
+
+    Each account has one number line. An inflow of m stands at [in_start, in_start + m) of the
+    creditor's line, with
+    in_start = max(in_end, out_end); an outflow of x at [out_start, out_start + x) of the
+    debtor's, with
+    out_start = out_end. Which inflow funded which outflow is the overlap of the two; positions of
+    an outflow that no
+    inflow covers are clean money the ledger has not seen.
+
+    Per transfer (N rows): time_us i64, debtor i32, creditor i32 (-1: none, or exit), amount i64,
+    flags u8, channel u8,
+    out_start i64, in_start i64 (-1 where there is no such side).
+    Per account (A): base_in i64 and base_out i64, the ends of the line before its first row here
+    (an opening balance b
+    is base_in = b, base_out = 0); out_off i64, out_len i32, in_off i64, in_len i32: its slices of
+    the pools.
+    Pools: out_rows i32 and out_starts i64 (the row and its out_start, in ledger order), in_rows
+    i32 (in ledger order).
+    """
+
+    time_us: NDArray[np.int64]
+    debtor: NDArray[np.int32]
+    creditor: NDArray[np.int32]
+    amount: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+    channel: NDArray[np.uint8]
+    out_start: NDArray[np.int64]
+    in_start: NDArray[np.int64]
+    base_in: NDArray[np.int64]
+    base_out: NDArray[np.int64]
+    out_off: NDArray[np.int64]
+    out_len: NDArray[np.int32]
+    in_off: NDArray[np.int64]
+    in_len: NDArray[np.int32]
+    out_rows: NDArray[np.int32]
+    out_starts: NDArray[np.int64]
+    in_rows: NDArray[np.int32]
