@@ -1,0 +1,41 @@
+"""Settings, and what errors say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from openaoc.kernel.errors import BadInput, NotSignedIn, TooLarge
+from openaoc.kernel.settings import DEFAULT_PORT, load_settings
+
+
+def test_defaults_need_no_file(tmp_path: Path) -> None:
+    settings = load_settings({}, folder=tmp_path)
+    assert settings.port == DEFAULT_PORT
+    assert settings.data_path == tmp_path.resolve() / "openaoc-data"
+    assert settings.keys_path.parent == settings.data_path
+
+
+def test_environment_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "openaoc.toml").write_text('port = 9000\nrule = "lifo"\n')
+    settings = load_settings({"OPENAOC_PORT": "9001"}, folder=tmp_path)
+    assert (settings.port, settings.rule) == (9001, "lifo")
+
+
+@pytest.mark.parametrize("text", ["prot = 9000", 'port = "many"', "port = ", "\x00"])
+def test_a_mistyped_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "openaoc.toml").write_text(text)
+    with pytest.raises(BadInput, match=r"openaoc\.toml"):
+        load_settings({}, folder=tmp_path)
+
+
+def test_errors_say_where_and_what() -> None:
+    assert (
+        str(BadInput("12.5 is not whole", where="a.csv row 3")) == "a.csv row 3: 12.5 is not whole"
+    )
+    assert str(NotSignedIn()) == "A valid key or signature is needed"
+    assert (TooLarge().code, TooLarge().title) == (
+        "too-large",
+        "The input is larger than the limit allows",
+    )
