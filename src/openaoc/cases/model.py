@@ -100,9 +100,7 @@ TRANSITIONS: Final[tuple[CaseTransition, ...]] = (
         who=_DECIDERS,
         why="every order has ended and nothing is located any more",
     ),
-    _step(
-        _S.CLOSED, _S.OPEN, "reopen", who=frozenset({Role.SUPERVISOR}), why="new facts came in"
-    ),
+    _step(_S.CLOSED, _S.OPEN, "reopen", who=frozenset({Role.SUPERVISOR}), why="new facts came in"),
     _step(_S.OPEN, _S.DROPPED, "drop", who=frozenset({Role.SUPERVISOR}), why="a false report"),
     _step(
         _S.NEEDS_PERSON, _S.DROPPED, "drop", who=frozenset({Role.SUPERVISOR}), why="a false report"
@@ -120,9 +118,7 @@ UNDER_WORK: Final = frozenset({CaseState.OPEN, CaseState.NEEDS_PERSON, CaseState
 """Cases whose claims stand in every trace."""
 
 
-def check_case_transition(
-    before: CaseState, after: CaseState, *, actor: Actor
-) -> CaseTransition:
+def check_case_transition(before: CaseState, after: CaseState, *, actor: Actor) -> CaseTransition:
     """The permitted step. Raises WrongCaseTransition, or NotYourCase for the wrong role."""
     step = _BY_STEP.get((before, after))
     if step is None:

@@ -237,9 +237,9 @@ class OnwardTransfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     debtor_account: Annotated[str, Meta(min_length=1, max_length=2 * ACCOUNT_CHARACTERS_MAX)]
     amount_minor: Annotated[int, Meta(gt=0, le=AMOUNT_MINOR_MAX)]
     currency: Annotated[str, Meta(min_length=3, max_length=3)]
-    reported_by: (
-        Annotated[str, Meta(min_length=1, max_length=REPORTER_CHARACTERS_MAX)] | None
-    ) = None
+    reported_by: Annotated[str, Meta(min_length=1, max_length=REPORTER_CHARACTERS_MAX)] | None = (
+        None
+    )
     creditor_bank: Annotated[str, Meta(max_length=BANK_CHARACTERS_MAX)] | None = None
     creditor_account: Annotated[str, Meta(max_length=2 * ACCOUNT_CHARACTERS_MAX)] | None = None
     channel: Annotated[str, Meta(max_length=32)] = "transfer"

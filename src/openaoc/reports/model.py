@@ -39,9 +39,7 @@ Account = Annotated[str, Meta(min_length=1, max_length=2 * ACCOUNT_CHARACTERS_MA
 TransferId = Annotated[str, Meta(min_length=1, max_length=TRANSFER_ID_CHARACTERS_MAX)]
 ReporterCode = Annotated[str, Meta(min_length=1, max_length=REPORTER_CHARACTERS_MAX)]
 Amount = Annotated[int, Meta(gt=0, le=AMOUNT_MINOR_MAX)]
-CurrencyCode = Annotated[
-    str, Meta(min_length=CURRENCY_CHARACTERS, max_length=CURRENCY_CHARACTERS)
-]
+CurrencyCode = Annotated[str, Meta(min_length=CURRENCY_CHARACTERS, max_length=CURRENCY_CHARACTERS)]
 Moment = Annotated[datetime, Meta(tz=True)]
 IdentityText = Annotated[str, Meta(min_length=1, max_length=IDENTITY_FIELD_CHARACTERS_MAX)]
 
@@ -109,14 +107,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     channel: Channel
     reported_at: Moment
-    payments: Annotated[
-        list[Payment], Meta(min_length=1, max_length=PAYMENTS_PER_REPORT_MAX)
-    ]
+    payments: Annotated[list[Payment], Meta(min_length=1, max_length=PAYMENTS_PER_REPORT_MAX)]
     language: Annotated[str, Meta(min_length=2, max_length=LANGUAGE_CHARACTERS_MAX)] = "th"
     narrative: Annotated[str, Meta(max_length=NARRATIVE_CHARACTERS_MAX)] = ""
-    source_ref: (
-        Annotated[str, Meta(min_length=1, max_length=SOURCE_REF_CHARACTERS_MAX)] | None
-    ) = None
+    source_ref: Annotated[str, Meta(min_length=1, max_length=SOURCE_REF_CHARACTERS_MAX)] | None = (
+        None
+    )
     reporter: Reporter | None = None
     scam_type: Annotated[str, Meta(max_length=SCAM_TYPE_CHARACTERS_MAX)] | None = None
     indicators: Annotated[list[Indicator], Meta(max_length=INDICATORS_PER_REPORT_MAX)] = []
