@@ -1,0 +1,232 @@
+"""Channels: one run of delivery to one institution: take what is due, sign, send, record.
+
+A run is safe to repeat at any point: what it sends carries idempotency keys, and a message leaves
+the outbox only after the institution's system said that it has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random, SystemRandom
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from openaoc.channels import store
+from openaoc.channels.backoff import backoff
+from openaoc.channels.keys import CentreKeys
+from openaoc.channels.model import (
+    BATCHES_PER_RUN_MAX,
+    MESSAGES_PER_BATCH_MAX,
+    REFUSALS_MAX,
+    BadEndpoint,
+    Delivery,
+    DeliveryReply,
+    InlineAnswer,
+    Message,
+    MessageState,
+    OutboxMessage,
+    check_endpoint,
+)
+from openaoc.channels.signing import HEADER, sign
+from openaoc.channels.transport import NotReached, Reply, Transport
+from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.clock import Clock
+from openaoc.kernel.errors import OpenAOCError
+from openaoc.kernel.events import Event
+from openaoc.parties.service import Parties
+from openaoc.storage.unit_of_work import Transaction, UnitOfWork
+
+log = structlog.get_logger("openaoc.channels")
+
+PATH: Final = "/v1/holds"
+PURPOSE: Final = "deliver messages to institutions"
+METHOD_OF_REPLY: Final = "REPLY"
+"""What a signed reply names as its method, so that it cannot pass for a request."""
+_REFUSED: Final = frozenset({400, 409, 410, 413, 415, 422})
+"""Statuses that blame a message, not the line."""
+
+AnswerSink = Callable[[str, InlineAnswer], None]
+"""Takes (institution, answer) of an answer that came in the reply itself."""
+ReplyCheck = Callable[[str, Reply, str], None]
+"""Takes (institution, reply, path); raises BadSignature for a reply that must be signed."""
+
+_decode_reply = msgspec.json.Decoder(DeliveryReply).decode
+
+
+class DeliveryRun:
+    """What a run needs; shared by all institutions, holds no state of its own."""
+
+    def __init__(
+        self,
+        *,
+        uow: UnitOfWork,
+        parties: Parties,
+        keys: CentreKeys,
+        clock: Clock,
+        transport: Transport,
+        check_reply: ReplyCheck,
+        on_answer: AnswerSink | None,
+        random: Random | None = None,
+    ) -> None:
+        self._uow = uow
+        self._parties = parties
+        self._keys = keys
+        self._clock = clock
+        self._transport = transport
+        self._check_reply = check_reply
+        self._on_answer = on_answer
+        self._random = random or SystemRandom()
+
+    def deliver(self, institution: str) -> bool:
+        """Send what is due to the institution; whether there may be more at once."""
+        singly = 0
+        for _ in range(BATCHES_PER_RUN_MAX):
+            endpoint, batch = self._take(institution, limit=1 if singly else MESSAGES_PER_BATCH_MAX)
+            if endpoint is None or not batch:
+                return False
+            outcome = self._send(endpoint, institution, batch)
+            if outcome is None or outcome.status in _REFUSED:
+                if outcome is None:
+                    return False
+                if len(batch) > 1:
+                    singly = len(batch)
+                    continue
+                self._refused(batch[0], f"HTTP {outcome.status}")
+            else:
+                self._delivered(institution, batch, outcome, endpoint)
+            singly = max(singly - 1, 0)
+        return True
+
+    def _take(self, institution: str, *, limit: int) -> tuple[str | None, list[OutboxMessage]]:
+        """The endpoint, if the line may be tried now, and the oldest messages due."""
+        with self._uow.read(SYSTEM) as tx:
+            line = store.line(tx.connection, institution)
+            if line is not None and line.failures and line.next_attempt_at > tx.now:
+                return None, []
+            endpoint = self._parties.institution(tx, institution).endpoint
+            if endpoint is None:
+                return None, []
+            batch = store.waiting(tx.connection, institution=institution, now=tx.now, limit=limit)
+        return endpoint, batch
+
+    def _send(
+        self, endpoint: str, institution: str, batch: Sequence[OutboxMessage]
+    ) -> Reply | None:
+        """The reply to a signed batch; None, with the line marked, when the line failed."""
+        body = msgspec.json.encode(Delivery(messages=[_on_the_wire(message) for message in batch]))
+        try:
+            url = check_endpoint(endpoint) + PATH
+            reply = self._transport.post(
+                url, body=body, headers=self._headers(url, body, institution)
+            )
+        except (NotReached, BadEndpoint) as error:
+            self._line_failed(institution, str(error))
+            return None
+        if 200 <= reply.status < 300 or reply.status in _REFUSED:
+            return reply
+        self._line_failed(institution, f"HTTP {reply.status}")
+        return None
+
+    def _headers(self, url: str, body: bytes, institution: str) -> dict[str, str]:
+        signature = sign(
+            body,
+            key=self._keys.current(),
+            method="POST",
+            path=urlsplit(url).path,
+            now=self._clock.now(),
+            audience=institution,
+        )
+        return {
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",
+            HEADER: signature,
+        }
+
+    def _delivered(
+        self, institution: str, batch: Sequence[OutboxMessage], reply: Reply, endpoint: str
+    ) -> None:
+        """Take the batch out of the outbox, tell later stages, then take answers in the reply."""
+        ids = [message.id for message in batch]
+        with self._uow.begin(SYSTEM, purpose=PURPOSE) as tx:
+            store.end_messages(tx.connection, ids, state=MessageState.DELIVERED, now=tx.now)
+            store.line_works(tx.connection, institution, now=tx.now)
+            for message in batch:
+                _tell(tx, "channels.message.delivered", message)
+        self._take_answers(institution, reply, path=urlsplit(endpoint.rstrip("/") + PATH).path)
+
+    def _take_answers(self, institution: str, reply: Reply, *, path: str) -> None:
+        """Answers in the reply, one by one; a wrong one is logged and does not hide the others.
+
+        What cannot be read is not an answer: the institution is asked again by escalation.
+        """
+        if not reply.body.strip() or self._on_answer is None:
+            return
+        try:
+            answers = _decode_reply(reply.body).answers
+            if not answers:
+                return
+            self._check_reply(institution, reply, path)
+        except (msgspec.MsgspecError, UnicodeDecodeError, OpenAOCError) as error:
+            log.warning("reply_unusable", institution=institution, error=type(error).__name__)
+            return
+        for answer in answers:
+            try:
+                self._on_answer(institution, answer)
+            except OpenAOCError as error:
+                log.warning(
+                    "answer_refused", institution=institution, order=answer.order, error=error.code
+                )
+
+    def _line_failed(self, institution: str, error: str) -> None:
+        """Count the failure and put off the whole line."""
+        with self._uow.begin(SYSTEM, purpose=PURPOSE) as tx:
+            line = store.line(tx.connection, institution)
+            failures = (int(line.failures) if line is not None else 0) + 1
+            next_at = tx.now + backoff(failures, random=self._random)
+            store.line_failed(
+                tx.connection, institution, now=tx.now, next_at=next_at, error=error[:200]
+            )
+        log.warning("line_failed", institution=institution, failures=failures, error=error[:200])
+
+    def _refused(self, message: OutboxMessage, error: str) -> None:
+        """The institution refuses this one message: put it off, at the end give it up."""
+        with self._uow.begin(SYSTEM, purpose=PURPOSE) as tx:
+            refusals = message.refusals + 1
+            due_at = tx.now + backoff(refusals, random=self._random)
+            store.postpone_message(tx.connection, message.id, due_at=due_at, error=error)
+            store.line_works(tx.connection, message.institution, now=tx.now)
+            if refusals >= REFUSALS_MAX:
+                give_up(tx, message, reason="refused")
+        log.warning("message_refused", institution=message.institution, message=message.id)
+
+
+def give_up(tx: Transaction, message: OutboxMessage, *, reason: str) -> None:
+    """End a message that cannot be delivered; a person learns of it by the event."""
+    store.end_messages(tx.connection, [message.id], state=MessageState.GIVEN_UP, now=tx.now)
+    _tell(tx, "channels.message.given_up", message, reason=reason)
+    log.error("message_given_up", institution=message.institution, message=message.id)
+
+
+def escalate(tx: Transaction, message: OutboxMessage, *, reason: str) -> None:
+    """Tell later stages, once, that the institution does not have this message in time."""
+    _tell(tx, "channels.message.escalated", message, reason=reason)
+    log.warning("message_escalated", institution=message.institution, reason=reason)
+
+
+def _tell(tx: Transaction, name: str, message: OutboxMessage, *, reason: str = "") -> None:
+    facts: dict[str, str | int] = {"institution": message.institution, "kind": message.kind}
+    if reason:
+        facts["reason"] = reason
+    tx.emit(Event(name=name, subject=message.subject, at=tx.now, facts=facts))
+
+
+def _on_the_wire(message: OutboxMessage) -> Message:
+    return Message(
+        id=message.id,
+        kind=message.kind,
+        idempotency_key=message.idempotency_key,
+        body=msgspec.Raw(message.body),
+    )

@@ -1,0 +1,237 @@
+"""Channels: put a message into the outbox, deliver it, check what comes back.
+
+Enqueueing joins the caller's transaction: an order that is committed is on its way, whatever dies
+next. Never decides what a message says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from openaoc.channels import store
+from openaoc.channels.delivery import (
+    METHOD_OF_REPLY,
+    AnswerSink,
+    DeliveryRun,
+    escalate,
+    give_up,
+)
+from openaoc.channels.dispatcher import DELIVERY_THREADS, Dispatcher
+from openaoc.channels.keys import CentreKeys
+from openaoc.channels.model import (
+    BODY_BYTES_MAX,
+    ESCALATION_SHARE,
+    FAILURES_BEFORE_ESCALATION,
+    KEEP_TRYING,
+    KEPT_AFTER_DELIVERY,
+    MESSAGES_PER_BATCH_MAX,
+    LineStatus,
+    MessageState,
+    MessageTooLarge,
+    OutboxMessage,
+    new_message_id,
+)
+from openaoc.channels.replay import Replay
+from openaoc.channels.signing import Jwks, PublicJwk, verify
+from openaoc.channels.transport import HttpTransport, Reply, Transport
+from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.clock import Clock
+from openaoc.parties.service import Parties
+from openaoc.storage.unit_of_work import Transaction, UnitOfWork
+
+REQUESTS_KEPT: Final = timedelta(days=7)
+"""How long a repeated request still gets its first answer."""
+HOUSEKEEPING_EVERY: Final = timedelta(minutes=1)
+ORDER: Final = "hold.order"
+"""The kind of message that an answer settles."""
+
+
+class Channels:
+    """The stage's verbs. One instance per centre."""
+
+    def __init__(
+        self,
+        *,
+        uow: UnitOfWork,
+        parties: Parties,
+        keys: CentreKeys,
+        clock: Clock,
+        transport: Transport | None = None,
+    ) -> None:
+        self._uow = uow
+        self._parties = parties
+        self._keys = keys
+        self._clock = clock
+        self._transport = transport
+        self._replay = Replay()
+        self._dispatcher: Dispatcher | None = None
+        self._housekept: datetime | None = None
+
+    def enqueue(
+        self,
+        tx: Transaction,
+        *,
+        institution: str,
+        kind: str,
+        subject: str,
+        body: msgspec.Struct,
+        answer_by: datetime,
+    ) -> str:
+        """Put a message for the institution into the outbox of this transaction; its key.
+
+        The idempotency key follows from kind, subject and content: enqueued twice, it is one
+        message. Delivery begins when the transaction commits; for an institution without an
+        endpoint the message waits at the liaison's desk. Raises MessageTooLarge.
+        """
+        content = msgspec.json.encode(body)
+        if len(content) > BODY_BYTES_MAX:
+            raise MessageTooLarge(f"{len(content)} bytes, at most {BODY_BYTES_MAX}", where=kind)
+        key = f"{kind}:{subject}:{hashlib.sha256(content).hexdigest()[:32]}"
+        message = OutboxMessage(
+            id=new_message_id(),
+            sequence=0,
+            institution=institution,
+            kind=kind,
+            subject=subject,
+            idempotency_key=key,
+            body=content,
+            state=MessageState.WAITING,
+            created_at=tx.now,
+            answer_by=answer_by,
+            due_at=tx.now,
+            attempts=0,
+            refusals=0,
+            escalated_at=None,
+            last_error=None,
+        )
+        if store.add_message(tx.connection, message):
+            tx.after_commit(lambda: self.wake(institution))
+        return key
+
+    def settle(self, tx: Transaction, *, subject: str, kinds: Iterable[str] = (ORDER,)) -> int:
+        """The subject was answered another way: its waiting messages of these kinds are done."""
+        return store.settle_subject(tx.connection, subject=subject, kinds=list(kinds), now=tx.now)
+
+    def wake(self, institution: str) -> None:
+        """Deliver to the institution now if it has something due (after a new endpoint, say)."""
+        if self._dispatcher is not None:
+            self._dispatcher.wake(institution)
+
+    def verify_incoming(
+        self,
+        tx: Transaction,
+        *,
+        institution: str,
+        header: str | None,
+        body: bytes,
+        method: str,
+        path: str,
+    ) -> bool:
+        """Whether the institution's request is signed, checked in this transaction.
+
+        An institution with registered keys must sign: raises BadSignature for a missing, forged,
+        stale or repeated signature. One without keys is False: its API key alone speaks for it.
+        """
+        keys = self._public_keys(tx, institution)
+        if not keys and header is None:
+            return False
+        verified = verify(body, header=header, keys=keys, method=method, path=path, now=tx.now)
+        self._replay.remember(tx, verified)
+        return True
+
+    def jwks(self) -> Jwks:
+        """The centre's public keys that are valid now, newest first."""
+        return self._keys.jwks(self._clock.now())
+
+    def rotate_key(self, tx: Transaction) -> PublicJwk:
+        """Sign with a fresh key from now on; the old one stays valid for its overlap."""
+        public = self._keys.rotate(tx.now).public()
+        tx.journal(action="channels.key.rotated", subject=public.kid, after=public)
+        return public
+
+    def lines(self, tx: Transaction) -> list[LineStatus]:
+        """How the line to each institution is that has messages waiting or fails."""
+        return store.line_statuses(tx.connection)
+
+    def start(self, *, on_answer: AnswerSink | None = None) -> None:
+        """Begin to deliver; `on_answer` takes answers that come in a delivery's reply."""
+        assert self._dispatcher is None, "delivery is running"
+        transport = self._transport or HttpTransport(connections_max=2 * DELIVERY_THREADS)
+        run = DeliveryRun(
+            uow=self._uow,
+            parties=self._parties,
+            keys=self._keys,
+            clock=self._clock,
+            transport=transport,
+            check_reply=self._check_reply,
+            on_answer=on_answer,
+        )
+        self._dispatcher = Dispatcher(deliver=run.deliver, sweep=self.sweep)
+        self._dispatcher.start()
+        self._open_transport = transport
+
+    def stop(self) -> None:
+        """Finish the requests under way; what is not delivered stays in the outbox."""
+        if self._dispatcher is not None:
+            self._dispatcher.stop()
+            self._dispatcher = None
+            self._open_transport.close()
+
+    def sweep(self) -> list[str]:
+        """Escalate and give up what is late, forget what is old; institutions with something due."""
+        now = self._clock.now()
+        with self._uow.read(SYSTEM) as tx:
+            due = store.institutions_due(tx.connection, now=now)
+            late = store.to_escalate(
+                tx.connection,
+                now=now,
+                share=ESCALATION_SHARE,
+                failures=FAILURES_BEFORE_ESCALATION,
+                limit=MESSAGES_PER_BATCH_MAX,
+            )
+            lost = store.too_old(
+                tx.connection, before=now - KEEP_TRYING, limit=MESSAGES_PER_BATCH_MAX
+            )
+        if late or lost:
+            with self._uow.begin(SYSTEM, purpose="escalate what is not delivered") as tx:
+                store.mark_escalated(tx.connection, [m.id for m in late], now=tx.now)
+                for message in late:
+                    failing = message.refusals or message.last_error
+                    escalate(tx, message, reason="refused" if failing else "not delivered")
+                for message in lost:
+                    give_up(tx, message, reason="undeliverable")
+        self._housekeep(now)
+        return due
+
+    def _housekeep(self, now: datetime) -> None:
+        if self._housekept is not None and now < self._housekept + HOUSEKEEPING_EVERY:
+            return
+        self._housekept = now
+        with self._uow.begin(SYSTEM, purpose="forget what is no longer needed") as tx:
+            store.delete_old(
+                tx.connection,
+                now=now,
+                ended_before=now - KEPT_AFTER_DELIVERY,
+                requests_before=now - REQUESTS_KEPT,
+            )
+
+    def _check_reply(self, institution: str, reply: Reply, path: str) -> None:
+        """A reply with answers is verified like an incoming request, under the method REPLY."""
+        with self._uow.begin(SYSTEM, purpose="check a signed reply") as tx:
+            self.verify_incoming(
+                tx,
+                institution=institution,
+                header=reply.signature,
+                body=reply.body,
+                method=METHOD_OF_REPLY,
+                path=path,
+            )
+
+    def _public_keys(self, tx: Transaction, institution: str) -> dict[str, PublicJwk]:
+        keys = self._parties.public_keys(tx, institution)
+        return {key.kid: msgspec.convert(msgspec.to_builtins(key), PublicJwk) for key in keys}

@@ -1,0 +1,343 @@
+"""Channels: the SQL of the outbox, the lines, the nonces and the repeated requests. Private."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection, Row
+
+from openaoc.channels.model import (
+    DELETED_PER_SWEEP_MAX,
+    LISTED_INSTITUTIONS_MAX,
+    LineStatus,
+    MessageState,
+    OutboxMessage,
+)
+from openaoc.storage.tables import metadata
+
+_WAITING = MessageState.WAITING.value
+
+
+def _moment(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
+
+
+messages = sa.Table(
+    "channels_messages",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("institution", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("idempotency_key", sa.Text, nullable=False, unique=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    _moment("created_at"),
+    _moment("answer_by"),
+    _moment("due_at"),
+    _moment("ended_at", nullable=True),
+    _moment("escalated_at", nullable=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("refusals", sa.Integer, nullable=False),
+    sa.Column("last_error", sa.Text),
+)
+lines = sa.Table(
+    "channels_lines",
+    metadata,
+    sa.Column("institution", sa.Text, primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    _moment("failing_since", nullable=True),
+    _moment("next_attempt_at"),
+    sa.Column("last_error", sa.Text),
+)
+nonces = sa.Table(
+    "channels_nonces",
+    metadata,
+    sa.Column("kid", sa.Text, primary_key=True),
+    sa.Column("nonce", sa.Text, primary_key=True),
+    _moment("expires_at"),
+)
+requests = sa.Table(
+    "channels_requests",
+    metadata,
+    sa.Column("actor", sa.Text, primary_key=True),
+    sa.Column("route", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("response", sa.LargeBinary, nullable=False),
+    _moment("at"),
+)
+
+
+def _message(row: Row[tuple[object, ...]]) -> OutboxMessage:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    values.pop("ended_at")
+    values["state"] = MessageState(values["state"])
+    return OutboxMessage(**values)
+
+
+def add_message(connection: Connection, message: OutboxMessage) -> bool:
+    """Store a message; False when one with its idempotency key is there already."""
+    statement = (
+        insert(messages)
+        .values(
+            id=message.id,
+            institution=message.institution,
+            kind=message.kind,
+            subject=message.subject,
+            idempotency_key=message.idempotency_key,
+            body=message.body,
+            state=message.state.value,
+            created_at=message.created_at,
+            answer_by=message.answer_by,
+            due_at=message.due_at,
+            attempts=0,
+            refusals=0,
+        )
+        .on_conflict_do_nothing(index_elements=[messages.c.idempotency_key])
+        .returning(messages.c.sequence)
+    )
+    return connection.execute(statement).first() is not None
+
+
+def waiting(
+    connection: Connection, *, institution: str, now: datetime, limit: int
+) -> list[OutboxMessage]:
+    """The oldest messages of the institution that are due, at most `limit`."""
+    statement = (
+        sa.select(messages)
+        .where(messages.c.institution == institution, messages.c.state == _WAITING)
+        .where(messages.c.due_at <= now)
+        .order_by(messages.c.sequence)
+        .limit(limit)
+    )
+    return [_message(row) for row in connection.execute(statement)]
+
+
+def institutions_due(connection: Connection, *, now: datetime) -> list[str]:
+    """Institutions with a message due whose line may be tried now."""
+    statement = (
+        sa.select(messages.c.institution)
+        .distinct()
+        .select_from(messages.outerjoin(lines, lines.c.institution == messages.c.institution))
+        .where(messages.c.state == _WAITING, messages.c.due_at <= now)
+        .where(sa.or_(lines.c.next_attempt_at.is_(None), lines.c.next_attempt_at <= now))
+        .limit(LISTED_INSTITUTIONS_MAX)
+    )
+    return [row[0] for row in connection.execute(statement)]
+
+
+def end_messages(
+    connection: Connection, ids: Sequence[str], *, state: MessageState, now: datetime
+) -> int:
+    """Take waiting messages out of the outbox; how many there were."""
+    statement = (
+        sa.update(messages)
+        .where(messages.c.id.in_(ids), messages.c.state == _WAITING)
+        .values(state=state.value, ended_at=now, attempts=messages.c.attempts + 1)
+    )
+    return connection.execute(statement).rowcount
+
+
+def settle_subject(
+    connection: Connection, *, subject: str, kinds: Sequence[str], now: datetime
+) -> int:
+    """Waiting messages on this subject need no delivery any more; how many there were."""
+    statement = (
+        sa.update(messages)
+        .where(messages.c.subject == subject, messages.c.state == _WAITING)
+        .where(messages.c.kind.in_(kinds))
+        .values(state=MessageState.SETTLED.value, ended_at=now)
+    )
+    return connection.execute(statement).rowcount
+
+
+def postpone_message(
+    connection: Connection, message_id: str, *, due_at: datetime, error: str
+) -> None:
+    """The institution refused this message: try it alone again at `due_at`."""
+    statement = (
+        sa.update(messages)
+        .where(messages.c.id == message_id)
+        .values(
+            due_at=due_at,
+            refusals=messages.c.refusals + 1,
+            attempts=messages.c.attempts + 1,
+            last_error=error,
+        )
+    )
+    connection.execute(statement)
+
+
+def line(connection: Connection, institution: str) -> Row[tuple[object, ...]] | None:
+    """How the line to the institution is, if it ever failed."""
+    return connection.execute(
+        sa.select(lines).where(lines.c.institution == institution)
+    ).one_or_none()
+
+
+def line_failed(
+    connection: Connection, institution: str, *, now: datetime, next_at: datetime, error: str
+) -> int:
+    """Count a failure of the line and say when to try again; the failures in a row so far."""
+    statement = (
+        insert(lines)
+        .values(
+            institution=institution,
+            failures=1,
+            failing_since=now,
+            next_attempt_at=next_at,
+            last_error=error,
+        )
+        .on_conflict_do_update(
+            index_elements=[lines.c.institution],
+            set_={
+                "failures": lines.c.failures + 1,
+                "failing_since": sa.func.coalesce(lines.c.failing_since, now),
+                "next_attempt_at": next_at,
+                "last_error": error,
+            },
+        )
+        .returning(lines.c.failures)
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def line_works(connection: Connection, institution: str, *, now: datetime) -> None:
+    """The line answered: nothing has failed."""
+    statement = (
+        sa.update(lines)
+        .where(lines.c.institution == institution, lines.c.failures > 0)
+        .values(failures=0, failing_since=None, next_attempt_at=now, last_error=None)
+    )
+    connection.execute(statement)
+
+
+def to_escalate(
+    connection: Connection, *, now: datetime, share: float, failures: int, limit: int
+) -> list[OutboxMessage]:
+    """Waiting messages not yet escalated whose time to answer is `share` gone or whose line fails."""
+    late = messages.c.created_at + (messages.c.answer_by - messages.c.created_at) * share <= now
+    statement = (
+        sa.select(messages)
+        .select_from(messages.outerjoin(lines, lines.c.institution == messages.c.institution))
+        .where(messages.c.state == _WAITING, messages.c.escalated_at.is_(None))
+        .where(sa.or_(late, lines.c.failures >= failures, messages.c.refusals >= failures))
+        .order_by(messages.c.sequence)
+        .limit(limit)
+    )
+    return [_message(row) for row in connection.execute(statement)]
+
+
+def mark_escalated(connection: Connection, ids: Sequence[str], *, now: datetime) -> None:
+    """These were told of once; they are not told of again."""
+    connection.execute(sa.update(messages).where(messages.c.id.in_(ids)).values(escalated_at=now))
+
+
+def too_old(connection: Connection, *, before: datetime, limit: int) -> list[OutboxMessage]:
+    """Messages that have waited since before `before`."""
+    statement = (
+        sa.select(messages)
+        .where(messages.c.state == _WAITING, messages.c.created_at < before)
+        .order_by(messages.c.sequence)
+        .limit(limit)
+    )
+    return [_message(row) for row in connection.execute(statement)]
+
+
+def line_statuses(connection: Connection) -> list[LineStatus]:
+    """Every institution with waiting messages or a failing line."""
+    counted = (
+        sa.select(
+            messages.c.institution,
+            sa.func.count().label("waiting"),
+            sa.func.min(messages.c.created_at).label("oldest_at"),
+        )
+        .where(messages.c.state == _WAITING)
+        .group_by(messages.c.institution)
+        .subquery()
+    )
+    institution = sa.func.coalesce(counted.c.institution, lines.c.institution)
+    statement = (
+        sa.select(
+            institution.label("institution"),
+            sa.func.coalesce(counted.c.waiting, 0).label("waiting"),
+            counted.c.oldest_at,
+            sa.func.coalesce(lines.c.failures, 0).label("failures"),
+            sa.case((lines.c.failures > 0, lines.c.next_attempt_at)).label("next_attempt_at"),
+            lines.c.last_error,
+        )
+        .select_from(counted.join(lines, lines.c.institution == counted.c.institution, full=True))
+        .order_by(institution)
+        .limit(LISTED_INSTITUTIONS_MAX)
+    )
+    return [
+        LineStatus(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+        for row in connection.execute(statement)
+    ]
+
+
+def add_nonce(connection: Connection, *, kid: str, nonce: str, expires_at: datetime) -> bool:
+    """Keep a nonce; False when it is there already."""
+    statement = (
+        insert(nonces)
+        .values(kid=kid, nonce=nonce, expires_at=expires_at)
+        .on_conflict_do_nothing()
+        .returning(nonces.c.nonce)
+    )
+    return connection.execute(statement).first() is not None
+
+
+def add_request(
+    connection: Connection, *, actor: str, route: str, key: str, digest: bytes, now: datetime
+) -> Row[tuple[object, ...]] | None:
+    """Claim a request's key for this transaction; the earlier request when there was one.
+
+    Two transactions with one key wait for each other here, so that only one has an effect.
+    """
+    statement = (
+        insert(requests)
+        .values(actor=actor, route=route, key=key, digest=digest, response=b"", at=now)
+        .on_conflict_do_nothing()
+        .returning(requests.c.key)
+    )
+    if connection.execute(statement).first() is not None:
+        return None
+    return connection.execute(
+        sa.select(requests.c.digest, requests.c.response).where(
+            requests.c.actor == actor, requests.c.route == route, requests.c.key == key
+        )
+    ).one()
+
+
+def set_response(
+    connection: Connection, *, actor: str, route: str, key: str, response: bytes
+) -> None:
+    """What the claimed request was answered."""
+    statement = (
+        sa.update(requests)
+        .where(requests.c.actor == actor, requests.c.route == route, requests.c.key == key)
+        .values(response=response)
+    )
+    connection.execute(statement)
+
+
+def delete_old(
+    connection: Connection, *, now: datetime, ended_before: datetime, requests_before: datetime
+) -> int:
+    """Forget expired nonces, old requests and messages long ended; how many rows went."""
+    total = 0
+    for table, old in (
+        (nonces, nonces.c.expires_at < now),
+        (requests, requests.c.at < requests_before),
+        (messages, messages.c.ended_at < ended_before),
+    ):
+        keys = sa.select(sa.literal_column("ctid")).select_from(table).where(old)
+        chosen = keys.limit(DELETED_PER_SWEEP_MAX)
+        statement = sa.delete(table).where(sa.literal_column("ctid").in_(chosen))
+        total += connection.execute(statement).rowcount
+    return total
