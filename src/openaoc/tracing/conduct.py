@@ -1,0 +1,87 @@
+"""Stage tracing: how an account behaved before the money came, from its own transfers alone.
+
+For ranking holds and for the likely-innocent test, which holds/ makes; never judges.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from openaoc.ledger.arrays import EXIT, LedgerArrays
+
+CONDUCT_TRANSFERS_MAX: Final = 2_000
+"""The newest transfers of each direction that are looked at."""
+
+
+class Conduct(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures over the newest `CONDUCT_TRANSFERS_MAX` transfers of each direction before a moment.
+
+    `payers`: different debtors. `days_active`: different UTC days with a transfer.
+    `first_seen_us`: the earliest transfer looked at, None without any. `dwell_median_us`: the
+    median time from an outflow's newest earlier inflow to the outflow, None without one.
+    """
+
+    inflows: int
+    outflows: int
+    payers: int
+    payees: int
+    inflow_minor: int
+    outflow_minor: int
+    exits: int
+    days_active: int
+    first_seen_us: int | None
+    dwell_median_us: int | None
+    known_balance_minor: int
+
+
+def conduct(arrays: LedgerArrays, account: int, *, before_us: int) -> Conduct:
+    """The account's figures from transfers booked before `before_us`."""
+    ins = _rows(arrays, arrays.in_rows, arrays.in_off, arrays.in_len, account, before_us)
+    outs = _rows(arrays, arrays.out_rows, arrays.out_off, arrays.out_len, account, before_us)
+    in_times, out_times = arrays.time_us[ins], arrays.time_us[outs]
+    times = np.concatenate([in_times, out_times])
+    place = np.searchsorted(in_times, out_times, side="right") - 1
+    known = place >= 0
+    dwells = out_times[known] - in_times[place[known]]
+    in_end, out_end = int(arrays.base_in[account]), int(arrays.base_out[account])
+    if len(ins):
+        in_end = int(arrays.in_start[ins[-1]] + arrays.amount[ins[-1]])
+    if len(outs):
+        out_end = int(arrays.out_start[outs[-1]] + arrays.amount[outs[-1]])
+    payees = arrays.creditor[outs]
+    return Conduct(
+        inflows=len(ins),
+        outflows=len(outs),
+        payers=len(np.unique(arrays.debtor[ins])),
+        payees=len(np.unique(payees[payees >= 0])),
+        inflow_minor=int(arrays.amount[ins].sum()),
+        outflow_minor=int(arrays.amount[outs].sum()),
+        exits=int(np.count_nonzero(arrays.flags[outs] & EXIT)),
+        days_active=len(np.unique(times // 86_400_000_000)),
+        first_seen_us=int(times.min()) if len(times) else None,
+        dwell_median_us=int(np.median(dwells)) if len(dwells) else None,
+        known_balance_minor=max(0, in_end - out_end),
+    )
+
+
+def _rows(
+    arrays: LedgerArrays,
+    pool: np.ndarray[tuple[int], np.dtype[np.int32]],
+    offsets: np.ndarray[tuple[int], np.dtype[np.int64]],
+    lengths: np.ndarray[tuple[int], np.dtype[np.int32]],
+    account: int,
+    before_us: int,
+) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    start = int(offsets[account])
+    rows = pool[start : start + int(lengths[account])]
+    low, high = 0, len(rows)
+    while low < high:
+        middle = (low + high) // 2
+        if arrays.time_us[rows[middle]] < before_us:
+            low = middle + 1
+        else:
+            high = middle
+    return rows[max(0, low - CONDUCT_TRANSFERS_MAX) : low]
