@@ -1,4 +1,4 @@
-"""Tables of the channels stage: the outbox, the lines to institutions, nonces, repeated requests."""
+"""Tables of the channels stage: outbox, lines to institutions, nonces, repeated requests."""
 
 from __future__ import annotations
 

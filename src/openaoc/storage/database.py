@@ -1,0 +1,157 @@
+"""The way to PostgreSQL: opens the embedded server or a DSN, migrates as the owner, hands out
+transactions as the application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import psycopg
+import sqlalchemy as sa
+
+from openaoc.kernel.clock import Clock
+from openaoc.kernel.settings import Settings
+from openaoc.storage import migrate, roles
+from openaoc.storage.files import private_folder
+from openaoc.storage.keyring import Keyring
+from openaoc.storage.postgres import EmbeddedPostgres
+from openaoc.storage.unit_of_work import UnitOfWork
+
+POOL_SIZE: Final = 20
+POOL_OVERFLOW: Final = 40
+POOL_WAIT_SECONDS_MAX: Final = 10
+STATEMENT_SECONDS_MAX: Final = 60
+LOCK_SECONDS_MAX: Final = 10
+IDLE_IN_TRANSACTION_SECONDS_MAX: Final = 120
+"""A trace is computed inside of one; nothing waits for people or for the network in one."""
+OWNER_PASSWORD_NAME: Final = "postgres-owner.password"
+APPLICATION_PASSWORD_NAME: Final = "postgres-application.password"
+
+_OPTIONS: Final = " ".join(
+    f"-c {name}={value}"
+    for name, value in (
+        ("statement_timeout", f"{STATEMENT_SECONDS_MAX}s"),
+        ("lock_timeout", f"{LOCK_SECONDS_MAX}s"),
+        ("idle_in_transaction_session_timeout", f"{IDLE_IN_TRANSACTION_SECONDS_MAX}s"),
+        ("default_transaction_isolation", "read\\ committed"),
+        ("timezone", "UTC"),
+    )
+)
+
+
+class Database:
+    """One centre's database: `uow` for everybody, `migrate` at start, `close` at the end."""
+
+    def __init__(
+        self,
+        *,
+        owner: Mapping[str, str],
+        application: Mapping[str, str],
+        keys: Keyring,
+        clock: Clock,
+        server: EmbeddedPostgres | None = None,
+    ) -> None:
+        self.owner = dict(owner)
+        self.application = dict(application)
+        self.keys = keys
+        self.clock = clock
+        self.server = server
+        self.engine = sa.create_engine(
+            "postgresql+psycopg://",
+            creator=self.connect,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
+            pool_timeout=POOL_WAIT_SECONDS_MAX,
+            pool_pre_ping=True,
+            pool_use_lifo=True,
+        )
+        self.uow = UnitOfWork(self.engine, clock=clock)
+
+    def connect(self) -> psycopg.Connection:
+        """A connection of its own as the application, outside of the pool."""
+        return psycopg.connect(**self.application, options=_OPTIONS)
+
+    def migrate(self) -> tuple[str | None, str]:
+        """Bring the tables up to date as the owner; revision before and after.
+
+        Raises Refused when the application's role could pass by the row rules.
+        """
+        revisions = migrate.migrate(self.owner)
+        with roles.connect(self.application) as connection:
+            roles.check_application(connection)
+        return revisions
+
+    def revision(self) -> str | None:
+        """The revision in place, None before the first migration."""
+        return migrate.current(self.owner)
+
+    def close(self) -> None:
+        """Close the pool and stop the embedded server."""
+        self.engine.dispose()
+        if self.server is not None:
+            self.server.stop()
+
+
+def open_database(settings: Settings, *, clock: Clock) -> Database:
+    """The settings' database, reachable and with its roles; tables are `migrate`'s work.
+
+    Raises Unavailable when the server does not start or cannot be reached, or is too old; Refused
+    when the owner may not do what is needed; BadInput for a DSN that is none.
+    """
+    private_folder(settings.data_path)
+    keys = Keyring(settings.keys_path)
+    private_folder(settings.keys_path)
+    if settings.dsn is None:
+        return _open_embedded(settings, keys=keys, clock=clock)
+    owner = roles.parse_dsn(settings.dsn)
+    return connect_database(owner, keys=keys, clock=clock)
+
+
+def connect_database(
+    owner: Mapping[str, str],
+    *,
+    keys: Keyring,
+    clock: Clock,
+    server: EmbeddedPostgres | None = None,
+) -> Database:
+    """A database on a running server, by its owner's connection parameters."""
+    password = keys.secret(APPLICATION_PASSWORD_NAME)
+    with roles.connect(owner) as connection:
+        roles.check_server(connection)
+        role = roles.ensure_application(
+            connection, database=connection.info.dbname, password=password
+        )
+        name = connection.info.dbname
+    application = {**owner, "user": role, "password": password, "dbname": name}
+    return Database(owner=owner, application=application, keys=keys, clock=clock, server=server)
+
+
+def _open_embedded(settings: Settings, *, keys: Keyring, clock: Clock) -> Database:
+    server = EmbeddedPostgres(settings.data_path, keys=keys)
+    server.start()
+    try:
+        password = keys.secret(OWNER_PASSWORD_NAME)
+        with server.superuser() as connection:
+            roles.ensure_embedded(connection, owner_password=password)
+            roles.ensure_application(
+                connection,
+                database=roles.EMBEDDED_DATABASE,
+                password=keys.secret(APPLICATION_PASSWORD_NAME),
+            )
+        base = server.parameters(database=roles.EMBEDDED_DATABASE)
+        application = {
+            **base,
+            "user": roles.application_role(roles.EMBEDDED_DATABASE),
+            "password": keys.secret(APPLICATION_PASSWORD_NAME),
+        }
+        return Database(
+            owner={**base, "user": roles.EMBEDDED_OWNER, "password": password},
+            application=application,
+            keys=keys,
+            clock=clock,
+            server=server,
+        )
+    except BaseException:
+        server.stop()
+        raise

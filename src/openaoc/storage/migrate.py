@@ -1,0 +1,83 @@
+"""Brings a database's tables to what this version of the program knows; nobody else does."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from openaoc.kernel.errors import Conflict
+from openaoc.storage import procrastinate_schema
+from openaoc.storage.errors import translate
+
+LOCK_NUMBER: Final = 0x0A0C_D81A
+"""The advisory lock under which one process at a time migrates."""
+LOCK_SECONDS_MAX: Final = 120
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "openaoc.storage:migrations")
+    return config
+
+
+def newest() -> str:
+    """The newest revision this program carries."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    assert revision is not None, "the chain has a head"
+    return revision
+
+
+@contextlib.contextmanager
+def _owner(parameters: Mapping[str, str]) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(**parameters),
+        poolclass=sa.NullPool,
+    )
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except Exception as error:
+        ours = translate(error)
+        if ours is None:
+            raise
+        raise ours from error
+    finally:
+        engine.dispose()
+
+
+def current(parameters: Mapping[str, str]) -> str | None:
+    """The database's revision, or None before the first migration."""
+    with _owner(parameters) as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def migrate(parameters: Mapping[str, str]) -> tuple[str | None, str]:
+    """Apply every missing migration as the owner, all or none; revision before and after.
+
+    A second process waits until the first is done. Raises Conflict when the database is newer
+    than the program.
+    """
+    config = _config()
+    with _owner(parameters) as connection, connection.begin():
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS_MAX}s'"))
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": LOCK_NUMBER})
+        before = MigrationContext.configure(connection).get_current_revision()
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise Conflict("the database was made by a newer version", where=before or "") from error
+        procrastinate_schema.upgrade(connection)
+        after = MigrationContext.configure(connection).get_current_revision()
+        assert after is not None, "upgraded to the head"
+        return before, after

@@ -1,0 +1,107 @@
+"""What every test may ask for: one PostgreSQL for the whole run, a fresh database for each test.
+
+The server is the embedded one, without fsync: a crash of the machine may lose a test's data, a
+crash of the server (which some tests cause) may not. Databases are copied from one that was
+migrated once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from psycopg import conninfo, sql
+
+from openaoc.kernel.clock import ManualClock
+from openaoc.storage import migrate, roles
+from openaoc.storage.database import Database, connect_database
+from openaoc.storage.keyring import Keyring
+from openaoc.storage.postgres import EmbeddedPostgres
+from openaoc.storage.unit_of_work import UnitOfWork
+
+TEMPLATE = "openaoc_template"
+START = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
+"""A Monday, ten in the morning in Bangkok."""
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands still until a test moves it."""
+    return ManualClock(START)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The server of this test run, with a migrated template database."""
+    home = Path(tempfile.mkdtemp(prefix="openaoc-test-"))
+    server = EmbeddedPostgres(home, keys=Keyring(home / "keys"), durable=False)
+    try:
+        server.start()
+        with server.superuser() as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+            roles.ensure_application(connection, database=TEMPLATE, password="unused")
+        migrate.migrate(server.parameters(database=TEMPLATE))
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def make_owner(postgres: EmbeddedPostgres) -> Iterator[Callable[[], dict[str, str]]]:
+    """A call that makes a fresh migrated database and gives its owner's connection parameters."""
+    names: list[str] = []
+
+    def make() -> dict[str, str]:
+        name = f"test_{next(_numbers)}"
+        names.append(name)
+        with postgres.superuser() as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                    sql.Identifier(name), sql.Identifier(TEMPLATE)
+                )
+            )
+        return postgres.parameters(database=name)
+
+    yield make
+    with postgres.superuser() as connection:
+        for name in names:
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+            role = sql.Identifier(roles.application_role(name))
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
+
+
+@pytest.fixture
+def dsn(make_owner: Callable[[], dict[str, str]]) -> str:
+    """A fresh migrated database as an owner's connection string, for `Settings.dsn`."""
+    return conninfo.make_conninfo(**make_owner())
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keyring:
+    """A folder of keys for this test."""
+    return Keyring(tmp_path / "keys")
+
+
+@pytest.fixture
+def database(
+    make_owner: Callable[[], dict[str, str]], keys: Keyring, clock: ManualClock
+) -> Iterator[Database]:
+    """A fresh migrated database, on the test's clock."""
+    opened = connect_database(make_owner(), keys=keys, clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def uow(database: Database) -> UnitOfWork:
+    """The unit of work of the test's database."""
+    return database.uow
