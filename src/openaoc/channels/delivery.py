@@ -45,6 +45,7 @@ PATH: Final = "/v1/holds"
 PURPOSE: Final = "deliver messages to institutions"
 METHOD_OF_REPLY: Final = "REPLY"
 """What a signed reply names as its method, so that it cannot pass for a request."""
+_TAKEN: Final = range(200, 300)
 _REFUSED: Final = frozenset({400, 409, 410, 413, 415, 422})
 """Statuses that blame a message, not the line."""
 
@@ -125,7 +126,7 @@ class DeliveryRun:
         except (NotReached, BadEndpoint) as error:
             self._line_failed(institution, str(error))
             return None
-        if 200 <= reply.status < 300 or reply.status in _REFUSED:
+        if reply.status in _TAKEN or reply.status in _REFUSED:
             return reply
         self._line_failed(institution, f"HTTP {reply.status}")
         return None

@@ -83,8 +83,8 @@ class Dispatcher:
                 self._again.discard(institution)
             try:
                 more = self._deliver(institution)
-            except Exception as error:  # noqa: BLE001 - one institution's failure must not end the pool; the sweep comes back to it
-                log.error("delivery_failed", institution=institution, error=_named(error))
+            except Exception as error:
+                log.exception("delivery_failed", institution=institution, error=_named(error))
                 more = False
             with self._lock:
                 if not more and institution not in self._again:
@@ -99,8 +99,8 @@ class Dispatcher:
             try:
                 for institution in self._sweep():
                     self.wake(institution)
-            except Exception as error:  # noqa: BLE001 - the database may be away for a while; the next sweep tries again
-                log.error("sweep_failed", error=_named(error))
+            except Exception as error:
+                log.exception("sweep_failed", error=_named(error))
 
 
 def _named(error: Exception) -> str:

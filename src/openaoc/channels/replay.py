@@ -1,4 +1,4 @@
-"""Channels: has this signed message been here before? Nonces kept in PostgreSQL for the window.
+"""Channels: whether a signed message was here before: nonces in PostgreSQL for the window.
 
 Never decides who signed; signing.py did. Bounded per key and minute, and swept when expired.
 """

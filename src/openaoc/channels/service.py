@@ -183,7 +183,7 @@ class Channels:
             self._open_transport.close()
 
     def sweep(self) -> list[str]:
-        """Escalate and give up what is late, forget what is old; institutions with something due."""
+        """Escalate, give up and forget what is late or old; the institutions with something due."""
         now = self._clock.now()
         with self._uow.read(SYSTEM) as tx:
             due = store.institutions_due(tx.connection, now=now)
@@ -201,8 +201,8 @@ class Channels:
             with self._uow.begin(SYSTEM, purpose="escalate what is not delivered") as tx:
                 store.mark_escalated(tx.connection, [m.id for m in late], now=tx.now)
                 for message in late:
-                    failing = message.refusals or message.last_error
-                    escalate(tx, message, reason="refused" if failing else "not delivered")
+                    reason = "refused" if message.refusals else "not delivered"
+                    escalate(tx, message, reason=reason)
                 for message in lost:
                     give_up(tx, message, reason="undeliverable")
         self._housekeep(now)

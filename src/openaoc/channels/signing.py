@@ -1,4 +1,4 @@
-"""Channels: is this message from whom it says, for whom it says, and whole?
+"""Channels: whether a message is from whom it says, for whom it says, and whole.
 
 Detached JWS (RFC 7515 appendix F) with Ed25519 over the body, bound to method, path, audience,
 time and a nonce. Pure: keeps nothing, reads no clock; replay.py refuses a repeated nonce.

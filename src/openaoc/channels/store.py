@@ -220,7 +220,7 @@ def line_works(connection: Connection, institution: str, *, now: datetime) -> No
 def to_escalate(
     connection: Connection, *, now: datetime, share: float, failures: int, limit: int
 ) -> list[OutboxMessage]:
-    """Waiting messages not yet escalated whose time to answer is `share` gone or whose line fails."""
+    """Waiting messages not yet told of: `share` of their time is gone, or their line fails."""
     late = messages.c.created_at + (messages.c.answer_by - messages.c.created_at) * share <= now
     statement = (
         sa.select(messages)

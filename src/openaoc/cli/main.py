@@ -1,0 +1,99 @@
+"""CLI: the entry point `openaoc`: which command lives where, and what an error becomes.
+
+Imports nothing but the terminal library: help must be there at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final, NamedTuple
+
+import rich_click as click
+
+from openaoc import __version__
+from openaoc.cli.output import report_error
+
+
+class Place(NamedTuple):
+    """Where a command is defined (`module:name`) and its one line in the overview."""
+
+    target: str
+    help: str
+
+
+COMMANDS: Final[dict[str, Place]] = {
+    "demo": Place(
+        "openaoc.cli.demo:command", "Run a centre with a simulated nation around it."
+    ),
+    "serve": Place("openaoc.cli.serve:command", "Run the centre."),
+    "report": Place("openaoc.cli.report:command", "Submit a victim's report."),
+    "case": Place("openaoc.cli.case:command", "Look at a case."),
+    "hold": Place("openaoc.cli.hold:command", "List, approve, answer and release hold orders."),
+    "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
+    "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
+    "journal": Place("openaoc.cli.journal:command", "Verify the journal of every change."),
+    "user": Place("openaoc.cli.user:command", "Add users and their keys."),
+    "institution": Place(
+        "openaoc.cli.institution:command", "Add institutions; switch them live or to shadow."
+    ),
+    "db": Place("openaoc.cli.db:command", "Prepare the database."),
+    "bench": Place("openaoc.cli.bench:command", "Measure this machine."),
+}
+
+
+def load(name: str) -> click.Command:
+    """The command itself, imported now."""
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
+
+
+class LazyGroup(click.RichGroup):
+    """Shows names and one-line helps from COMMANDS and imports a command only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A stand-in that carries the overview's line; see resolve_command for the real one."""
+        place = COMMANDS.get(cmd_name)
+        return None if place is None else click.RichCommand(cmd_name, help=place.help)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command to run, imported."""
+        name = args[0]
+        if name not in COMMANDS:
+            return super().resolve_command(ctx, args)
+        return name, load(name), args[1:]
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="openaoc", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Open operation centre against online scams.
+
+    Commands that need a running centre find it by OPENAOC_URL (default http://127.0.0.1:8441) and
+    sign in with OPENAOC_API_KEY; on the centre's own machine the administrator's key file is used.
+    """
+
+
+def main() -> None:
+    """Run, and exit 0 when done, 1 when refused or failed, 2 on wrong usage."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("stopped\n")
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the edge: an unexpected fault is a one-line reason too
+        sys.exit(report_error(error))
+    sys.exit(code if isinstance(code, int) else 0)
