@@ -1,0 +1,1 @@
+"""The public's door: what anybody may see without signing in."""

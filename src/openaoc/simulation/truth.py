@@ -1,0 +1,76 @@
+"""Simulation: whose money is really where? The yardstick for what the centre traces and holds.
+
+Follows the scammers' own control over the money, which no centre can see. Never told to anybody
+but the measures.
+
+Scam money is scam money from the victim's payment until it leaves: by an exit, or as the price of
+goods at a shop, whose till then holds honest earnings. A shop used as a stop on the way holds scam
+money until it pays on.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openaoc.simulation.population import Kind
+
+
+class TruthFigures(NamedTuple):
+    """Minor units over all scams so far.
+
+    stolen = inside + gone. wrongly_held: blocked on accounts beyond the scam money there;
+    held_from_honest: blocked on accounts whose holder is no mule, rightly or wrongly.
+    """
+
+    stolen: int
+    inside: int
+    gone: int
+    held: int
+    rightly_held: int
+    wrongly_held: int
+    held_from_honest: int
+
+
+class Truth:
+    """Scam money per account, in minor units. Guarded by the nation's lock."""
+
+    def __init__(self, accounts: int) -> None:
+        self.scam = np.zeros(accounts, np.int64)
+        self.stolen_minor = 0
+        self.gone_minor = 0
+
+    def stolen(self, *, mule: int, amount_minor: int) -> None:
+        """A victim paid."""
+        self.scam[mule] += amount_minor
+        self.stolen_minor += amount_minor
+
+    def moved(self, *, debtor: int, creditor: int, amount_minor: int) -> None:
+        """The scammers moved money on to another account."""
+        self._take(debtor, amount_minor)
+        self.scam[creditor] += amount_minor
+
+    def gone(self, *, debtor: int, amount_minor: int) -> None:
+        """The scammers turned money into cash, coins, goods or money abroad."""
+        self._take(debtor, amount_minor)
+        self.gone_minor += amount_minor
+
+    def _take(self, account: int, amount_minor: int) -> None:
+        assert 0 <= amount_minor <= self.scam[account], "more scam money leaves than is there"
+        self.scam[account] -= amount_minor
+
+    def figures(self, *, blocked: NDArray[np.int64], kind: NDArray[np.int8]) -> TruthFigures:
+        """Measure what is blocked against what is true."""
+        held = int(blocked.sum())
+        rightly = int(np.minimum(blocked, self.scam).sum())
+        return TruthFigures(
+            stolen=self.stolen_minor,
+            inside=int(self.scam.sum()),
+            gone=self.gone_minor,
+            held=held,
+            rightly_held=rightly,
+            wrongly_held=held - rightly,
+            held_from_honest=int(blocked[kind != Kind.MULE].sum()),
+        )

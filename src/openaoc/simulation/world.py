@@ -1,0 +1,283 @@
+"""Simulation: what happens in the nation between two moments? Ordinary life and scams, booked.
+
+Pure but for its own memory: no file, no network, no clock. Times are simulated seconds since the
+nation's birth; the caller says which moment on the wall each of them is.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from openaoc.simulation.background import CASH, NOWHERE, TRANSFER, Batch, ordinary_transfers
+from openaoc.simulation.books import Books
+from openaoc.simulation.population import Population
+from openaoc.simulation.scams import Scam, Scams, Step
+from openaoc.simulation.truth import Truth
+
+Stamp = Callable[[float], int]
+"""Simulated seconds to microseconds since 1970 on the wall."""
+VICTIM: Final = -1
+"""In place of a step's number: the victim's own payment."""
+REPORT: Final = -2
+"""In place of a payment's number: the victim notices."""
+SAVINGS_LEAD_S: Final = 1.0
+"""A victim short of money moves savings in so long before paying."""
+
+
+class Move(NamedTuple):
+    """One movement of scam money that was booked; `transfer` is the number of its row.
+
+    `amount_minor` is 0 when nothing was free: the money stays where it is.
+    """
+
+    scam: int
+    payment: int
+    step: int
+    at_s: float
+    at_us: int
+    amount_minor: int
+    transfer: int
+
+
+class Tick(NamedTuple):
+    """What happened: rows numbered from `first_transfer` in time order, and their causes.
+
+    at_machine: per row, a withdrawal at the ATM network. noticed: scams whose victims report now;
+    closed: scams of which nothing more will happen.
+    """
+
+    first_transfer: int
+    rows: Batch
+    at_machine: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    moves: list[Move]
+    started: list[int]
+    noticed: list[Scam]
+    closed: list[int]
+
+
+class _Row(NamedTuple):
+    at_us: int
+    debtor: int
+    creditor: int
+    amount_minor: int
+    channel: int
+    at_machine: bool
+
+
+def split(amount_minor: int, shares: Iterable[float]) -> list[int]:
+    """Whole minor units in these shares (which add up to 1), adding up to the amount."""
+    ends = np.rint(np.cumsum(list(shares)) * amount_minor).astype(np.int64)
+    if len(ends):
+        ends[-1] = amount_minor
+    parts: list[int] = np.diff(np.r_[0, ends]).tolist()
+    return parts
+
+
+class World:
+    """The nation's life. Not thread-safe: the caller's lock guards it and the books."""
+
+    def __init__(
+        self, population: Population, scams: Scams, books: Books, truth: Truth, *, seed: int
+    ) -> None:
+        self.population = population
+        self.scams = scams
+        self.books = books
+        self.truth = truth
+        self.now_s = 0.0
+        self.next_scam = 0
+        self.next_transfer = 1
+        self.ticks = 0
+        self._seed = seed
+        self._heap: list[tuple[float, int, int, int, int, int]] = []
+        self._order = itertools.count()
+        self._open: Counter[int] = Counter()
+        self._known: dict[int, Scam] = {}
+        self._trees: dict[tuple[int, int], list[Step]] = {}
+        self._rows: list[_Row] = []
+        self._moves: list[Move] = []
+
+    def step(self, *, to_s: float, count: int, stamp: Stamp) -> Tick:
+        """Live until `to_s`, with `count` ordinary transfers; returns what happened."""
+        assert to_s >= self.now_s, "time does not run back"
+        ordinary = ordinary_transfers(
+            self.population,
+            count=count,
+            from_us=stamp(self.now_s),
+            to_us=stamp(to_s),
+            seed=(self._seed, self.ticks),
+        )
+        ordinary = ordinary.take(self.books.settle(ordinary, kept=self.truth.scam))
+        started = self._start_scams(to_s)
+        self._rows, self._moves = [], []
+        noticed: list[Scam] = []
+        closed: list[int] = []
+        while self._heap and self._heap[0][0] <= to_s:
+            at_s, _, number, payment, step, planned = heapq.heappop(self._heap)
+            if payment == REPORT:
+                noticed.append(self._known[number])
+            elif step == VICTIM:
+                self._victim_pays(self._known[number], payment, at_s, stamp)
+            else:
+                self._money_moves(number, payment, step, at_s, planned, stamp)
+            self._open[number] -= 1
+            if not self._open[number]:
+                closed.append(number)
+                self._forget(number)
+        self.now_s = to_s
+        self.ticks += 1
+        return self._finish(ordinary, started, noticed, closed)
+
+    def resume(self, *, opened: Iterable[int], moves: Iterable[Move], reported: set[int]) -> None:
+        """Take up the scams that were under way, from what has been done of them."""
+        done: dict[tuple[int, int, int], Move] = {(m.scam, m.payment, m.step): m for m in moves}
+        for number in opened:
+            scam = self._known[number] = self.scams.scam(number)
+            if number not in reported:
+                self._plan(scam.notice_s, number, REPORT, 0, 0)
+            for place, payment in enumerate(scam.payments):
+                move = done.get((number, place, VICTIM))
+                if move is None:
+                    self._plan(payment.at_s, number, place, VICTIM, payment.amount_minor)
+                else:
+                    self._resume_below(scam, move, done)
+
+    def _resume_below(
+        self, scam: Scam, move: Move, done: dict[tuple[int, int, int], Move]
+    ) -> None:
+        waiting = [move]
+        while waiting:
+            parent = waiting.pop()
+            for at_s, step, planned in self._children(scam, parent):
+                later = done.get((scam.number, parent.payment, step))
+                if later is None:
+                    self._plan(at_s, scam.number, parent.payment, step, planned)
+                else:
+                    waiting.append(later)
+
+    def _plan(self, at_s: float, number: int, payment: int, step: int, planned: int) -> None:
+        self._open[number] += 1
+        heapq.heappush(self._heap, (at_s, next(self._order), number, payment, step, planned))
+
+    def _start_scams(self, to_s: float) -> list[int]:
+        started: list[int] = []
+        while self.scams.starts_at(self.next_scam) <= to_s:
+            number = self.next_scam
+            self.next_scam += 1
+            scam = self._known[number] = self.scams.scam(number)
+            for place, payment in enumerate(scam.payments):
+                self._plan(payment.at_s, number, place, VICTIM, payment.amount_minor)
+            self._plan(scam.notice_s, number, REPORT, 0, 0)
+            started.append(number)
+        return started
+
+    def _forget(self, number: int) -> None:
+        payments = len(self._known.pop(number).payments)
+        del self._open[number]
+        for payment in range(payments):
+            self._trees.pop((number, payment), None)
+
+    def _victim_pays(self, scam: Scam, place: int, at_s: float, stamp: Stamp) -> None:
+        """The victim's own payment, out of savings where the account does not bear it."""
+        payment = scam.payments[place]
+        spare = self.books.free(scam.victim) - int(self.truth.scam[scam.victim])
+        missing = payment.amount_minor - max(spare, 0)
+        payers = self.population.wage_payers
+        if missing > 0 and len(payers):
+            house = int(payers[scam.victim % len(payers)])
+            saved_us = stamp(max(at_s - SAVINGS_LEAD_S, self.now_s))
+            self._book(saved_us, house, scam.victim, missing, TRANSFER)
+            spare = self.books.free(scam.victim) - int(self.truth.scam[scam.victim])
+        amount = max(min(payment.amount_minor, spare), 0)
+        at_us = stamp(at_s)
+        moved = self._book(at_us, scam.victim, payment.payee, amount, TRANSFER)
+        if not scam.false:
+            self.truth.stolen(mule=payment.payee, amount_minor=moved)
+        self._done(scam, Move(scam.number, place, VICTIM, at_s, at_us, moved, 0))
+
+    def _money_moves(
+        self, number: int, payment: int, step: int, at_s: float, planned: int, stamp: Stamp
+    ) -> None:
+        """The scammers move what is free of the money they planned to move."""
+        scam = self._known[number]
+        what = self._tree(scam, payment)[step]
+        at_us = stamp(at_s)
+        moved = self._book(
+            at_us, what.debtor, what.creditor, planned, what.channel, at_machine=what.at_machine
+        )
+        if what.gone:
+            self.truth.gone(debtor=what.debtor, amount_minor=moved)
+        else:
+            self.truth.moved(debtor=what.debtor, creditor=what.creditor, amount_minor=moved)
+        self._done(scam, Move(number, payment, step, at_s, at_us, moved, 0))
+
+    def _book(
+        self,
+        at_us: int,
+        debtor: int,
+        creditor: int,
+        amount_minor: int,
+        channel: int,
+        *,
+        at_machine: bool = False,
+    ) -> int:
+        moved = self.books.pay(debtor=debtor, creditor=creditor, amount_minor=amount_minor)
+        if moved:
+            self._rows.append(_Row(at_us, debtor, creditor, moved, channel, at_machine))
+        return moved
+
+    def _done(self, scam: Scam, move: Move) -> None:
+        """Note what was done; its row, if any, is the last one booked."""
+        row = len(self._rows) - 1 if move.amount_minor else NOWHERE
+        self._moves.append(move._replace(transfer=row))
+        for at_s, step, planned in self._children(scam, move):
+            self._plan(at_s, scam.number, move.payment, step, planned)
+
+    def _children(self, scam: Scam, move: Move) -> list[tuple[float, int, int]]:
+        """When, which and how much: what follows once this money has arrived."""
+        if not move.amount_minor:
+            return []
+        tree = self._tree(scam, move.payment)
+        numbers = [number for number, step in enumerate(tree) if step.parent == move.step]
+        parts = split(move.amount_minor, (tree[number].share for number in numbers))
+        return [
+            (move.at_s + tree[number].wait_s, number, part)
+            for number, part in zip(numbers, parts, strict=True)
+            if part
+        ]
+
+    def _tree(self, scam: Scam, payment: int) -> list[Step]:
+        key = (scam.number, payment)
+        if key not in self._trees:
+            self._trees[key] = self.scams.steps(scam, payment)
+        return self._trees[key]
+
+    def _finish(
+        self, ordinary: Batch, started: list[int], noticed: list[Scam], closed: list[int]
+    ) -> Tick:
+        """Bring ordinary and scam rows into one time order and number them."""
+        own = len(self._rows)
+        columns = list(zip(*self._rows, strict=True)) if own else [()] * len(_Row._fields)
+        merged = Batch(
+            *(
+                np.concatenate([np.asarray(new, old.dtype), old])
+                for new, old in zip(columns, ordinary, strict=False)
+            )
+        )
+        order = np.argsort(merged.time_us, kind="stable")
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        machine = merged.channel == CASH
+        machine[:own] = columns[-1]
+        first = self.next_transfer
+        self.next_transfer += len(order)
+        moves = [
+            move._replace(transfer=first + int(place[move.transfer]) if move.amount_minor else 0)
+            for move in self._moves
+        ]
+        return Tick(first, merged.take(order), machine[order], moves, started, noticed, closed)

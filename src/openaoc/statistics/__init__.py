@@ -1,0 +1,1 @@
+"""Statistics: how well does the centre do? Counts and times, never a person."""

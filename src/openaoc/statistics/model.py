@@ -1,0 +1,61 @@
+"""Statistics: the measures the centre publishes about itself, as wire types.
+
+Counts, amounts and times only: no person, no account, no case can be found from them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds, over `count` events; p50 and p95 are nearest-rank percentiles."""
+
+    count: int
+    p50_s: float
+    p95_s: float
+
+
+class InstitutionFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How one institution answers: orders sent to it, answered by it, and how fast."""
+
+    code: str
+    name: str
+    live: bool
+    orders: int
+    answered: int
+    answer: Spread | None = None
+    """Order issued → answer received, over the window."""
+
+
+class LiveFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The centre at one moment. Amounts are minor units of `currency`.
+
+    `loss`, `located`, `held` and `exited` cover all cases; located is what the traces found on
+    accounts when they were last computed, held what institutions say they hold now.
+    """
+
+    at: datetime
+    mode: str
+    """`live` or `shadow` (orders are computed and shown, not sent)."""
+    currency: str
+    window_hours: int
+    """The times below are of reports of the last so many hours."""
+    reports: int = 0
+    reports_last_hour: int = 0
+    cases: int = 0
+    orders: int = 0
+    orders_by_state: dict[str, int] = {}
+    report_to_orders: Spread | None = None
+    """Report received → its orders committed."""
+    report_to_first_applied: Spread | None = None
+    """Report received → the first institution says that it holds."""
+    report_to_last_applied: Spread | None = None
+    """Report received → the last of the institutions that applied an order."""
+    loss_minor: int = 0
+    located_minor: int = 0
+    held_minor: int = 0
+    exited_minor: int = 0
+    institutions: list[InstitutionFigures] = []

@@ -1,0 +1,1 @@
+"""What console and public pages share: templates, style and words."""
