@@ -1,5 +1,6 @@
-"""The way to PostgreSQL: opens the embedded server or a DSN, migrates as the owner, hands out
-transactions as the application.
+"""The way to PostgreSQL: the embedded server or a DSN, owner and application, pool and limits.
+
+Answers where transactions come from. Never runs the application as the owner.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ STATEMENT_SECONDS_MAX: Final = 60
 LOCK_SECONDS_MAX: Final = 10
 IDLE_IN_TRANSACTION_SECONDS_MAX: Final = 120
 """A trace is computed inside of one; nothing waits for people or for the network in one."""
-OWNER_PASSWORD_NAME: Final = "postgres-owner.password"
-APPLICATION_PASSWORD_NAME: Final = "postgres-application.password"
+OWNER_PASSWORD_NAME: Final = "postgres-owner.password"  # noqa: S105  a file's name
+APPLICATION_PASSWORD_NAME: Final = "postgres-application.password"  # noqa: S105  a file's name
 
 _OPTIONS: Final = " ".join(
     f"-c {name}={value}"
@@ -70,7 +71,7 @@ class Database:
 
     def connect(self) -> psycopg.Connection:
         """A connection of its own as the application, outside of the pool."""
-        return psycopg.connect(**self.application, options=_OPTIONS)
+        return psycopg.connect(roles.connection_string(self.application), options=_OPTIONS)
 
     def migrate(self) -> tuple[str | None, str]:
         """Bring the tables up to date as the owner; revision before and after.

@@ -17,6 +17,7 @@ from alembic.util import CommandError
 from openaoc.kernel.errors import Conflict
 from openaoc.storage import procrastinate_schema
 from openaoc.storage.errors import translate
+from openaoc.storage.roles import connection_string
 
 LOCK_NUMBER: Final = 0x0A0C_D81A
 """The advisory lock under which one process at a time migrates."""
@@ -40,7 +41,7 @@ def newest() -> str:
 def _owner(parameters: Mapping[str, str]) -> Iterator[sa.Connection]:
     engine = sa.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(**parameters),
+        creator=lambda: psycopg.connect(connection_string(parameters)),
         poolclass=sa.NullPool,
     )
     try:
@@ -76,7 +77,9 @@ def migrate(parameters: Mapping[str, str]) -> tuple[str | None, str]:
         try:
             command.upgrade(config, "head")
         except CommandError as error:
-            raise Conflict("the database was made by a newer version", where=before or "") from error
+            raise Conflict(
+                "the database was made by a newer version", where=before or ""
+            ) from error
         procrastinate_schema.upgrade(connection)
         after = MigrationContext.configure(connection).get_current_revision()
         assert after is not None, "upgraded to the head"

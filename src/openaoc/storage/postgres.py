@@ -13,12 +13,13 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import psycopg
 import structlog
+from psycopg import conninfo
 
 from openaoc.kernel.errors import Conflict, Corrupt, Unavailable
 from openaoc.storage import postgres_files as files
@@ -27,7 +28,7 @@ from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres_identity import Identity, binaries, choose_identity
 
 SUPERUSER: Final = "postgres"
-PASSWORD_NAME: Final = "postgres-superuser.password"
+PASSWORD_NAME: Final = "postgres-superuser.password"  # noqa: S105  a file's name
 VERSION: Final = "16"
 START_SECONDS_MAX: Final = 180.0
 """Crash recovery replays at most max_wal_size."""
@@ -75,7 +76,7 @@ class EmbeddedPostgres:
         return self._process.pid if self._process and self._ready.is_set() else None
 
     def parameters(self, *, database: str = "postgres") -> dict[str, str]:
-        """psycopg connection parameters of the superuser; the server must have been started."""
+        """Psycopg connection parameters of the superuser; the server must have been started."""
         assert self._socket is not None, "not started"
         return {
             "host": str(self._socket),
@@ -217,7 +218,7 @@ class EmbeddedPostgres:
         while not self._stopping.is_set():
             try:
                 self._launch()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  told to start(), or logged below
                 self._failure = error
                 if self.restarts == 0:
                     return
@@ -298,13 +299,13 @@ class EmbeddedPostgres:
     @contextlib.contextmanager
     def superuser(self, *, database: str = "postgres") -> Iterator[psycopg.Connection]:
         """An autocommitting superuser connection, for making roles and databases only."""
-        with psycopg.connect(**self.parameters(database=database), autocommit=True) as connection:
+        text = conninfo.make_conninfo(**self.parameters(database=database))
+        with psycopg.connect(text, autocommit=True) as connection:
             yield connection
 
 
-def _wait(until: object, seconds_max: float) -> bool:
+def _wait(until: Callable[[], bool], seconds_max: float) -> bool:
     deadline = time.monotonic() + seconds_max
-    assert callable(until), "a question"
     while time.monotonic() < deadline:
         if until():
             return True

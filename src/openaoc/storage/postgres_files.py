@@ -20,7 +20,10 @@ CONNECTIONS_MAX: Final = 120
 SHARED_BUFFERS: Final = "256MB"
 SOCKET_FOLDER_PREFIX: Final = "openaoc-pg-"
 
-HBA: Final = "# Written at every start: a password over the private socket, nothing else.\nlocal all all scram-sha-256\n"
+HBA: Final = """\
+# Written at every start: a password over the private socket, nothing else.
+local all all scram-sha-256
+"""
 
 SETTINGS: Final = """\
 # Written at every start.

@@ -45,7 +45,7 @@ def install(connection: sa.Connection) -> None:
 
 
 def missing(noted: str) -> list[Path]:
-    """procrastinate's migration files after the noted version up to the installed one, in order."""
+    """Procrastinate's migration files after the noted version up to the installed one, in order."""
     found = []
     for path in Path(SchemaManager.get_migrations_path()).glob("*.sql"):
         match = _FILE.fullmatch(path.name)
@@ -64,4 +64,6 @@ def upgrade(connection: sa.Connection) -> None:
         return
     for path in missing(str(noted)):
         _run(connection, path.read_text("utf-8"))
-    connection.execute(sa.text("UPDATE procrastinate_version SET version = :v"), {"v": _installed()})
+    connection.execute(
+        sa.text("UPDATE procrastinate_version SET version = :v"), {"v": _installed()}
+    )

@@ -31,11 +31,17 @@ def application_role(database: str) -> str:
     return f"{database[: NAME_BYTES_MAX - len('_app')]}_app"
 
 
+def connection_string(parameters: Parameters) -> str:
+    """Libpq's spelling of the parameters, for psycopg.connect."""
+    return conninfo.make_conninfo(**parameters)
+
+
 def connect(parameters: Parameters) -> psycopg.Connection:
     """An autocommitting connection. Raises DatabaseDown with the server's name only."""
     try:
         return psycopg.connect(
-            **{"connect_timeout": str(CONNECT_SECONDS_MAX), **parameters}, autocommit=True
+            connection_string({"connect_timeout": str(CONNECT_SECONDS_MAX), **parameters}),
+            autocommit=True,
         )
     except psycopg.OperationalError as error:
         place = parameters.get("host", "the default server")
@@ -75,9 +81,7 @@ def _ensure_role(
         verifier = connection.pgconn.encrypt_password(
             password.encode("utf-8"), role.encode("utf-8"), b"scram-sha-256"
         ).decode("ascii")
-        connection.execute(
-            sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier))
-        )
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))
 
 
 def ensure_application(connection: psycopg.Connection, *, database: str, password: str) -> str:
@@ -97,7 +101,10 @@ def ensure_application(connection: psycopg.Connection, *, database: str, passwor
             connection.execute(
                 grant.format(sql.Identifier(APPLICATION_GROUP), sql.Identifier(role))
             )
-        for statement in ("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", "GRANT CONNECT ON DATABASE {} TO {}"):
+        for statement in (
+            "REVOKE CONNECT ON DATABASE {} FROM PUBLIC",
+            "GRANT CONNECT ON DATABASE {} TO {}",
+        ):
             names = [sql.Identifier(database), sql.Identifier(role)]
             connection.execute(sql.SQL(statement).format(*names[: statement.count("{}")]))
     except pg.InsufficientPrivilege as error:

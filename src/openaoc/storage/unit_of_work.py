@@ -146,7 +146,7 @@ class Transaction:
         for call in self._afterwards:
             try:
                 call()
-            except Exception:
+            except Exception:  # noqa: BLE001  the change is committed, whatever comes
                 _LOG.exception("storage.after_commit.failed", call=repr(call))
 
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from openaoc.storage.policies import grant
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+
+_TABLES = ("channels_messages", "channels_lines", "channels_nonces", "channels_requests")
+"""Only the centre itself reads them; no row is shown to an institution from here.
+
+So they carry no row rules: a machine's report enqueues messages to other institutions.
+"""
 
 
 def _moment(name: str, *, nullable: bool = False) -> sa.Column[object]:
@@ -75,9 +83,11 @@ def upgrade() -> None:
         _moment("at"),
     )
     op.create_index("channels_requests_at", "channels_requests", ["at"])
+    for table in _TABLES:
+        grant(table)
 
 
 def downgrade() -> None:
     """Drop them."""
-    for table in ("channels_requests", "channels_nonces", "channels_lines", "channels_messages"):
+    for table in reversed(_TABLES):
         op.drop_table(table)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from openaoc.storage.policies import grant
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -78,6 +80,8 @@ def upgrade() -> None:
         "report_indicators",
         [sa.text("md5(value)")],
     )
+    for table in ("reports", "report_payments", "report_indicators"):
+        grant(table)
 
 
 def downgrade() -> None:

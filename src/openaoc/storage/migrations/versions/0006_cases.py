@@ -6,6 +6,9 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from openaoc.storage.policies import grant
+from openaoc.storage.roles import APPLICATION_GROUP
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -61,6 +64,9 @@ def upgrade() -> None:
         sa.CheckConstraint("amount_minor > 0", name="case_claims_positive"),
     )
     op.create_index("case_claims_case", "case_claims", ["case_id"])
+    grant("cases")
+    grant("case_claims")
+    op.execute(f"grant usage on sequence case_claims_sequence_seq to {APPLICATION_GROUP}")
 
 
 def downgrade() -> None:

@@ -10,13 +10,12 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from openaoc.storage.policies import grant, only_own_institution
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
-
-CENTRE = "current_setting('openaoc.scope', true) = 'centre'"
-OWN = "institution = current_setting('openaoc.institution', true)"
 
 
 def _moment(name: str, *, nullable: bool = False) -> sa.Column[object]:
@@ -55,13 +54,15 @@ def upgrade() -> None:
         sa.CheckConstraint("amount_minor > 0", name="hold_events_positive"),
     )
     op.create_index("hold_events_case", "hold_events", ["case_id"])
-    for table, rule in (
-        ("hold_orders", f"{OWN} and mode = 'live' and state <> 'drafted'"),
-        ("hold_answers", OWN),
-    ):
-        condition = f"{CENTRE} or ({rule})"
-        op.execute(f"alter table {table} enable row level security")
-        op.execute(f"create policy {table}_own on {table} using ({condition})")
+    for table in ("hold_orders", "hold_answers"):
+        grant(table)
+        only_own_institution(table, "institution")
+    grant("hold_events", "SELECT, INSERT")
+    op.execute(
+        "create policy hold_orders_sent on hold_orders as restrictive"
+        " using (current_setting('openaoc.scope', true) = 'centre'"
+        " or (mode = 'live' and state <> 'drafted'))"
+    )
 
 
 def _orders() -> None:

@@ -1,0 +1,156 @@
+"""What each role may do: one table, read by every verb of every stage before it does anything."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from openaoc.kernel.actor import Actor, Role
+from openaoc.kernel.errors import Refused
+
+
+class Permission(enum.StrEnum):
+    """A verb that somebody may or may not do."""
+
+    REPORT_SUBMIT = "reports.submit"
+    REPORT_READ = "reports.read"
+    IDENTITY_READ = "reports.identity.read"
+    CASE_READ = "cases.read"
+    CASE_WORK = "cases.work"
+    TRACE_READ = "tracing.read"
+    HOLD_READ = "holds.read"
+    HOLD_ANSWER = "holds.answer"
+    HOLD_RELEASE = "holds.release"
+    HOLD_APPROVE = "holds.approve"
+    HOLD_WITHDRAW = "holds.withdraw"
+    LEDGER_INGEST = "ledger.ingest"
+    JOURNAL_READ = "journal.read"
+    STATUS_READ = "status.read"
+    STATISTICS_READ = "statistics.read"
+    INSTITUTION_READ = "parties.institution.read"
+    INSTITUTION_MANAGE = "parties.institution.manage"
+    PUBLIC_KEY_REGISTER = "parties.public_key.register"
+    USER_READ = "parties.user.read"
+    USER_MANAGE = "parties.user.manage"
+    LIVE_SWITCH = "parties.live.switch"
+    SHADOW_SWITCH = "parties.shadow.switch"
+    IDENTITY_SHRED = "reports.identity.shred"
+
+
+P = Permission
+
+PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
+    Role.CITIZEN: frozenset({P.REPORT_SUBMIT, P.STATUS_READ}),
+    Role.AGENT: frozenset(
+        {
+            P.REPORT_SUBMIT,
+            P.REPORT_READ,
+            P.IDENTITY_READ,
+            P.CASE_READ,
+            P.HOLD_READ,
+            P.INSTITUTION_READ,
+            P.STATUS_READ,
+        }
+    ),
+    Role.INVESTIGATOR: frozenset(
+        {
+            P.REPORT_SUBMIT,
+            P.REPORT_READ,
+            P.IDENTITY_READ,
+            P.CASE_READ,
+            P.CASE_WORK,
+            P.TRACE_READ,
+            P.HOLD_READ,
+            P.HOLD_RELEASE,
+            P.HOLD_WITHDRAW,
+            P.INSTITUTION_READ,
+            P.STATUS_READ,
+            P.STATISTICS_READ,
+        }
+    ),
+    Role.SUPERVISOR: frozenset(
+        {
+            P.REPORT_SUBMIT,
+            P.REPORT_READ,
+            P.IDENTITY_READ,
+            P.CASE_READ,
+            P.CASE_WORK,
+            P.TRACE_READ,
+            P.HOLD_READ,
+            P.HOLD_RELEASE,
+            P.HOLD_APPROVE,
+            P.HOLD_WITHDRAW,
+            P.INSTITUTION_READ,
+            P.USER_READ,
+            P.JOURNAL_READ,
+            P.STATUS_READ,
+            P.STATISTICS_READ,
+            P.LIVE_SWITCH,
+            P.SHADOW_SWITCH,
+        }
+    ),
+    Role.LIAISON: frozenset(
+        {P.REPORT_SUBMIT, P.HOLD_READ, P.HOLD_ANSWER, P.HOLD_RELEASE, P.STATUS_READ}
+    ),
+    Role.MACHINE: frozenset(
+        {
+            P.REPORT_SUBMIT,
+            P.HOLD_READ,
+            P.HOLD_ANSWER,
+            P.HOLD_RELEASE,
+            P.LEDGER_INGEST,
+            P.PUBLIC_KEY_REGISTER,
+            P.STATUS_READ,
+        }
+    ),
+    Role.ADMINISTRATOR: frozenset(
+        {
+            P.REPORT_SUBMIT,
+            P.CASE_READ,
+            P.TRACE_READ,
+            P.HOLD_READ,
+            P.LEDGER_INGEST,
+            P.INSTITUTION_READ,
+            P.INSTITUTION_MANAGE,
+            P.PUBLIC_KEY_REGISTER,
+            P.USER_READ,
+            P.USER_MANAGE,
+            P.JOURNAL_READ,
+            P.STATUS_READ,
+            P.STATISTICS_READ,
+            P.LIVE_SWITCH,
+            P.SHADOW_SWITCH,
+        }
+    ),
+    Role.DATA_PROTECTION_OFFICER: frozenset(
+        {
+            P.JOURNAL_READ,
+            P.USER_READ,
+            P.INSTITUTION_READ,
+            P.IDENTITY_SHRED,
+            P.STATUS_READ,
+            P.STATISTICS_READ,
+            P.SHADOW_SWITCH,
+        }
+    ),
+    Role.OVERSIGHT: frozenset({P.JOURNAL_READ, P.STATUS_READ, P.STATISTICS_READ}),
+    Role.SYSTEM: frozenset(P) - {P.LIVE_SWITCH},
+}
+"""Administrators run the centre: they see cases and holds but nobody's identity, and decide on
+none. Overseers see the journal. The centre itself never switches anything live.
+"""
+
+
+class NotPermitted(Refused):
+    """Your role does not permit this."""
+
+
+def permits(actor: Actor, permission: Permission) -> bool:
+    """Whether one of the actor's roles carries the permission."""
+    return any(permission in PERMISSIONS[role] for role in actor.roles)
+
+
+def require(actor: Actor, permission: Permission) -> None:
+    """Raises NotPermitted unless one of the actor's roles carries the permission."""
+    if not permits(actor, permission):
+        raise NotPermitted(permission.value)
