@@ -41,6 +41,8 @@ class InstitutionKind(enum.StrEnum):
     ATM_NETWORK = "atm_network"
     TELCO = "telco"
     PLATFORM = "platform"
+    SWITCH = "switch"
+    """A national payment switch: its machine tells the transfers of every institution."""
 
 
 class Institution(msgspec.Struct, frozen=True, kw_only=True):
