@@ -36,7 +36,13 @@ class Batch(NamedTuple):
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Batch:
         """The named rows, or those where a mask is true."""
-        return Batch(*(column[rows] for column in self))
+        return Batch(
+            self.time_us[rows],
+            self.debtor[rows],
+            self.creditor[rows],
+            self.amount_minor[rows],
+            self.channel[rows],
+        )
 
 
 class _Habit(NamedTuple):

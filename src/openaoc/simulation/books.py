@@ -1,4 +1,4 @@
-"""Simulation: what do the institutions hold for each account, and what of it is blocked?
+"""Simulation: what the institutions keep for each account, and what of it is blocked.
 
 Amounts only: a blocked amount cannot be spent, the rest of the account stays free. Never knows why
 money moves.

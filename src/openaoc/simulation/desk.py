@@ -75,7 +75,7 @@ class Desk:
         over = self.orders.over(now_us=now_us)
         for held in over:
             with self._nation.lock:
-                self._keep(held, remaining_minor=0, revision=held.revision, ended=True)
+                self._keep(held, remaining_minor=0, revision=held.revision, ended=1)
         return len(messages) + len(over)
 
     def _order(self, message: WaitingMessage, now_us: int) -> None:
@@ -105,7 +105,7 @@ class Desk:
             order.revision,
             applied,
             to_us(order.ends_at),
-            ended=False,
+            ended=0,
         )
         answer = _answer(account, applied=applied, available=available, order=order)
         self.orders.save(
@@ -123,26 +123,22 @@ class Desk:
         held = self.orders.order(end.order)
         if held is None:
             account = self._account(message.institution, end.account)
-            held = HeldOrder(end.order, message.institution, account, 0, 0, 0, ended=False)
+            held = HeldOrder(end.order, message.institution, account, 0, 0, 0, ended=0)
         over = end.remaining_minor == 0
         self._keep(
             held,
             remaining_minor=end.remaining_minor,
             revision=max(held.revision, end.revision),
-            ended=held.ended or over,
+            ended=int(held.ended or over),
         )
         self.orders.save(None, message=message.key)
 
-    def _keep(
-        self, held: HeldOrder, *, remaining_minor: int, revision: int, ended: bool
-    ) -> None:
+    def _keep(self, held: HeldOrder, *, remaining_minor: int, revision: int, ended: int) -> None:
         back = held.blocked_minor - remaining_minor
         if back > 0 and held.account is not None:
             self._nation.books.unblock(held.account, back)
         blocked = min(held.blocked_minor, remaining_minor)
-        self.orders.save(
-            held._replace(blocked_minor=blocked, revision=revision, ended=ended)
-        )
+        self.orders.save(held._replace(blocked_minor=blocked, revision=revision, ended=ended))
 
     def _account(self, institution: str, number: str) -> int | None:
         population = self._nation.population

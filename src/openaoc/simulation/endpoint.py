@@ -108,13 +108,13 @@ class _Handler(BaseHTTPRequestHandler):
     server: Endpoint
     disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:  # noqa: N802 # the standard library's name
+    def do_GET(self) -> None:
         if self.path == "/figures":
             self._reply(200, self.server.institutions.figures())
         else:
             self._reply(404, b"{}")
 
-    def do_POST(self) -> None:  # noqa: N802 # the standard library's name
+    def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > BODY_BYTES_MAX:
             self.close_connection = True

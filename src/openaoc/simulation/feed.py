@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import CHANNELS
 from openaoc.simulation.population import Population, account_numbers
@@ -95,8 +96,8 @@ class Feed:
 
     def _bank(
         self,
-        accounts: np.ndarray[tuple[int], np.dtype[np.int64]],
-        known: np.ndarray[tuple[int], np.dtype[np.bool_]],
+        accounts: NDArray[np.int32],
+        known: NDArray[np.bool_],
     ) -> pa.Array:
         places = self._population.institution[accounts]
         return self._codes.take(pa.array(places, mask=~known))

@@ -1,4 +1,4 @@
-"""Simulation: when can an institution be reached, and how long does it take to answer?
+"""Simulation: when an institution can be reached, and how long it takes to answer.
 
 Pure: by seed and wall clock. Machines are not sped up with the simulated clock.
 """

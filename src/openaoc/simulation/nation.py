@@ -87,8 +87,8 @@ class Nation:
         self.speed = speed
         self._clock = clock
         self._truth = Truth(self.population.size)
-        scams = Scams(parameters, self.population, seed=seed)
-        self._world = World(self.population, scams, self.books, self._truth, seed=seed)
+        self._scams = Scams(parameters, self.population, seed=seed)
+        self._world = World(self.population, self._scams, self.books, self._truth, seed=seed)
         machines = next((o.code for o in parameters.institutions if o.kind == "atm_network"), None)
         self._feed = Feed(self.population, machines=machines)
         self._owed_rows = 0.0
@@ -218,6 +218,10 @@ class Nation:
         bank = self.population.codes[self.population.institution[scam.victim]]
         body = msgspec.json.encode(report)
         return scam.number, body, bank if scam.by_bank else None, to_us(now)
+
+    def is_false(self, scam: int) -> bool:
+        """Whether the report of this scam is a false claim: for the measures alone."""
+        return self._scams.scam(scam).false
 
     def figures(self) -> NationFigures:
         """The nation's own measures."""

@@ -52,7 +52,7 @@ class OrdersStore:
         """What is known of the order."""
         with self._store.writing() as sql:
             row = sql.execute('SELECT * FROM orders WHERE "order" = ?', (order,)).fetchone()
-        return HeldOrder(*row[:6], ended=bool(row[6])) if row else None
+        return HeldOrder(*row) if row else None
 
     def over(self, *, now_us: int) -> list[HeldOrder]:
         """Orders that still block and whose time is over."""
@@ -61,7 +61,7 @@ class OrdersStore:
                 "SELECT * FROM orders WHERE blocked > 0 AND ends_us <= ? LIMIT ?",
                 (now_us, MESSAGES_PER_LOOK_MAX),
             ).fetchall()
-        return [HeldOrder(*row[:6], ended=bool(row[6])) for row in rows]
+        return [HeldOrder(*row) for row in rows]
 
     def save(
         self,

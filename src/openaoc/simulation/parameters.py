@@ -28,11 +28,7 @@ class Marked(msgspec.Struct, Generic[T], frozen=True, kw_only=True, forbid_unkno
     note: str = ""
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class CaseFigures(_Section):
+class CaseFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many victims there are and how they come to the centre."""
 
     a_day: Marked[float]
@@ -43,7 +39,7 @@ class CaseFigures(_Section):
     by_bank_share: Marked[float]
 
 
-class ScamType(_Section):
+class ScamType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One scam type: share of cases, mean loss, mean number of payments."""
 
     name: str
@@ -53,7 +49,7 @@ class ScamType(_Section):
     payments: Marked[float]
 
 
-class Notice(_Section):
+class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long victims take to notice: a mixture of lognormals."""
 
     shares: Marked[list[float]]
@@ -61,7 +57,7 @@ class Notice(_Section):
     sigma_log: Marked[float]
 
 
-class Layers(_Section):
+class Layers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the money runs: dwell, depth, fan-out, rest, and honest shops on the way."""
 
     dwell_first_half_life_s: Marked[float]
@@ -77,7 +73,7 @@ class Layers(_Section):
     honest_hop_share: Marked[float]
 
 
-class Exits(_Section):
+class Exits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the money leaves, by share of chains."""
 
     crypto_share: Marked[float]
@@ -88,7 +84,7 @@ class Exits(_Section):
     atm_limit_minor: Marked[int]
 
 
-class Mules(_Section):
+class Mules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The accounts scammers use."""
 
     payments_until_burnt: Marked[int]
@@ -99,7 +95,7 @@ class Mules(_Section):
     account_share: Marked[float]
 
 
-class NationFigures(_Section):
+class NationFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everybody else, and how much of their life is simulated."""
 
     wage_payer_share: Marked[float]
@@ -109,7 +105,7 @@ class NationFigures(_Section):
     transfers_per_second: Marked[float]
 
 
-class Answers(_Section):
+class Answers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How fast institutions answer, in seconds on the wall."""
 
     fast_share: Marked[float]
@@ -120,7 +116,7 @@ class Answers(_Section):
     out_of_reach_mean_s: Marked[float]
 
 
-class SimulatedInstitution(_Section):
+class SimulatedInstitution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One institution of the nation; `share` of all accounts."""
 
     code: str
@@ -129,7 +125,7 @@ class SimulatedInstitution(_Section):
     share: float
 
 
-class Parameters(_Section):
+class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of them."""
 
     currency: str

@@ -1,4 +1,4 @@
-"""Simulation: who is scammed, of how much, and how does the money run?
+"""Simulation: who is scammed, of how much, and how does the money run on.
 
 Pure: scam number k of a seed is always the same scam, whatever else happens; so a nation that is
 started again needs to remember only what has been done of it.
@@ -218,9 +218,7 @@ class _Chain:
                 rests_in=rests,
             )
 
-    def _onward(
-        self, step: Step, amount: float, *, layer: int, depth: int, rests_in: int
-    ) -> None:
+    def _onward(self, step: Step, amount: float, *, layer: int, depth: int, rests_in: int) -> None:
         """One hop, now and then by way of an honest shop that pays on."""
         here = self._add(step)
         honest = self._parameters.layers.honest_hop_share.value
@@ -280,5 +278,6 @@ class _Chain:
         layers = self._parameters.layers
         half_life = layers.dwell_first_half_life_s.value
         if layer > 1:
-            half_life = float(self._rng.uniform(*layers.dwell_later_half_life_s.value))
+            low, high = layers.dwell_later_half_life_s.value
+            half_life = float(self._rng.uniform(low, high))
         return float(self._rng.exponential(half_life / math.log(2)))

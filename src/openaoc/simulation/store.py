@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS moves (
     scam INTEGER, payment INTEGER, step INTEGER, at_s REAL, at_us INTEGER,
     amount_minor INTEGER, transfer INTEGER, PRIMARY KEY (scam, payment, step)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS feed (
-    number INTEGER PRIMARY KEY, institution TEXT NOT NULL, rows INTEGER NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, institution TEXT NOT NULL, rows INTEGER NOT NULL,
     body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS reports (
     scam INTEGER PRIMARY KEY, body BLOB NOT NULL, by_bank TEXT, due_us INTEGER NOT NULL);
@@ -94,7 +94,7 @@ class HeldOrder(NamedTuple):
     revision: int
     blocked_minor: int
     ends_us: int
-    ended: bool
+    ended: int
 
 
 class NationStore:

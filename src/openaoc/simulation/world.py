@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openaoc.simulation.background import CASH, NOWHERE, TRANSFER, Batch, ordinary_transfers
 from openaoc.simulation.books import Books
@@ -54,7 +55,7 @@ class Tick(NamedTuple):
 
     first_transfer: int
     rows: Batch
-    at_machine: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    at_machine: NDArray[np.bool_]
     moves: list[Move]
     started: list[int]
     noticed: list[Scam]
@@ -147,9 +148,7 @@ class World:
                 else:
                     self._resume_below(scam, move, done)
 
-    def _resume_below(
-        self, scam: Scam, move: Move, done: dict[tuple[int, int, int], Move]
-    ) -> None:
+    def _resume_below(self, scam: Scam, move: Move, done: dict[tuple[int, int, int], Move]) -> None:
         waiting = [move]
         while waiting:
             parent = waiting.pop()
@@ -262,18 +261,19 @@ class World:
     ) -> Tick:
         """Bring ordinary and scam rows into one time order and number them."""
         own = len(self._rows)
-        columns = list(zip(*self._rows, strict=True)) if own else [()] * len(_Row._fields)
+        rows = np.array(self._rows, np.int64).reshape(own, len(_Row._fields))
         merged = Batch(
-            *(
-                np.concatenate([np.asarray(new, old.dtype), old])
-                for new, old in zip(columns, ordinary, strict=False)
-            )
+            np.concatenate([rows[:, 0], ordinary.time_us]),
+            np.concatenate([rows[:, 1].astype(np.int32), ordinary.debtor]),
+            np.concatenate([rows[:, 2].astype(np.int32), ordinary.creditor]),
+            np.concatenate([rows[:, 3], ordinary.amount_minor]),
+            np.concatenate([rows[:, 4].astype(np.uint8), ordinary.channel]),
         )
         order = np.argsort(merged.time_us, kind="stable")
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         machine = merged.channel == CASH
-        machine[:own] = columns[-1]
+        machine[:own] = rows[:, 5] != 0
         first = self.next_transfer
         self.next_transfer += len(order)
         moves = [

@@ -6,12 +6,13 @@ Counts, amounts and times only: no person, no account, no case can be found from
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds, over `count` events; p50 and p95 are nearest-rank percentiles."""
+    """Seconds over `count` events; p50 and p95 are nearest-rank percentiles."""
 
     count: int
     p50_s: float
@@ -19,41 +20,43 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InstitutionFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """How one institution answers: orders sent to it, answered by it, and how fast."""
+    """How one institution answers: orders issued to it, answered by it, and how fast."""
 
     code: str
     name: str
     live: bool
     orders: int
     answered: int
+    held_minor: int
     answer: Spread | None = None
     """Order issued → answer received, over the window."""
 
 
 class LiveFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The centre at one moment. Amounts are minor units of `currency`.
+    """The centre at one moment. Amounts are minor units of `currency`, over all its cases.
 
-    `loss`, `located`, `held` and `exited` cover all cases; located is what the traces found on
-    accounts when they were last computed, held what institutions say they hold now.
+    loss = located + exited, as each case's latest trace has it: located is what was found on
+    accounts, the held part included; exited is what had left, with the little that no trace
+    accounts for. held is what institutions hold now.
     """
 
     at: datetime
-    mode: str
-    """`live` or `shadow` (orders are computed and shown, not sent)."""
+    mode: Literal["live", "shadow"]
+    """Shadow: orders are computed and shown, not sent."""
     currency: str
     window_hours: int
-    """The times below are of reports of the last so many hours."""
+    """The times below are of the last so many hours, of orders that went out by themselves."""
     reports: int = 0
     reports_last_hour: int = 0
     cases: int = 0
     orders: int = 0
     orders_by_state: dict[str, int] = {}
-    report_to_orders: Spread | None = None
-    """Report received → its orders committed."""
+    report_to_order: Spread | None = None
+    """Report received → the first order issued, committed and on its way."""
     report_to_first_applied: Spread | None = None
     """Report received → the first institution says that it holds."""
     report_to_last_applied: Spread | None = None
-    """Report received → the last of the institutions that applied an order."""
+    """Report received → the last institution that holds something says so."""
     loss_minor: int = 0
     located_minor: int = 0
     held_minor: int = 0

@@ -1,0 +1,245 @@
+"""Simulation: what brings feed, reports, answers and approvals to the centre until it has them.
+
+Each courier is one loop with one kind of errand; what is not acknowledged is tried again.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from openaoc.kernel.clock import Clock, to_us
+from openaoc.reports.model import ReportReceipt
+from openaoc.simulation.centre import ARROW, Centre, Fate
+from openaoc.simulation.credentials import Credentials
+from openaoc.simulation.desk import Desk
+from openaoc.simulation.nation import Nation
+from openaoc.simulation.store import WaitingAnswer, WaitingReport
+
+LOOK_SECONDS: Final = 0.1
+BACKOFF_FIRST_S: Final = 0.25
+BACKOFF_MAX_S: Final = 8.0
+REPORT_AGAIN_S: Final = 2.0
+ANSWER_AGAIN_S: Final = 1.0
+ANSWERS_AT_ONCE: Final = 3
+ANSWER_ATTEMPTS_MAX: Final = 500
+APPROVALS_MAX: Final = 5_000
+OFFICER_MEAN_S: Final = 15.0
+"""How long the duty officer takes over a report that needs a person, on the wall; assumed."""
+OFFICER_SEES_THROUGH: Final = 0.9
+"""Share of false claims the officer recognises after calling the bank; assumed."""
+
+
+class CourierFigures(msgspec.Struct, kw_only=True):
+    """Counts since the process started."""
+
+    feed_rows: int = 0
+    feed_refused: int = 0
+    reports: int = 0
+    reports_refused: int = 0
+    false_reports: int = 0
+    needs_person: int = 0
+    answers: int = 0
+    answers_refused: int = 0
+    approvals: int = 0
+    last_refusal: str = ""
+
+
+class Couriers:
+    """The threads. `stop` ends them; what is under way is finished or tried again next time."""
+
+    def __init__(
+        self,
+        nation: Nation,
+        desk: Desk,
+        credentials: Credentials,
+        *,
+        clock: Clock,
+        stop: threading.Event,
+    ) -> None:
+        self.figures = CourierFigures()
+        self._nation = nation
+        self._desk = desk
+        self._credentials = credentials
+        self._clock = clock
+        self._stop = stop
+        self._centre = Centre(credentials.centre, clock=clock)
+        self._signers = {
+            code: known.signing_key() for code, known in credentials.institutions.items()
+        }
+        self._approvals: list[tuple[int, str]] = []
+        self._reports_lock = threading.Lock()
+        self._reports_taken: set[int] = set()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start every courier."""
+        for code in self._credentials.institutions:
+            self._run(f"feed-{code}", partial(self._feed, code))
+        for number in range(2):
+            self._run(f"reports-{number}", self._reports)
+        self._run("answers", self._answers)
+        self._run("officer", self._officer)
+
+    def join(self, *, timeout_s: float) -> None:
+        """Wait for the couriers to come home, each at most so long."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+        self._centre.close()
+
+    def _run(self, name: str, errand: Callable[[], bool]) -> None:
+        """Repeat the errand: at once after success, after a while when there was none."""
+
+        def loop() -> None:
+            failures = 0
+            while not self._stop.is_set():
+                try:
+                    worked = errand()
+                    failures = 0
+                except _TryLaterError:
+                    failures += 1
+                    pause = min(BACKOFF_FIRST_S * 2 ** (failures - 1), BACKOFF_MAX_S)
+                    self._stop.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 # jitter
+                    continue
+                if not worked:
+                    self._stop.wait(LOOK_SECONDS)
+
+        thread = threading.Thread(target=loop, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _refused(self, status: int, body: bytes) -> None:
+        self.figures.last_refusal = f"{status} {body[:300].decode('utf-8', 'replace')}"
+
+    def _feed(self, code: str) -> bool:
+        batch = self._nation.store.feed_batch(code)
+        if batch is None:
+            return False
+        outcome = self._centre.post(
+            "/v1/ledger/transfers",
+            batch.body,
+            key=self._credentials.institutions[code].api_key,
+            idempotency_key=f"feed-{self._nation.openings_us}-{batch.number}",
+            content_type=ARROW,
+            signer=self._signers[code],
+        )
+        if outcome.fate is Fate.LATER:
+            raise _TryLaterError
+        if outcome.fate is Fate.REFUSED:
+            self.figures.feed_refused += batch.rows
+            self._refused(outcome.status, outcome.body)
+        else:
+            self.figures.feed_rows += batch.rows
+        self._nation.store.feed_done(batch.number)
+        return True
+
+    def _reports(self) -> bool:
+        now_us = to_us(self._clock.now())
+        with self._reports_lock:
+            report = self._nation.store.report(now_us=now_us, skip=self._reports_taken)
+            if report is None:
+                return False
+            self._reports_taken.add(report.scam)
+        try:
+            self._hand_in(report, now_us)
+        finally:
+            with self._reports_lock:
+                self._reports_taken.discard(report.scam)
+        return True
+
+    def _hand_in(self, report: WaitingReport, now_us: int) -> None:
+        """By the victim's bank under its own key, else by the hotline's agent."""
+        bank = report.by_bank
+        known = self._credentials.institutions.get(bank) if bank is not None else None
+        outcome = self._centre.post(
+            "/v1/reports",
+            report.body,
+            key=known.api_key if known is not None else self._credentials.hotline_key,
+            idempotency_key=f"report-{self._nation.openings_us}-{report.scam}",
+            signer=self._signers[bank] if known is not None and bank is not None else None,
+        )
+        if outcome.fate is Fate.LATER:
+            again_us = now_us + int(REPORT_AGAIN_S * 1e6)
+            self._nation.store.report_later(report.scam, due_us=again_us)
+            raise _TryLaterError
+        if outcome.fate is Fate.REFUSED:
+            self.figures.reports_refused += 1
+            self._refused(outcome.status, outcome.body)
+        else:
+            self._receipt(report, msgspec.json.decode(outcome.body, type=ReportReceipt))
+        self._nation.store.report_done(report.scam)
+
+    def _receipt(self, report: WaitingReport, receipt: ReportReceipt) -> None:
+        """Count it, and give the officer the orders that wait for a person."""
+        self.figures.reports += 1
+        false = self._nation.is_false(report.scam)
+        self.figures.false_reports += false
+        if receipt.standing == "automatic":
+            return
+        self.figures.needs_person += 1
+        if false and random.random() < OFFICER_SEES_THROUGH:  # noqa: S311 # a simulated person
+            return
+        after_s = random.expovariate(1 / OFFICER_MEAN_S)
+        due_us = to_us(self._clock.now()) + int(after_s * 1e6)
+        room = APPROVALS_MAX - len(self._approvals)
+        drafted = [line.order for line in receipt.orders if line.state == "drafted"]
+        self._approvals += [(due_us, order) for order in drafted[:room]]
+
+    def _officer(self) -> bool:
+        now_us = to_us(self._clock.now())
+        due = [one for one in self._approvals if one[0] <= now_us]
+        for one in due:
+            outcome = self._centre.post(
+                f"/v1/holds/{one[1]}/approve",
+                b"{}",
+                key=self._credentials.officer_key,
+                idempotency_key=f"approve-{one[1]}",
+            )
+            if outcome.fate is Fate.LATER:
+                raise _TryLaterError
+            self.figures.approvals += outcome.fate is Fate.TAKEN
+            if outcome.fate is Fate.REFUSED:
+                self._refused(outcome.status, outcome.body)
+            self._approvals.remove(one)
+        return bool(due)
+
+    def _answers(self) -> bool:
+        due = self._desk.orders.due_answers(now_us=to_us(self._clock.now()))
+        if not due:
+            return False
+        with ThreadPoolExecutor(ANSWERS_AT_ONCE) as pool:
+            list(pool.map(self._answer, due))
+        return True
+
+    def _answer(self, answer: WaitingAnswer) -> None:
+        orders = self._desk.orders
+        again_us = to_us(self._clock.now()) + int(ANSWER_AGAIN_S * 1e6)
+        if self._stop.is_set() or not self._desk.reachable(answer.institution):
+            orders.answer_later(answer.order, due_us=again_us)
+            return
+        outcome = self._centre.post(
+            f"/v1/holds/{answer.order}/answers",
+            answer.body,
+            key=self._credentials.institutions[answer.institution].api_key,
+            idempotency_key=f"answer-{answer.order}",
+            signer=self._signers[answer.institution],
+        )
+        if outcome.fate is Fate.LATER and answer.attempts < ANSWER_ATTEMPTS_MAX:
+            orders.answer_later(answer.order, due_us=again_us)
+            return
+        if outcome.fate is Fate.TAKEN:
+            self.figures.answers += 1
+        else:
+            self.figures.answers_refused += 1
+            self._refused(outcome.status, outcome.body)
+        orders.answer_done(answer.order)
+
+
+class _TryLaterError(Exception):
+    """The centre could not be reached or was busy."""
