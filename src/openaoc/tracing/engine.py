@@ -5,6 +5,195 @@ The one entrance to the kernels; the plain reference has the same signature.
 
 from __future__ import annotations
 
-from openaoc.tracing.reference import trace_cases
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Final
 
-__all__ = ["trace_cases"]
+import numpy as np
+from numpy.typing import NDArray
+
+from openaoc.ledger.arrays import EXIT, LedgerArrays
+from openaoc.tracing import reference
+from openaoc.tracing import scratch as sc
+from openaoc.tracing.kernels import walk
+from openaoc.tracing.kernels_common import DROPPED, LOSS, OVERLAP, RESTITUTED, TOTALS
+from openaoc.tracing.model import (
+    Carried,
+    CaseTrace,
+    Claim,
+    Excess,
+    Held,
+    HoldEvent,
+    Located,
+    Rule,
+    TraceLimits,
+)
+from openaoc.tracing.prepare import Prepared, prepare
+
+_LIMITS: Final = TraceLimits()
+_FOREVER: Final = 2**63 - 1
+
+
+def trace_cases(
+    arrays: LedgerArrays,
+    claims: Sequence[Claim],
+    *,
+    rule: Rule,
+    at_us: int | None = None,
+    holds: Sequence[HoldEvent] = (),
+    hubs: frozenset[int] = frozenset(),
+    dust_minor: int = 0,
+    openings_unknown: bool = False,
+    limits: TraceLimits = _LIMITS,
+) -> list[CaseTrace]:
+    """Follow the claims' money: one CaseTrace per case number, in that order.
+
+    `claims` in order of filing. `at_us` (inclusive) is the time of the report, None the end of the
+    ledger. `hubs`: accounts whose money stays. `dust_minor`: a transfer that would bring an account
+    less than this of a case drops it. `openings_unknown`: as if no account had an opening balance.
+    Raises BadOrigin and BadInput for what is asked wrongly.
+    """
+    plan = prepare(arrays, claims, holds=holds, at_us=at_us)
+    if not plan.cases:
+        return []
+    task = _Task(
+        arrays,
+        plan,
+        at_us=_FOREVER if at_us is None else at_us,
+        hubs=hubs,
+        dust_minor=dust_minor,
+        limits=limits,
+    )
+    if rule is Rule.FIFO and not openings_unknown:
+        outcome = task.walk()
+        if outcome is not None:
+            return outcome
+    return reference.trace_cases(
+        arrays,
+        claims,
+        rule=rule,
+        at_us=at_us,
+        holds=holds,
+        hubs=hubs,
+        dust_minor=dust_minor,
+        openings_unknown=openings_unknown,
+    )
+
+
+class _Task:
+    """One call of a kernel: its arguments as arrays, and its results as structs."""
+
+    def __init__(
+        self,
+        arrays: LedgerArrays,
+        plan: Prepared,
+        *,
+        at_us: int,
+        hubs: frozenset[int],
+        dust_minor: int,
+        limits: TraceLimits,
+    ) -> None:
+        self._arrays, self._plan, self._at_us, self._dust = arrays, plan, at_us, dust_minor
+        self._limits, self._hubs = limits, hubs
+        columns = np.array(plan.claims, np.int64).reshape(-1, 3).T.copy()
+        self._claims = (columns[0], columns[1], columns[2])
+        self._held = np.array(sorted({event.account for _, event in plan.events}), np.int64)
+        self._totals = np.zeros((TOTALS, plan.cases), np.int64)
+
+    def walk(self) -> list[CaseTrace] | None:
+        """Fifo by intervals; None where an account with hold events is reached."""
+        limits = self._limits
+
+        def kernel(scratch: sc.Scratch) -> int:
+            return walk(
+                self._arrays,
+                *self._claims,
+                self._plan.cases,
+                self._at_us,
+                _sorted_accounts(self._hubs),
+                self._held,
+                self._dust,
+                limits.transfers_max,
+                limits.accounts_max,
+                limits.lots_max,
+                scratch,
+                self._totals,
+            )
+
+        with sc.borrowed() as lent:
+            if self._run(kernel, lent) == sc.HELD_REACHED:
+                self._totals[:] = 0
+                return None
+            return self._results(lent.scratch)
+
+    def replay(self, rule: Rule, *, openings_unknown: bool) -> list[CaseTrace]:
+        """Any rule, holds and all."""
+        raise NotImplementedError(rule, openings_unknown)
+
+    def _run(self, kernel: Callable[[sc.Scratch], int], lent: sc.Lent) -> int:
+        """Run until scratch is large enough."""
+        while True:
+            status = kernel(lent.scratch)
+            if status != sc.GROW:
+                return status
+            self._totals[:] = 0
+            lent.grow()
+
+    def _results(self, s: sc.Scratch) -> list[CaseTrace]:
+        plan, cases = self._plan, self._plan.cases
+        located: list[list[Located]] = [[] for _ in range(cases)]
+        for case, account, amount, layer, received, charged in s.located[
+            : s.counts[sc.LOCATED]
+        ].tolist():
+            hub = account in self._hubs
+            located[case].append(Located(account, amount, layer, received, charged == 1, hub))
+        records = int(s.counts[sc.RECORDS])
+        rows = s.record_row[:records]
+        leaving = (self._arrays.flags[rows] & EXIT).tolist()
+        transfers: list[list[Carried]] = [[] for _ in range(cases)]
+        exited: list[list[Carried]] = [[] for _ in range(cases)]
+        for row, case, amount, leaves in zip(
+            rows.tolist(),
+            s.record_case[:records].tolist(),
+            s.record_amount[:records].tolist(),
+            leaving,
+            strict=True,
+        ):
+            carried = Carried(row, amount)
+            transfers[case].append(carried)
+            if leaves:
+                exited[case].append(carried)
+        totals = self._totals.tolist()
+        truncated = sc.LIMIT_NAMES[int(s.counts[sc.LIMIT])]
+        held, excess, inferred = self._holds(s)
+        return [
+            CaseTrace(
+                loss_minor=totals[LOSS][case],
+                overlap_minor=totals[OVERLAP][case],
+                dropped_minor=totals[DROPPED][case],
+                restituted_minor=totals[RESTITUTED][case],
+                located=tuple(sorted(located[case])),
+                held=tuple(sorted(held[case])),
+                exited=tuple(exited[case]),
+                transfers=tuple(transfers[case]),
+                excess=tuple(sorted(excess[case])),
+                inferred_under_hold=tuple(sorted(inferred[case])),
+                truncated=truncated,
+            )
+            for case in range(plan.cases)
+        ]
+
+    def _holds(self, s: sc.Scratch) -> tuple[list[list[Held]], list[list[Excess]], list[set[int]]]:
+        """What a replay found of holds, by case."""
+        cases = self._plan.cases
+        held: list[list[Held]] = [[] for _ in range(cases)]
+        excess: list[list[Excess]] = [[] for _ in range(cases)]
+        inferred: list[set[int]] = [set() for _ in range(cases)]
+        if not self._plan.events:
+            return held, excess, inferred
+        return held, excess, inferred
+
+
+@lru_cache(maxsize=8)
+def _sorted_accounts(accounts: frozenset[int]) -> NDArray[np.int64]:
+    return np.array(sorted(accounts), np.int64)

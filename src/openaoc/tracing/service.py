@@ -1,6 +1,7 @@
 """Stage tracing: where the money of an open case is now, and how sure that is.
 
-In full view of every other open case and every hold. Never orders anything; never stores: cases and holds are registered again at each start.
+In full view of every other open case and every hold. Never orders anything; never stores: cases
+and holds are registered again at each start.
 """
 
 from __future__ import annotations

@@ -1,0 +1,257 @@
+"""Stage tracing, hot loop of fifo without holds: walks intervals of account lines forward.
+
+Replays nothing: money on a line goes out with the outflows that cover its positions. Numbers in,
+numbers out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from openaoc.ledger.arrays import EXIT, LedgerArrays
+from openaoc.tracing.kernels_common import (
+    carry,
+    clear,
+    contains,
+    free_item,
+    heap_pop,
+    heap_push,
+    mark,
+    new_item,
+    settle,
+)
+from openaoc.tracing.scratch import (
+    DONE,
+    FREED,
+    GROW,
+    HEAP,
+    HELD_REACHED,
+    ITEMS,
+    LIMIT,
+    LIMIT_ACCOUNTS,
+    LIMIT_LOTS,
+    LIMIT_TRANSFERS,
+    LOCATED,
+    RECORDS,
+    USED,
+    WHOLE,
+    Scratch,
+)
+
+
+@njit(cache=True, nogil=True)
+def first_outflow(ledger: LedgerArrays, account: int, position: int) -> int:
+    """The pool place of the outflow that covers a position of the line; -1: none does yet."""
+    begin = ledger.out_off[account]
+    low, high = begin, begin + ledger.out_len[account]
+    end = high
+    while low < high:
+        middle = (low + high) >> 1
+        if ledger.out_starts[middle] <= position:
+            low = middle + 1
+        else:
+            high = middle
+    place = low - 1
+    if place < begin:
+        return -1
+    if low == end and ledger.out_starts[place] + ledger.amount[ledger.out_rows[place]] <= position:
+        return -1
+    return int(place)
+
+
+@njit(cache=True, nogil=True)
+def wait(s: Scratch, ledger: LedgerArrays, item: int, account: int, cases: int, at_us: int) -> bool:
+    """Let an item wait for its next outflow, or settle where none comes by `at_us`.
+
+    False when scratch must grow.
+    """
+    place = s.item_pos[item]
+    if 0 <= place < ledger.out_off[account] + ledger.out_len[account]:
+        row = ledger.out_rows[place]
+        time = ledger.time_us[row]
+        if time <= at_us:
+            heap_push(s, time, row, s.item_start[item], item)
+            return True
+    return settle_item(s, item, account, cases)
+
+
+@njit(cache=True, nogil=True)
+def settle_item(s: Scratch, item: int, account: int, cases: int) -> bool:
+    """Count an item as located where it is and give it back; False when scratch must grow."""
+    free_item(s, item)
+    return settle(
+        s,
+        account * cases + s.item_case[item],
+        s.item_end[item] - s.item_start[item],
+        s.item_arrived[item],
+    )
+
+
+@njit(cache=True, nogil=True)
+def gather(
+    s: Scratch, ledger: LedgerArrays, row: int, cases: int, at_us: int, is_origin: int
+) -> int:
+    """Take what the transfer carries out of the heap, as pieces by offset; -1: grow.
+
+    What goes on waiting is put back. After a limit was reached it settles, all of it unless
+    `is_origin` (the number of claims) says that the transfer is an origin.
+    """
+    start = ledger.out_start[row]
+    end = start + ledger.amount[row]
+    account = ledger.debtor[row]
+    count = 0
+    while s.counts[HEAP] > 0 and s.heap_row[0] == row:
+        item = heap_pop(s)
+        if s.counts[LIMIT] != WHOLE and is_origin == 0:
+            if not settle_item(s, item, account, cases):
+                return -1
+            continue
+        covered = min(s.item_end[item], end)
+        if covered > s.item_start[item]:
+            if count >= len(s.piece_start):
+                return -1
+            s.piece_start[count] = s.item_start[item] - start
+            s.piece_end[count] = covered - start
+            s.piece_case[count] = s.item_case[item]
+            count += 1
+        if s.item_end[item] <= end:
+            free_item(s, item)
+            continue
+        s.item_start[item] = end
+        s.item_pos[item] += 1
+        if s.counts[LIMIT] != WHOLE:
+            s.item_pos[item] = -1
+        if not wait(s, ledger, item, account, cases, at_us):
+            return -1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def arrive(
+    s: Scratch,
+    ledger: LedgerArrays,
+    row: int,
+    pieces: int,
+    cases: int,
+    at_us: int,
+    hubs: NDArray[np.int64],
+) -> bool:
+    """Put the others on the creditor's line; False when scratch must grow."""
+    account = ledger.creditor[row]
+    base = ledger.in_start[row]
+    time = ledger.time_us[row]
+    stays = s.counts[LIMIT] != WHOLE or contains(hubs, account)
+    for i in range(pieces):
+        if stays:
+            amount = s.other_end[i] - s.other_start[i]
+            if not settle(s, account * cases + s.other_case[i], amount, time):
+                return False
+            continue
+        item = new_item(s)
+        if item < 0:
+            return False
+        s.item_start[item] = base + s.other_start[i]
+        s.item_end[item] = base + s.other_end[i]
+        s.item_case[item] = s.other_case[i]
+        s.item_arrived[item] = time
+        s.item_pos[item] = first_outflow(ledger, account, s.item_start[item])
+        if not wait(s, ledger, item, account, cases, at_us):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def export(s: Scratch, cases: int) -> None:
+    """List what is located: case, account, amount, layer, received, charged."""
+    count = 0
+    for i in range(s.counts[USED]):
+        slot = s.table_used[i]
+        if s.table_amount[slot] > 0:
+            s.located[count, 0] = s.table_key[slot] % cases
+            s.located[count, 1] = s.table_key[slot] // cases
+            s.located[count, 2] = s.table_amount[slot]
+            s.located[count, 3] = s.table_layer[slot]
+            s.located[count, 4] = s.table_received[slot]
+            s.located[count, 5] = s.table_charged[slot]
+            count += 1
+    s.counts[LOCATED] = count
+
+
+@njit(cache=True, nogil=True)
+def check_limits(s: Scratch, transfers_max: int, accounts_max: int, lots_max: int) -> None:
+    """Name the first limit that was passed."""
+    if s.counts[LIMIT] != WHOLE:
+        return
+    if s.counts[RECORDS] > transfers_max:
+        s.counts[LIMIT] = LIMIT_TRANSFERS
+    elif s.counts[USED] > accounts_max:
+        s.counts[LIMIT] = LIMIT_ACCOUNTS
+    elif s.counts[ITEMS] - s.counts[FREED] > lots_max:
+        s.counts[LIMIT] = LIMIT_LOTS
+
+
+@njit(cache=True, nogil=True)
+def next_row(s: Scratch, ledger: LedgerArrays, claim_row: NDArray[np.int64], claim: int) -> int:
+    """The next transfer in ledger order: of the heap, or the next claim's."""
+    if claim >= len(claim_row):
+        return int(s.heap_row[0])
+    origin = claim_row[claim]
+    if s.counts[HEAP] == 0:
+        return int(origin)
+    time = ledger.time_us[origin]
+    if time < s.heap_time[0] or (time == s.heap_time[0] and origin < s.heap_row[0]):
+        return int(origin)
+    return int(s.heap_row[0])
+
+
+@njit(cache=True, nogil=True)
+def walk(
+    ledger: LedgerArrays,
+    claim_row: NDArray[np.int64],
+    claim_amount: NDArray[np.int64],
+    claim_case: NDArray[np.int64],
+    cases: int,
+    at_us: int,
+    hubs: NDArray[np.int64],
+    held: NDArray[np.int64],
+    dust: int,
+    transfers_max: int,
+    accounts_max: int,
+    lots_max: int,
+    s: Scratch,
+    totals: NDArray[np.int64],
+) -> int:
+    """Trace all cases at once by fifo; returns DONE, GROW or HELD_REACHED.
+
+    Claims come in ledger order of their transfers, on one transfer as filed. `hubs` and `held`
+    (accounts with hold events) are sorted. Fills `totals` (zeros, TOTALS by cases) and scratch.
+    """
+    clear(s)
+    claim = 0
+    while s.counts[HEAP] > 0 or claim < len(claim_row):
+        row = next_row(s, ledger, claim_row, claim)
+        first = claim
+        while claim < len(claim_row) and claim_row[claim] == row:
+            claim += 1
+        pieces = gather(s, ledger, row, cases, at_us, claim - first)
+        if pieces < 0:
+            return GROW
+        amount, debtor = ledger.amount[row], ledger.debtor[row]
+        pieces = mark(
+            s, pieces, amount, debtor, cases, claim_amount, claim_case, first, claim, totals
+        )
+        if pieces < 0:
+            return GROW
+        pieces = carry(s, ledger, row, pieces, cases, claim_case, first, claim, dust, totals)
+        if pieces < 0:
+            return GROW
+        if pieces > 0 and not ledger.flags[row] & EXIT:
+            if len(held) > 0 and contains(held, ledger.creditor[row]):
+                return HELD_REACHED
+            if not arrive(s, ledger, row, pieces, cases, at_us, hubs):
+                return GROW
+        check_limits(s, transfers_max, accounts_max, lots_max)
+    export(s, cases)
+    return DONE
