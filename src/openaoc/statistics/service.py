@@ -82,4 +82,4 @@ class Statistics:
 def _spread(times: store.Times) -> Spread | None:
     if times.p50_s is None or times.p95_s is None:
         return None
-    return Spread(count=times.count, p50_s=round(times.p50_s, 3), p95_s=round(times.p95_s, 3))
+    return Spread(count=times.events, p50_s=round(times.p50_s, 3), p95_s=round(times.p95_s, 3))

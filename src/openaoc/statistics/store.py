@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-
 _ROWS_MAX: Final = 20_000
 """Cases and orders that a percentile looks at, the newest first."""
 _LISTED_MAX: Final = 500
@@ -22,8 +21,9 @@ _COUNTS: Final = sa.text("""
     FROM cases WHERE currency = :currency AND state <> 'dropped'
 """)
 _STATES: Final = sa.text("""
-    SELECT state, count(*), coalesce(sum(held_minor), 0) FROM hold_orders
-    WHERE currency = :currency GROUP BY state ORDER BY state
+    SELECT state, count(*),
+           coalesce(sum(held_minor) FILTER (WHERE state IN ('applied', 'applied_in_part')), 0)
+    FROM hold_orders WHERE currency = :currency GROUP BY state ORDER BY state
 """)
 _TIMES: Final = sa.text("""
     WITH newest AS (
@@ -59,7 +59,9 @@ _INSTITUTIONS: Final = sa.text("""
         FROM newest GROUP BY institution),
     sums AS (
         SELECT institution, count(*) FILTER (WHERE mode = 'live' AND state <> 'drafted') AS orders,
-               count(answered_at) AS answered, coalesce(sum(held_minor), 0) AS held
+               count(answered_at) AS answered,
+               coalesce(sum(held_minor) FILTER (WHERE state IN ('applied', 'applied_in_part')), 0)
+                   AS held
         FROM hold_orders WHERE currency = :currency GROUP BY institution)
     SELECT i.code, i.name, coalesce(s.state = 'live', false) AS live,
            coalesce(sums.orders, 0), coalesce(sums.answered, 0), coalesce(sums.held, 0),
@@ -88,7 +90,7 @@ class Counts(NamedTuple):
 class Times(NamedTuple):
     """How many, p50 and p95 in seconds; the latter are None when there are none."""
 
-    count: int
+    events: int
     p50_s: float | None
     p95_s: float | None
 
@@ -112,7 +114,7 @@ def counts(connection: sa.Connection, *, currency: str, hour: datetime) -> Count
 
 
 def states(connection: sa.Connection, *, currency: str) -> dict[str, tuple[int, int]]:
-    """State → number of orders, amount held."""
+    """State → number of orders, amount held now."""
     rows = connection.execute(_STATES, {"currency": currency})
     return {str(state): (int(count), int(held)) for state, count, held in rows}
 
@@ -150,7 +152,7 @@ def is_live(connection: sa.Connection, *, jurisdiction: str) -> bool:
 
 
 def _times(row: tuple[object, ...] | sa.Row[tuple[object, ...]]) -> Times:
-    count, middle, late = row
+    count, middle, late = tuple(row)
     return Times(
         int(str(count)),
         None if middle is None else float(str(middle)),
