@@ -24,7 +24,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Doubt(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that may be active for the case on this account, and how."""
+    """The most that may be ordered of the case's free money on this account, and how."""
 
     amount_minor: int
     in_doubt: bool
@@ -33,17 +33,17 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def weigh(
-    *, tainted_minor: int, active_minor: int, amounts: RuleAmounts, holder: Holder, floor_minor: int
+    *, located_minor: int, active_minor: int, amounts: RuleAmounts, holder: Holder, floor_minor: int
 ) -> Doubt:
-    """The most that may be active for this case on this account, `active_minor` included.
+    """The most that may be ordered of the free money here, `active_minor` included.
 
-    Certain: what is tainted. Doubtful: the smallest amount of the rules and of the trace with the
+    Certain: what is located. Doubtful: the smallest amount of the rules and of the trace with the
     opening unknown; for a likely innocent holder `floor_minor` of the known balance stays free of
     all cases together.
     """
     if not (holder.likely_innocent or holder.history_missing):
-        return Doubt(amount_minor=tainted_minor, in_doubt=False, tell_first=False, why=())
-    least = max(min(tainted_minor, amounts.least), 0)
+        return Doubt(amount_minor=located_minor, in_doubt=False, tell_first=False, why=())
+    least = max(min(located_minor, amounts.least), 0)
     why: list[str] = []
     if holder.history_missing:
         why.append("the account's history is missing: the least amount of the rules")

@@ -6,6 +6,7 @@ a person. Returns its reasons; never decides that anybody is guilty.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -13,60 +14,59 @@ import msgspec
 PAYERS_MIN: Final = 12
 """Different payers before the money came; a mule serves several victims over days, not dozens."""
 DAYS_MIN: Final = 5
-"""Days with incoming payments before the money came."""
-TOP_PAYER_SHARE_MAX: Final = 0.5
+"""Different days with transfers before the money came."""
 REPEAT_OUT_MIN: Final = 2
-"""Outgoing payments to creditors paid before: suppliers and wages, not an emptying."""
-EMPTIED_SHARE_MAX: Final = 0.5
-"""Share of inflows followed within minutes by an outflow of about their size."""
-STEADY_SHARE_MAX: Final = 0.6
-"""No single day may carry more than this share of the incoming payments."""
+"""Outgoing payments to payees paid before: suppliers and wages, not an emptying."""
+EMPTIED_WITHIN: Final = timedelta(minutes=15)
+"""An account whose money usually goes on faster than this passes it through."""
+PASSED_ON_SHARE_MIN: Final = 0.9
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """What an account did before the money came, in numbers."""
 
-    payers: int
     inflows: int
+    payers: int
     days: int
-    top_payer_share: float
-    top_day_share: float
-    repeat_outflows: int
-    emptied_share: float
+    outflows: int
+    payees: int
+    inflow_minor: int
+    outflow_minor: int
+    dwell_median: timedelta | None = None
+    """The median time from an inflow to the next outflow; None where nothing went out."""
 
 
 NO_TRADE: Final = Trade(
-    payers=0,
-    inflows=0,
-    days=0,
-    top_payer_share=1.0,
-    top_day_share=1.0,
-    repeat_outflows=0,
-    emptied_share=0.0,
+    inflows=0, payers=0, days=0, outflows=0, payees=0, inflow_minor=0, outflow_minor=0
 )
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Likely innocent or not, with the reasons for and against."""
+    """Likely innocent or not, with the figures it rests on."""
 
     likely_innocent: bool
     why: tuple[str, ...]
 
 
 def judge(trade: Trade) -> Verdict:
-    """Likely innocent: many unrelated payers, steady trade before, and no emptying.
+    """Likely innocent: many unrelated payers, steady trade before, and no passing through.
 
-    Wages or goods going out (repeated creditors) may stand in for a longer history.
+    Wages or goods going out (payees paid before) stand in for a longer history.
     """
-    many = trade.payers >= PAYERS_MIN and trade.top_payer_share <= TOP_PAYER_SHARE_MAX
-    steady = trade.days >= DAYS_MIN and trade.top_day_share <= STEADY_SHARE_MAX
-    spends = trade.repeat_outflows >= REPEAT_OUT_MIN
-    emptied = trade.emptied_share > EMPTIED_SHARE_MAX
-    why = (
+    many = trade.payers >= PAYERS_MIN
+    steady = trade.days >= DAYS_MIN
+    repeats = max(trade.outflows - trade.payees, 0)
+    spends = repeats >= REPEAT_OUT_MIN and trade.days > 1
+    fast = trade.dwell_median is not None and trade.dwell_median <= EMPTIED_WITHIN
+    passed_on = trade.outflow_minor >= PASSED_ON_SHARE_MIN * trade.inflow_minor
+    passes_through = fast and passed_on
+    why = [
         f"{trade.payers} different payers before the money came",
-        f"incoming payments on {trade.days} days before",
-        f"{trade.repeat_outflows} payments to creditors paid before (wages, goods)",
-        f"{trade.emptied_share:.0%} of inflows passed on within minutes",
+        f"transfers on {trade.days} days before",
+        f"{repeats} payments to payees paid before (wages, goods)",
+    ]
+    if passes_through:
+        why.append("its money usually goes on within minutes")
+    return Verdict(
+        likely_innocent=many and (steady or spends) and not passes_through, why=tuple(why)
     )
-    innocent = many and not emptied and (steady or (spends and trade.days > 1))
-    return Verdict(likely_innocent=innocent, why=why)

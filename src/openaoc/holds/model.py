@@ -39,6 +39,10 @@ class NotYours(Refused):
     """This role may not do this with an order."""
 
 
+class SamePerson(Refused):
+    """A second person has to agree."""
+
+
 class MoreThanOrdered(BadInput):
     """More was applied than was ordered."""
 
@@ -141,7 +145,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         HOLDING,
         _S.RELEASED,
         "release",
-        who=_CENTRE | _DECIDERS,
+        who=_CENTRE | _DECIDERS | _INSTITUTION,
         why="excess, an upheld contest, or no ground left; ending a hold takes one person",
     ),
     *_steps(
@@ -256,6 +260,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] | None = None
     bank_case_id: Annotated[str, Meta(max_length=BANK_CASE_CHARACTERS_MAX)] | None = None
     onward: Annotated[list[OnwardTransfer], Meta(max_length=ONWARD_PER_ANSWER_MAX)] | None = None
+    applied_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """When the institution blocked the money, by its own clock; default: when the answer came."""
 
 
 class RuleAmounts(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,12 +27,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     bank: str
     account: str
     currency: str
-    tainted_minor: int
-    """Located and held together, as the trace sees it now."""
+    located_minor: int
+    """Free money of the case here, as the trace sees it now; what is held is not in it."""
     layer: int
     received_at: datetime
     active_minor: int = 0
-    """Drafted, waiting and held by this case's orders here."""
+    """Drafted and waiting of this case's orders here; what is held is not in it."""
     short_minor: int = 0
     """What the institution said is not there; not asked for again while it is unexplained."""
     hub: bool = False
@@ -52,7 +52,7 @@ class PlannedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedCut(msgspec.Struct, frozen=True, kw_only=True):
-    """Active orders on a place go down by this much: the money has left, or never was there."""
+    """Unanswered orders on a place go down by this much: the money has left."""
 
     bank: str
     account: str
@@ -74,9 +74,9 @@ def chance_to_move(place: Place, *, now: datetime) -> float:
 def plan_place(place: Place, doubt: Doubt, *, now: datetime) -> PlannedOrder | PlannedCut | None:
     """One order per account and institution, or what has to be given back, or nothing.
 
-    A doubt never takes back by itself what was ordered before it; missing taint does.
+    A doubt never takes back by itself what was ordered before it; money that has left does.
     """
-    allowed = 0 if place.hub or place.returned else place.tainted_minor
+    allowed = 0 if place.hub or place.returned else place.located_minor
     if place.active_minor > allowed:
         excess = place.active_minor - allowed
         return PlannedCut(bank=place.bank, account=place.account, excess_minor=excess)
@@ -93,6 +93,6 @@ def ranked(orders: list[PlannedOrder]) -> list[PlannedOrder]:
     return sorted(orders, key=lambda o: (-o.amount_minor * o.chance, o.place.bank, o.place.account))
 
 
-def explained_shortfall(*, tainted_minor: int, active_minor: int, short_minor: int) -> int:
+def explained_shortfall(*, located_minor: int, active_minor: int, short_minor: int) -> int:
     """What of a shortfall still stands: money the trace has seen leave is no longer missing."""
-    return max(min(short_minor, tainted_minor - active_minor), 0)
+    return max(min(short_minor, located_minor - active_minor), 0)

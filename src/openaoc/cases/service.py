@@ -1,0 +1,385 @@
+"""Cases: the stage's verbs: open, show, list, and what moves a case from state to state.
+
+Works in the caller's transaction. Never traces and never orders; it keeps what those found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from openaoc.cases import store
+from openaoc.cases.model import (
+    LOCATED_SHOWN_MAX,
+    CaseLine,
+    CasePage,
+    CaseState,
+    CaseView,
+    ClaimRecord,
+    Figures,
+    NoSuchCase,
+    check_case_transition,
+)
+from openaoc.cases.secret import matches
+from openaoc.cases.store import CaseRow
+from openaoc.kernel.actor import SYSTEM, Actor, Role
+from openaoc.kernel.errors import BadInput
+from openaoc.kernel.events import Event
+from openaoc.kernel.limits import PAGE_MAX
+from openaoc.parties.permissions import Permission, require
+from openaoc.reports.model import OrderLine
+from openaoc.reports.service import Reports
+from openaoc.storage.unit_of_work import Transaction
+
+REASON_CHARACTERS_MIN: Final = 3
+
+__all__ = ["CaseRow", "Cases"]
+
+
+class OrderLines(Protocol):
+    """Who knows a case's orders; `holds.service.Holds` is one."""
+
+    def lines(self, tx: Transaction, case_id: str) -> Sequence[OrderLine]:
+        """All of them, in short."""
+        ...
+
+    def lines_for(self, tx: Transaction, case_id: str, *, institution: str) -> Sequence[OrderLine]:
+        """Those sent to one institution."""
+        ...
+
+
+class CaseMark(msgspec.Struct, frozen=True, kw_only=True):
+    """A case in the journal."""
+
+    state: str
+    mode: str
+    standing: str
+    channel: str
+    loss_minor: int
+    located_minor: int
+    held_minor: int
+    currency: str
+    rule: str
+    claims: int = 0
+
+    @classmethod
+    def of(cls, case: CaseRow, *, claims: int = 0) -> CaseMark:
+        """The mark of this case."""
+        return cls(
+            state=case.state.value,
+            mode=case.mode,
+            standing=case.standing,
+            channel=case.channel,
+            loss_minor=case.loss_minor,
+            located_minor=case.located_minor,
+            held_minor=case.held_minor,
+            currency=case.currency,
+            rule=case.rule,
+            claims=claims,
+        )
+
+
+class Cases:
+    """The verbs of cases. One instance per centre."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+        self._orders: OrderLines | None = None
+
+    def show_orders_of(self, orders: OrderLines) -> None:
+        """Where the orders of a case view come from: a later stage, given by the wiring."""
+        self._orders = orders
+
+    # What is read.
+
+    def show(self, tx: Transaction, case_id: str, *, secret: str | None = None) -> CaseView:
+        """A case as its reader may see it.
+
+        With the secret: the citizen's view, without accounts. A liaison or machine sees only its
+        own institution's orders, and no case that has none. Raises NoSuchCase.
+        """
+        case = store.get(tx.connection, case_id)
+        if case is None:
+            raise NoSuchCase(case_id[:32])
+        if secret is not None:
+            if not matches(secret, case.secret_hash):
+                raise NoSuchCase(case_id[:32])
+            return self._view(tx, case, accounts=False)
+        if tx.actor.institution is not None or {Role.LIAISON, Role.MACHINE} & tx.actor.roles:
+            return self._own_view(tx, case)
+        if tx.actor.has(Role.CITIZEN) and len(tx.actor.roles) == 1:
+            raise NoSuchCase(case_id[:32])
+        require(tx.actor, Permission.CASE_READ)
+        return self._view(tx, case, accounts=True)
+
+    def list(
+        self,
+        tx: Transaction,
+        *,
+        state: CaseState | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> CasePage:
+        """A page of cases, newest first."""
+        require(tx.actor, Permission.CASE_READ)
+        if not 1 <= limit <= PAGE_MAX:
+            raise BadInput(f"between 1 and {PAGE_MAX}", where="limit")
+        if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
+            raise BadInput("not a cursor of this list", where="cursor")
+        before = None if cursor is None else min(int(cursor), 2**62)
+        rows = store.page(tx.connection, state=state, before=before, limit=limit + 1)
+        shown = rows[:limit]
+        return CasePage(
+            cases=[_line(case) for case in shown],
+            cursor=str(shown[-1].sequence) if len(rows) > limit else None,
+        )
+
+    def opened_by(self, tx: Transaction, case_id: str) -> str:
+        """Who opened the case."""
+        return self.row(tx, case_id).opened_by
+
+    def row(self, tx: Transaction, case_id: str, *, lock: bool = False) -> CaseRow:
+        """The case as kept. Raises NoSuchCase."""
+        case = store.get(tx.connection, case_id, lock=lock)
+        if case is None:
+            raise NoSuchCase(case_id[:32])
+        return case
+
+    def rows(self, tx: Transaction, case_ids: Sequence[str]) -> Sequence[CaseRow]:
+        """These cases as kept."""
+        return store.many(tx.connection, case_ids)
+
+    # What persons do.
+
+    def close(self, tx: Transaction, case_id: str, *, reason: str) -> None:
+        """Nothing more can be done: the case's claims leave the traces."""
+        require(tx.actor, Permission.CASE_WORK)
+        _check_reason(reason)
+        self._move(tx, self.row(tx, case_id, lock=True), CaseState.CLOSED, reason=reason)
+        store.change(tx.connection, case_id, closed_at=tx.now, retrace_at=None)
+
+    def drop(self, tx: Transaction, case_id: str, *, reason: str) -> None:
+        """A false report: the case ends. Its orders are ended by who calls this, before."""
+        require(tx.actor, Permission.CASE_WORK)
+        _check_reason(reason)
+        self._move(tx, self.row(tx, case_id, lock=True), CaseState.DROPPED, reason=reason)
+        store.change(tx.connection, case_id, closed_at=tx.now, retrace_at=None)
+
+    def note_complaint(
+        self, tx: Transaction, case_id: str, *, at: datetime, reference: str
+    ) -> None:
+        """The victim complained to the police; later orders rest on that."""
+        case = self.row(tx, case_id, lock=True)
+        store.change(tx.connection, case_id, complaint_at=at, complaint_ref=reference)
+        tx.journal(
+            action="cases.complaint.noted",
+            subject=case_id,
+            before=CaseMark.of(case),
+            after=CaseMark.of(case),
+            reason=reference,
+        )
+
+    def approved(self, tx: Transaction, case_id: str) -> None:
+        """A person agreed to an order of the case: it is pursued, order by order."""
+        case = self.row(tx, case_id)
+        if case.state is CaseState.NEEDS_PERSON:
+            self._move(tx, case, CaseState.PURSUED, reason="an order was approved")
+
+    def stop_automatic(self, tx: Transaction, case_id: str, *, why: str) -> None:
+        """From now on every new order of the case waits for a person."""
+        case = self.row(tx, case_id, lock=True)
+        store.change(
+            tx.connection,
+            case_id,
+            standing="needs_person",
+            approvals_needed=max(case.approvals_needed, 1),
+            standing_why=[*case.standing_why, why],
+        )
+
+    def grant_standing(self, tx: Transaction, case_id: str, *, why: str) -> None:
+        """The payer's institution confirmed: from now on orders go out by themselves."""
+        case = self.row(tx, case_id, lock=True)
+        store.change(
+            tx.connection,
+            case_id,
+            standing="automatic",
+            approvals_needed=0,
+            standing_why=[*case.standing_why, why],
+        )
+        if case.state in (CaseState.NEEDS_PERSON, CaseState.OPEN):
+            self._move(tx, case, CaseState.PURSUED, reason=why)
+
+    # What workflow/ does.
+
+    def taken(self, tx: Transaction, ids: Sequence[str]) -> set[str]:
+        """Which of these case numbers exist already."""
+        return store.taken(tx.connection, ids)
+
+    def filing_numbers(self, tx: Transaction, count: int) -> Sequence[int]:
+        """Fresh numbers that order claims by the time of filing."""
+        return store.filing_numbers(tx.connection, count)
+
+    def open(
+        self,
+        tx: Transaction,
+        opened: Sequence[CaseRow],
+        *,
+        claims: Sequence[tuple[int, str, ClaimRecord]],
+        authority: dict[str, str],
+    ) -> None:
+        """Add cases with their claims; `authority` says per case on whose word."""
+        store.add(tx.connection, opened)
+        store.add_claims(tx.connection, claims)
+        counted: dict[str, int] = {}
+        for _, case_id, _ in claims:
+            counted[case_id] = counted.get(case_id, 0) + 1
+        for case in opened:
+            tx.journal(
+                action="cases.case.opened",
+                subject=case.id,
+                after=CaseMark.of(case, claims=counted.get(case.id, 0)),
+                reason="; ".join(case.standing_why),
+                authority=authority.get(case.id, ""),
+            )
+
+    def add_claim(self, tx: Transaction, case_id: str, claim: ClaimRecord) -> int:
+        """File one more claim of a case; its filing number."""
+        number = store.filing_numbers(tx.connection, 1)[0]
+        store.add_claims(tx.connection, [(number, case_id, claim)])
+        return number
+
+    def save_figures(
+        self, tx: Transaction, traced: Sequence[tuple[str, Figures, datetime | None]]
+    ) -> None:
+        """Keep the latest trace of these cases, and when each is due again (None: not)."""
+        store.save_figures(tx.connection, traced, at=tx.now)
+
+    def set_mode(self, tx: Transaction, case_id: str, mode: Literal["live", "shadow"]) -> None:
+        """Whether the case's orders are sent."""
+        store.change(tx.connection, case_id, mode=mode)
+
+    def mark_due(self, tx: Transaction, case_ids: Sequence[str], *, at: datetime) -> None:
+        """These cases are traced again at `at`, or before if they were due before."""
+        if case_ids:
+            store.set_due(tx.connection, case_ids, at=at)
+            tx.emit(Event(name="cases.case.due", subject=case_ids[0], at=tx.now))
+
+    def due(self, tx: Transaction, *, limit: int) -> Sequence[str]:
+        """Cases whose trace is due now, the longest due first."""
+        return store.due(tx.connection, now=tx.now, limit=limit)
+
+    def claims_under_work(self, tx: Transaction) -> Sequence[tuple[int, str, ClaimRecord]]:
+        """Every claim that stands in traces: (filing number, case, claim)."""
+        return store.claims_under_work(tx.connection)
+
+    def claims_of(self, tx: Transaction, case_id: str) -> Sequence[tuple[int, ClaimRecord]]:
+        """A case's claims with their filing numbers."""
+        return store.claims_of(tx.connection, case_id)
+
+    def _move(
+        self,
+        tx: Transaction,
+        case: CaseRow,
+        after: CaseState,
+        *,
+        reason: str,
+        actor: Actor | None = None,
+    ) -> None:
+        who = actor or (tx.actor if tx.actor.institution is None else SYSTEM)
+        step = check_case_transition(case.state, after, actor=who)
+        store.change(tx.connection, case.id, state=after.value)
+        moved = msgspec.structs.replace(case, state=after)
+        tx.journal(
+            action=f"cases.case.{after.value}",
+            subject=case.id,
+            before=CaseMark.of(case),
+            after=CaseMark.of(moved),
+            reason=reason,
+        )
+        tx.emit(
+            Event(
+                name=f"cases.case.{after.value}",
+                subject=case.id,
+                at=tx.now,
+                facts={"verb": step.verb},
+            )
+        )
+
+    def _own_view(self, tx: Transaction, case: CaseRow) -> CaseView:
+        require(tx.actor, Permission.HOLD_READ)
+        lines: Sequence[OrderLine] = ()
+        if self._orders is not None and tx.actor.institution is not None:
+            lines = self._orders.lines_for(tx, case.id, institution=tx.actor.institution)
+        if not lines:
+            raise NoSuchCase(case.id)
+        empty = msgspec.structs.replace(case, standing_why=[])
+        view = self._view(tx, empty, accounts=False)
+        nothing = dict.fromkeys(_FIGURES, 0)
+        return msgspec.structs.replace(
+            view, **nothing, conserved=True, truncated=None, exited=[], orders=[*lines], reports=0
+        )
+
+    def _view(self, tx: Transaction, case: CaseRow, *, accounts: bool) -> CaseView:
+        figures = store.decode_figures(case.figures)
+        orders = () if self._orders is None else self._orders.lines(tx, case.id)
+        return CaseView(
+            case=case.id,
+            state=case.state,
+            mode=_mode(case.mode),
+            standing=_standing(case.standing),
+            standing_why=list(case.standing_why),
+            opened_at=case.opened_at,
+            traced_at=case.traced_at,
+            jurisdiction=case.jurisdiction,
+            currency=case.currency,
+            rule=case.rule,
+            reports=self._reports.count(tx, case.id),
+            **{name: getattr(figures, name) for name in _FIGURES},
+            conserved=figures.conserved,
+            truncated=figures.truncated,
+            located=figures.located[:LOCATED_SHOWN_MAX] if accounts else [],
+            exited=figures.exited,
+            orders=[*orders],
+            complaint_at=case.complaint_at,
+        )
+
+
+_FIGURES: Final = (
+    "loss_minor",
+    "overlap_minor",
+    "located_minor",
+    "held_minor",
+    "exited_minor",
+    "restituted_minor",
+    "dropped_minor",
+)
+
+
+def _line(case: CaseRow) -> CaseLine:
+    return CaseLine(
+        case=case.id,
+        state=case.state,
+        mode=_mode(case.mode),
+        standing=_standing(case.standing),
+        opened_at=case.opened_at,
+        currency=case.currency,
+        loss_minor=case.loss_minor,
+        located_minor=case.located_minor,
+        held_minor=case.held_minor,
+    )
+
+
+def _mode(text: str) -> Literal["live", "shadow"]:
+    return "live" if text == "live" else "shadow"
+
+
+def _standing(text: str) -> Literal["automatic", "needs_person"]:
+    return "automatic" if text == "automatic" else "needs_person"
+
+
+def _check_reason(reason: str) -> None:
+    if len(reason.strip()) < REASON_CHARACTERS_MIN:
+        raise BadInput("a reason is needed that a person can read", where="reason")

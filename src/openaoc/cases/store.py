@@ -1,0 +1,264 @@
+"""Cases: their rows in PostgreSQL. SQL only; private to the stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection
+
+from openaoc.cases.model import CaseState, ClaimRecord, Figures
+from openaoc.storage.tables import metadata, moment
+
+cases: Final = sa.Table(
+    "cases",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), unique=True),
+    sa.Column("opened_at", moment, nullable=False),
+    sa.Column("opened_by", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("mode", sa.Text, nullable=False),
+    sa.Column("standing", sa.Text, nullable=False),
+    sa.Column("standing_why", postgresql.JSONB, nullable=False),
+    sa.Column("approvals_needed", sa.Integer, nullable=False),
+    sa.Column("approvals", postgresql.JSONB, nullable=False),
+    sa.Column("jurisdiction", sa.Text, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+    sa.Column("figures", sa.LargeBinary, nullable=False),
+    sa.Column("loss_minor", sa.BigInteger, nullable=False),
+    sa.Column("located_minor", sa.BigInteger, nullable=False),
+    sa.Column("held_minor", sa.BigInteger, nullable=False),
+    sa.Column("traced_at", moment),
+    sa.Column("retrace_at", moment),
+    sa.Column("complaint_at", moment),
+    sa.Column("complaint_ref", sa.Text),
+    sa.Column("closed_at", moment),
+)
+"""`figures` is the latest trace as JSON; loss, located and held repeat it for lists."""
+
+claims: Final = sa.Table(
+    "case_claims",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, sa.Identity(always=False), primary_key=True),
+    sa.Column("case_id", sa.Text, nullable=False),
+    sa.Column("reported_by", sa.Text, nullable=False),
+    sa.Column("transfer_id", sa.Text, nullable=False),
+    sa.Column("amount_minor", sa.BigInteger),
+)
+
+_UNDER_WORK: Final = [CaseState.OPEN, CaseState.NEEDS_PERSON, CaseState.PURSUED]
+
+
+class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `cases`."""
+
+    id: str
+    opened_at: datetime
+    opened_by: str
+    channel: str
+    state: CaseState
+    mode: str
+    standing: str
+    standing_why: list[str]
+    approvals_needed: int
+    approvals: list[str]
+    jurisdiction: str
+    currency: str
+    rule: str
+    secret_hash: bytes
+    figures: bytes
+    loss_minor: int
+    located_minor: int
+    held_minor: int
+    traced_at: datetime | None = None
+    retrace_at: datetime | None = None
+    complaint_at: datetime | None = None
+    complaint_ref: str | None = None
+    closed_at: datetime | None = None
+    sequence: int = 0
+
+
+def encode_figures(figures: Figures) -> bytes:
+    """A trace's figures as stored."""
+    return msgspec.json.encode(figures)
+
+
+def decode_figures(data: bytes) -> Figures:
+    """The stored figures."""
+    return msgspec.json.decode(data, type=Figures)
+
+
+def _case(row: sa.Row[tuple[object, ...]]) -> CaseRow:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    values["state"] = CaseState(values["state"])
+    for name in ("secret_hash", "figures"):
+        values[name] = bytes(values[name])
+    return CaseRow(**values)
+
+
+def add(connection: Connection, opened: Sequence[CaseRow]) -> None:
+    """Insert cases: one statement."""
+    rows = [msgspec.structs.asdict(row) for row in opened]
+    for row in rows:
+        del row["sequence"]
+    if rows:
+        connection.execute(sa.insert(cases), rows)
+
+
+def filing_numbers(connection: Connection, count: int) -> list[int]:
+    """`count` fresh numbers in order of filing, for claims about to be added."""
+    if count == 0:
+        return []
+    statement = sa.text(
+        "select nextval(pg_get_serial_sequence('case_claims', 'sequence'))"
+        " from generate_series(1, :count)"
+    )
+    return sorted(int(row[0]) for row in connection.execute(statement, {"count": count}))
+
+
+def add_claims(connection: Connection, filed: Sequence[tuple[int, str, ClaimRecord]]) -> None:
+    """Append (filing number, case, claim): one statement."""
+    rows = [
+        {"sequence": number, "case_id": case_id, **msgspec.structs.asdict(claim)}
+        for number, case_id, claim in filed
+    ]
+    if rows:
+        connection.execute(sa.insert(claims), rows)
+
+
+def taken(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these case numbers exist already."""
+    statement = sa.select(cases.c.id).where(cases.c.id.in_(list(ids)))
+    return {row[0] for row in connection.execute(statement)}
+
+
+def get(connection: Connection, case_id: str, *, lock: bool = False) -> CaseRow | None:
+    """One case, locked for this transaction when asked."""
+    statement = sa.select(cases).where(cases.c.id == case_id)
+    if lock:
+        statement = statement.with_for_update()
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else _case(row)
+
+
+def many(connection: Connection, ids: Sequence[str]) -> list[CaseRow]:
+    """These cases, by number."""
+    if not ids:
+        return []
+    statement = sa.select(cases).where(cases.c.id.in_(list(ids))).order_by(cases.c.id)
+    return [_case(row) for row in connection.execute(statement)]
+
+
+def page(
+    connection: Connection, *, state: CaseState | None, before: int | None, limit: int
+) -> list[CaseRow]:
+    """Cases, newest first, before a place in the list."""
+    statement = sa.select(cases).order_by(cases.c.sequence.desc()).limit(limit)
+    if state is not None:
+        statement = statement.where(cases.c.state == state)
+    if before is not None:
+        statement = statement.where(cases.c.sequence < before)
+    return [_case(row) for row in connection.execute(statement)]
+
+
+def save_figures(
+    connection: Connection, traced: Sequence[tuple[str, Figures, datetime | None]], *, at: datetime
+) -> None:
+    """Keep the latest trace of these cases, and when each is due again (None: not)."""
+    statement = (
+        sa.update(cases)
+        .where(cases.c.id == sa.bindparam("case"))
+        .values(
+            figures=sa.bindparam("new_figures"),
+            loss_minor=sa.bindparam("loss"),
+            located_minor=sa.bindparam("located"),
+            held_minor=sa.bindparam("held"),
+            traced_at=at,
+            retrace_at=sa.bindparam("again"),
+        )
+    )
+    rows = [
+        {
+            "case": case_id,
+            "new_figures": encode_figures(found),
+            "loss": found.loss_minor,
+            "located": found.located_minor,
+            "held": found.held_minor,
+            "again": again,
+        }
+        for case_id, found, again in traced
+    ]
+    if rows:
+        connection.execute(statement, rows)
+
+
+def change(connection: Connection, case_id: str, **values: object) -> None:
+    """Set columns of one case."""
+    connection.execute(sa.update(cases).where(cases.c.id == case_id).values(**values))
+
+
+def due(connection: Connection, *, now: datetime, limit: int) -> list[str]:
+    """Cases under work whose trace is due, the longest due first."""
+    statement = (
+        sa.select(cases.c.id)
+        .where(cases.c.retrace_at <= now, cases.c.state.in_(_UNDER_WORK))
+        .order_by(cases.c.retrace_at, cases.c.sequence)
+        .limit(limit)
+    )
+    return [row[0] for row in connection.execute(statement)]
+
+
+def set_due(connection: Connection, ids: Sequence[str], *, at: datetime) -> None:
+    """These cases are due for a new trace at `at`, or before if they already were."""
+    connection.execute(
+        sa.update(cases)
+        .where(cases.c.id.in_(list(ids)))
+        .where(sa.or_(cases.c.retrace_at.is_(None), cases.c.retrace_at > at))
+        .values(retrace_at=at)
+    )
+
+
+def claims_under_work(connection: Connection) -> list[tuple[int, str, ClaimRecord]]:
+    """Every claim that stands in traces, in order of filing: (sequence, case, claim)."""
+    statement = (
+        sa.select(claims)
+        .join(cases, cases.c.id == claims.c.case_id)
+        .where(cases.c.state.in_(_UNDER_WORK))
+        .order_by(claims.c.sequence)
+    )
+    return [
+        (
+            row.sequence,
+            row.case_id,
+            ClaimRecord(
+                reported_by=row.reported_by,
+                transfer_id=row.transfer_id,
+                amount_minor=row.amount_minor,
+            ),
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def claims_of(connection: Connection, case_id: str) -> list[tuple[int, ClaimRecord]]:
+    """A case's claims with their filing numbers, in order of filing."""
+    statement = sa.select(claims).where(claims.c.case_id == case_id).order_by(claims.c.sequence)
+    return [
+        (
+            row.sequence,
+            ClaimRecord(
+                reported_by=row.reported_by,
+                transfer_id=row.transfer_id,
+                amount_minor=row.amount_minor,
+            ),
+        )
+        for row in connection.execute(statement)
+    ]

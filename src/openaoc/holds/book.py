@@ -1,0 +1,213 @@
+"""Holds: how an order is written, changed and told of, in one place.
+
+Every change is a row, a journal row and, when live, a message, in the caller's transaction.
+Never decides whether a change should be made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from openaoc.holds import store
+from openaoc.holds.model import (
+    HOLDING,
+    WAITING,
+    HolderNotice,
+    OrderState,
+    Words,
+    check_transition,
+)
+from openaoc.holds.record import MoneyEvent, OrderMark, OrderRecord
+from openaoc.kernel.actor import Actor
+from openaoc.kernel.events import Event
+from openaoc.storage.unit_of_work import Transaction
+
+ORDER: Final = "hold.order"
+WITHDRAWAL: Final = "hold.withdrawal"
+RELEASE: Final = "hold.release"
+NOTICE: Final = "holder.notice"
+
+
+class Outbox(Protocol):
+    """Where messages to institutions go; `channels.service.Channels` is one."""
+
+    def enqueue(
+        self,
+        tx: Transaction,
+        *,
+        institution: str,
+        kind: str,
+        subject: str,
+        body: msgspec.Struct,
+        answer_by: datetime,
+    ) -> str:
+        """Put a message into the outbox of this transaction."""
+        ...
+
+
+class OrderBook:
+    """The writer of orders."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    def write(self, tx: Transaction, fresh: Sequence[OrderRecord], *, authority: str) -> None:
+        """Add orders as drafted or issued; what is issued and live goes out, in this order."""
+        store.add(tx.connection, fresh)
+        for order in fresh:
+            tx.journal(
+                action=f"holds.order.{order.state.value}",
+                subject=order.id,
+                after=OrderMark.of(order),
+                authority=authority,
+            )
+            if order.state is OrderState.ISSUED:
+                self.send(tx, order)
+
+    def send(self, tx: Transaction, order: OrderRecord) -> None:
+        """The order, or its newest revision, with the holder's notice; nothing in shadow."""
+        if order.mode != "live":
+            return
+        notice = HolderNotice(
+            order=order.id,
+            institution=order.institution,
+            account=order.account,
+            amount_minor=order.amount_minor,
+            currency=order.currency,
+            text=order.reason,
+            ends_at=order.ends_at,
+            tell_first=order.likely_innocent,
+        )
+        self._outbox.enqueue(
+            tx,
+            institution=order.institution,
+            kind=ORDER,
+            subject=order.id,
+            body=order.wire(),
+            answer_by=order.answer_by,
+        )
+        self._outbox.enqueue(
+            tx,
+            institution=order.institution,
+            kind=NOTICE,
+            subject=order.id,
+            body=notice,
+            answer_by=order.answer_by,
+        )
+
+    def step(
+        self,
+        tx: Transaction,
+        order: OrderRecord,
+        after: OrderState,
+        *,
+        actor: Actor,
+        reason: str,
+        authority: str = "",
+        changes: OrderRecord | None = None,
+    ) -> OrderRecord:
+        """Take the order to another state; `changes` is the order with its other new values.
+
+        Raises WrongTransition or NotYours by the one transition table.
+        """
+        step = check_transition(order.state, after, actor=actor)
+        changed = msgspec.structs.replace(changes or order, state=after)
+        if after not in WAITING and after not in HOLDING:
+            changed = msgspec.structs.replace(changed, ended_at=tx.now, end_reason=reason)
+        self.amend(
+            tx,
+            order,
+            changed,
+            action=f"holds.order.{after.value}",
+            reason=reason,
+            authority=authority,
+        )
+        tx.emit(
+            Event(
+                name=f"holds.order.{after.value}",
+                subject=order.id,
+                at=tx.now,
+                facts={
+                    "case": order.case_id,
+                    "institution": order.institution,
+                    "verb": step.verb,
+                    "amount_minor": changed.amount_minor,
+                    "held_minor": changed.held_minor,
+                },
+            )
+        )
+        return changed
+
+    def amend(
+        self,
+        tx: Transaction,
+        order: OrderRecord,
+        changed: OrderRecord,
+        *,
+        action: str,
+        reason: str,
+        authority: str = "",
+    ) -> None:
+        """Save a changed order and journal it, before and after."""
+        store.save(tx.connection, [changed])
+        tx.journal(
+            action=action,
+            subject=order.id,
+            before=OrderMark.of(order),
+            after=OrderMark.of(changed),
+            reason=reason,
+            authority=authority,
+        )
+
+    def tell_end(
+        self,
+        tx: Transaction,
+        order: OrderRecord,
+        *,
+        kind: str,
+        amount_minor: int,
+        remaining_minor: int,
+        words: Words,
+    ) -> None:
+        """Tell the institution what to give back; nothing in shadow."""
+        if order.mode != "live":
+            return
+        body = order.given_back(
+            amount_minor=amount_minor, remaining_minor=remaining_minor, reason=words, at=tx.now
+        )
+        self._outbox.enqueue(
+            tx,
+            institution=order.institution,
+            kind=kind,
+            subject=order.id,
+            body=body,
+            answer_by=max(tx.now, order.answer_by),
+        )
+
+    def note_money(
+        self,
+        tx: Transaction,
+        order: OrderRecord,
+        *,
+        kind: Literal["hold", "release", "restitution", "excess"],
+        amount_minor: int,
+        at: datetime | None = None,
+    ) -> None:
+        """Keep what the institution did, for later traces; shadow orders did nothing."""
+        if order.mode != "live" or amount_minor <= 0:
+            return
+        event = MoneyEvent(
+            order_id=order.id,
+            case_id=order.case_id,
+            bank=order.institution,
+            account=order.account,
+            currency=order.currency,
+            kind=kind,
+            amount_minor=amount_minor,
+            at=at or tx.now,
+        )
+        store.add_events(tx.connection, [event])

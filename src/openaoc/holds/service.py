@@ -1,0 +1,478 @@
+"""Holds: the stage's verbs: what persons, institutions and the clock do with an order.
+
+Every verb works in the caller's transaction: permission, load and lock, rule, save, journal,
+message, event. Never traces: workflow/ plans and calls `issue`, `settle_excess` and `lower`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from openaoc.cases.service import Cases
+from openaoc.holds import store
+from openaoc.holds.answering import Asked, effect_of
+from openaoc.holds.book import RELEASE, OrderBook, Outbox
+from openaoc.holds.drafting import issued_now, reworded
+from openaoc.holds.legal import LegalRule, rulebook
+from openaoc.holds.lock import hold_matter, join_matter
+from openaoc.holds.model import (
+    HOLDING,
+    WAITING,
+    Answer,
+    NoSuchOrder,
+    NotYours,
+    OrderPage,
+    OrderState,
+    OrderView,
+    SamePerson,
+    WrongTransition,
+    check_transition,
+)
+from openaoc.holds.onward import OnwardSink, check_onward
+from openaoc.holds.record import MoneyEvent, OrderRecord
+from openaoc.holds.trimming import give_back, lower_unanswered, withdraw
+from openaoc.holds.words import ending
+from openaoc.kernel.actor import SYSTEM, Actor, Role
+from openaoc.kernel.errors import BadInput, Refused
+from openaoc.kernel.events import Event
+from openaoc.kernel.limits import PAGE_MAX
+from openaoc.parties.permissions import Permission, require
+from openaoc.reports.model import OrderLine
+from openaoc.storage.unit_of_work import Transaction
+
+DUE_BATCH_MAX: Final = 200
+"""Orders one run of a periodic duty takes; it is run again while it takes that many."""
+REASON_CHARACTERS_MIN: Final = 3
+CLOCK_DIFFERENCE_MAX: Final = timedelta(minutes=5)
+"""How far an institution's clock may be from ours when it says when it blocked the money."""
+
+
+class Holds:
+    """The verbs of orders. One instance per centre."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        cases: Cases,
+        jurisdiction: str,
+        onward: OnwardSink | None = None,
+    ) -> None:
+        self.book = OrderBook(outbox)
+        self._cases = cases
+        self._rules = rulebook(jurisdiction)
+        self._onward = onward
+        self._refresh: Callable[[Transaction, str], None] | None = None
+
+    def refresh_with(self, retrace: Callable[[Transaction, str], None]) -> None:
+        """Trace a case again with this before a person's approval sends its orders."""
+        self._refresh = retrace
+
+    def rule_of(self, order: OrderRecord) -> LegalRule:
+        """The legal rule the order stands under now."""
+        return self._rules.named(order.rule, on=order.issued_at.date())
+
+    # What is read.
+
+    def list(
+        self,
+        tx: Transaction,
+        *,
+        case: str | None = None,
+        institution: str | None = None,
+        state: OrderState | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> OrderPage:
+        """A page of orders, newest first; an institution's own only for its people."""
+        require(tx.actor, Permission.HOLD_READ)
+        if not 1 <= limit <= PAGE_MAX:
+            raise BadInput(f"between 1 and {PAGE_MAX}", where="limit")
+        rows = store.page(
+            tx.connection,
+            case=case,
+            institution=tx.actor.institution or institution,
+            state=state,
+            before=_place(cursor),
+            limit=limit + 1,
+        )
+        more = len(rows) > limit
+        shown = rows[:limit]
+        return OrderPage(
+            orders=[order.view() for order in shown],
+            cursor=str(shown[-1].sequence) if more else None,
+        )
+
+    def show(self, tx: Transaction, order_id: str) -> OrderView:
+        """One order. Raises NoSuchOrder, also for another institution's."""
+        require(tx.actor, Permission.HOLD_READ)
+        return self._found(tx, order_id, actor=tx.actor, lock=False).view()
+
+    def lines(self, tx: Transaction, case_id: str) -> Sequence[OrderLine]:
+        """A case's orders in short, in order of writing."""
+        found = store.of_cases(tx.connection, [case_id])
+        return [o.line() for o in sorted(found, key=lambda o: o.sequence)]
+
+    def lines_for(self, tx: Transaction, case_id: str, *, institution: str) -> Sequence[OrderLine]:
+        """A case's sent orders at one institution, in short."""
+        found = store.of_cases(tx.connection, [case_id])
+        return [
+            o.line() for o in sorted(found, key=lambda o: o.sequence) if _addressed(o, institution)
+        ]
+
+    # What institutions do.
+
+    def acknowledge(self, tx: Transaction, order_ids: Sequence[str]) -> int:
+        """The institution has these orders in its own store; how many were new to it."""
+        join_matter(tx)
+        count = 0
+        for order in store.many(tx.connection, order_ids, lock=True):
+            if order.state is OrderState.ISSUED and order.mode == "live":
+                self.book.step(tx, order, OrderState.ACKNOWLEDGED, actor=SYSTEM, reason="delivered")
+                count += 1
+        return count
+
+    def answer(
+        self, tx: Transaction, order_id: str, answer: Answer, actor: Actor | None = None
+    ) -> OrderView:
+        """What an institution answers; the order as it stands then.
+
+        The same answer again changes nothing. Raises NoSuchOrder for an order that is not the
+        actor's institution's, MoreThanOrdered, AnsweredDifferently, BadInput.
+        """
+        who = actor or tx.actor
+        require(who, Permission.HOLD_ANSWER)
+        if who.institution is None:
+            raise NotYours("only an institution answers an order")
+        join_matter(tx)
+        order = self._found(tx, order_id, actor=who, lock=True)
+        digest = hashlib.sha256(msgspec.json.encode(answer)).digest()
+        if store.has_answer(tx.connection, order_id=order.id, digest=digest):
+            return order.view()
+        effect = effect_of(
+            Asked(
+                state=order.state,
+                amount_minor=order.amount_minor,
+                ceiling_minor=order.ceiling_minor,
+                answered=order.answered_at is not None,
+            ),
+            answer,
+        )
+        rows = check_onward(answer.onward or [], institution=who.institution)
+        if rows and self._onward is not None:
+            self._onward.take(tx, rows, actor=who)
+        store.add_answer(
+            tx.connection, order=order, actor=who.id, at=tx.now, digest=digest, answer=answer
+        )
+        changed = msgspec.structs.replace(
+            order,
+            applied_minor=effect.applied_minor,
+            held_minor=effect.held_minor,
+            short_minor=effect.short_minor,
+            available_minor=answer.available_minor,
+            answered_at=tx.now,
+        )
+        if effect.late:
+            kept = msgspec.structs.replace(order, available_minor=answer.available_minor)
+            self.book.amend(
+                tx, order, kept, action="holds.order.answered_late", reason=answer.outcome
+            )
+        else:
+            reason = answer.reason or answer.outcome
+            changed = self.book.step(
+                tx, order, effect.state, actor=who, reason=reason, changes=changed
+            )
+            self.book.note_money(
+                tx,
+                changed,
+                kind="hold",
+                amount_minor=effect.held_minor,
+                at=_applied_at(answer, order, now=tx.now),
+            )
+        if effect.surplus_minor:
+            self.book.tell_end(
+                tx,
+                changed,
+                kind=RELEASE,
+                amount_minor=effect.surplus_minor,
+                remaining_minor=effect.held_minor,
+                words=ending("surplus"),
+            )
+        self._cases.mark_due(tx, [order.case_id], at=tx.now)
+        self._emit(tx, "holds.order.answered", changed, outcome=answer.outcome)
+        return (order if effect.late else changed).view()
+
+    # What persons do.
+
+    def approve(self, tx: Transaction, order_id: str) -> OrderView:
+        """One person's agreement; with as many as are needed, the order is issued.
+
+        The case is traced again first, so that what goes out is what is there now. Raises
+        SamePerson for a second agreement of one person or of who opened the case.
+        """
+        require(tx.actor, Permission.HOLD_APPROVE)
+        hold_matter(tx)
+        order = self._found(tx, order_id, actor=tx.actor, lock=True)
+        if self._refresh is not None and order.state is OrderState.DRAFTED:
+            self._refresh(tx, order.case_id)
+            order = self._found(tx, order_id, actor=tx.actor, lock=True)
+        check_transition(order.state, OrderState.ISSUED, actor=tx.actor)
+        if tx.actor.id in order.approvals:
+            raise SamePerson("another person has to agree")
+        if self._cases.opened_by(tx, order.case_id) == tx.actor.id:
+            raise SamePerson("who opened the case cannot approve its orders")
+        agreed = msgspec.structs.replace(order, approvals=[*order.approvals, tx.actor.id])
+        if len(agreed.approvals) < order.approvals_needed:
+            self.book.amend(
+                tx, order, agreed, action="holds.order.approved", reason="one of several"
+            )
+            return agreed.view()
+        fresh = issued_now(agreed, self.rule_of(order), now=tx.now)
+        if fresh.ends_at <= tx.now:
+            raise WrongTransition("the time of this order is over")
+        issued = self.book.step(
+            tx, order, OrderState.ISSUED, actor=tx.actor, reason="approved", changes=fresh
+        )
+        self.book.send(tx, issued)
+        self._cases.approved(tx, order.case_id)
+        return issued.view()
+
+    def release(
+        self, tx: Transaction, order_id: str, reason: str, *, amount_minor: int | None = None
+    ) -> OrderView:
+        """Give held money back, all of it by default. One person is enough.
+
+        An institution may release its own. Raises WrongTransition when nothing is held.
+        """
+        require(tx.actor, Permission.HOLD_RELEASE)
+        _check_reason(reason)
+        join_matter(tx)
+        order = self._found(tx, order_id, actor=tx.actor, lock=True)
+        check_transition(order.state, OrderState.RELEASED, actor=tx.actor)
+        amount = order.held_minor if amount_minor is None else amount_minor
+        if not 0 < amount <= order.held_minor:
+            raise BadInput(f"between 1 and {order.held_minor}", where="amount_minor")
+        changed = give_back(
+            tx, self.book, order, amount_minor=amount, kind="released", reason=reason
+        )
+        self._cases.mark_due(tx, [order.case_id], at=tx.now)
+        return changed.view()
+
+    def withdraw(self, tx: Transaction, order_id: str, reason: str) -> OrderView:
+        """Take back an order nobody has answered yet."""
+        require(tx.actor, Permission.HOLD_WITHDRAW)
+        _check_reason(reason)
+        join_matter(tx)
+        order = self._found(tx, order_id, actor=tx.actor, lock=True)
+        changed = withdraw(tx, self.book, order, kind="withdrawn", reason=reason)
+        self._cases.stop_automatic(tx, order.case_id, why=f"an order was withdrawn: {reason}")
+        return changed.view()
+
+    def convert(self, tx: Transaction, order_id: str, *, authority: str, reason: str) -> OrderView:
+        """A court's or authority's measure takes the hold's place: our hold ends, theirs stands.
+
+        `authority` names the measure (court, number, date).
+        """
+        require(tx.actor, Permission.HOLD_APPROVE)
+        _check_reason(reason)
+        _check_reason(authority)
+        join_matter(tx)
+        order = self._found(tx, order_id, actor=tx.actor, lock=True)
+        return self.book.step(
+            tx,
+            order,
+            OrderState.CONVERTED,
+            actor=tx.actor,
+            reason=reason,
+            authority=authority,
+        ).view()
+
+    def complain(
+        self, tx: Transaction, case_id: str, *, complained_at: datetime, reference: str
+    ) -> Sequence[OrderView]:
+        """The victim complained to the police: the case's holds go over to the rule for that.
+
+        The changed orders. Raises NotYours for a role the rule does not name, BadInput for a
+        complaint in the future or so old that its time is over.
+        """
+        require(tx.actor, Permission.CASE_WORK)
+        _check_reason(reference)
+        if complained_at > tx.now:
+            raise BadInput("the complaint is in the future", where="complained_at")
+        join_matter(tx)
+        self._cases.note_complaint(tx, case_id, at=complained_at, reference=reference)
+        changed = []
+        for order in store.of_cases(tx.connection, [case_id], lock=True):
+            rule = self.rule_of(order)
+            if rule.extends_to is None or order.state not in HOLDING | WAITING:
+                continue
+            changed.append(self._extend(tx, order, rule, complained_at, reference).view())
+        return changed
+
+    def _extend(
+        self,
+        tx: Transaction,
+        order: OrderRecord,
+        rule: LegalRule,
+        complained_at: datetime,
+        reference: str,
+    ) -> OrderRecord:
+        assert rule.extends_to is not None, "the caller asked"
+        if not rule.may_extend & tx.actor.roles:
+            raise NotYours(f"extending is for {', '.join(sorted(rule.may_extend))}")
+        after = self._rules.named(rule.extends_to, on=tx.now.date())
+        end = complained_at + after.longest
+        if end <= tx.now:
+            raise BadInput("the time from this complaint is over", where="complained_at")
+        longer = msgspec.structs.replace(order, revision=order.revision + 1, ends_at=end)
+        longer = reworded(longer, after)
+        self.book.amend(
+            tx,
+            order,
+            longer,
+            action="holds.order.extended",
+            reason=reference,
+            authority=after.id,
+        )
+        self.book.send(tx, longer)
+        return longer
+
+    # What the clock does.
+
+    def expire_due(self, tx: Transaction) -> int:
+        """End every order whose time is over; how many. Needs nobody to remember it."""
+        join_matter(tx)
+        ended = store.ending(tx.connection, now=tx.now, limit=DUE_BATCH_MAX)
+        words = ending("expired")
+        for order in ended:
+            held = order.held_minor if order.state in HOLDING else 0
+            freed = msgspec.structs.replace(order, held_minor=0)
+            done = self.book.step(
+                tx, order, OrderState.EXPIRED, actor=SYSTEM, reason=words.en, changes=freed
+            )
+            self.book.note_money(tx, done, kind="release", amount_minor=held)
+            if order.state is not OrderState.DRAFTED:
+                self.book.tell_end(
+                    tx,
+                    done,
+                    kind=RELEASE,
+                    amount_minor=held or order.amount_minor,
+                    remaining_minor=0,
+                    words=words,
+                )
+        self._cases.mark_due(tx, sorted({o.case_id for o in ended}), at=tx.now)
+        return len(ended)
+
+    def escalate_due(self, tx: Transaction) -> int:
+        """Say once of each order that its institution has not answered in time; how many."""
+        join_matter(tx)
+        late = store.late(tx.connection, now=tx.now, limit=DUE_BATCH_MAX)
+        for order in late:
+            marked = msgspec.structs.replace(order, escalated_at=tx.now)
+            self.book.amend(
+                tx, order, marked, action="holds.order.escalated", reason="no answer in time"
+            )
+            self._emit(tx, "holds.order.escalated", marked, outcome="late")
+        return len(late)
+
+    # What workflow/ does while it holds the matter.
+
+    def orders_of(self, tx: Transaction, case_ids: Sequence[str]) -> Sequence[OrderRecord]:
+        """Every order of these cases, locked."""
+        return store.of_cases(tx.connection, case_ids, lock=True)
+
+    def active_on(
+        self, tx: Transaction, places: Iterable[tuple[str, str, str]]
+    ) -> dict[tuple[str, str, str], int]:
+        """What all cases' active orders take on these accounts."""
+        return store.active_on(tx.connection, sorted(set(places)))
+
+    def issue(self, tx: Transaction, fresh: Sequence[OrderRecord], *, authority: str) -> None:
+        """Write planned orders in this order: issued ones go out with the commit."""
+        self.book.write(tx, fresh, authority=authority)
+
+    def lower(
+        self, tx: Transaction, orders: Iterable[OrderRecord], *, excess_minor: int
+    ) -> Sequence[OrderRecord]:
+        """Take an amount off unanswered orders of one case on one account."""
+        return lower_unanswered(
+            tx, self.book, orders, excess_minor=excess_minor, rule_of=self.rule_of
+        )
+
+    def settle_excess(
+        self, tx: Transaction, order: OrderRecord, *, amount_minor: int
+    ) -> OrderRecord:
+        """Give back what a hold never found of its case's money."""
+        amount = min(amount_minor, order.held_minor)
+        return give_back(tx, self.book, order, amount_minor=amount, kind="excess")
+
+    def explain_shortfall(
+        self, tx: Transaction, order: OrderRecord, *, short_minor: int
+    ) -> OrderRecord:
+        """Note that part of what was not there has been seen to leave."""
+        changed = msgspec.structs.replace(order, short_minor=short_minor)
+        store.save(tx.connection, [changed])
+        return changed
+
+    def events_after(self, tx: Transaction, sequence: int) -> Sequence[MoneyEvent]:
+        """What institutions did with money after a place in the list."""
+        return store.events_after(tx.connection, sequence)
+
+    def _found(self, tx: Transaction, order_id: str, *, actor: Actor, lock: bool) -> OrderRecord:
+        order = store.get(tx.connection, order_id, lock=lock)
+        if order is None or (
+            actor.institution is not None and not _addressed(order, actor.institution)
+        ):
+            raise NoSuchOrder(order_id[:64])
+        if actor.institution is None and {Role.LIAISON, Role.MACHINE} & actor.roles:
+            raise NoSuchOrder(order_id[:64])
+        return order
+
+    def _emit(self, tx: Transaction, name: str, order: OrderRecord, *, outcome: str) -> None:
+        tx.emit(
+            Event(
+                name=name,
+                subject=order.id,
+                at=tx.now,
+                facts={
+                    "case": order.case_id,
+                    "institution": order.institution,
+                    "outcome": outcome,
+                    "amount_minor": order.amount_minor,
+                    "held_minor": order.held_minor,
+                },
+            )
+        )
+
+
+def _addressed(order: OrderRecord, institution: str) -> bool:
+    """Whether an institution may know of the order: its own, live, and sent."""
+    sent = order.mode == "live" and order.state is not OrderState.DRAFTED
+    return sent and order.institution == institution and bool(order.issued_at)
+
+
+def _applied_at(answer: Answer, order: OrderRecord, *, now: datetime) -> datetime:
+    """When the money was blocked: the institution's word within the order's life, else now."""
+    if answer.applied_at is None:
+        return now
+    if answer.applied_at > now + CLOCK_DIFFERENCE_MAX:
+        raise BadInput("applied in the future", where="$.applied_at")
+    return min(max(answer.applied_at, order.issued_at), now)
+
+
+def _place(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < len(str(2**63))):
+        raise BadInput("not a cursor of this list", where="cursor")
+    return int(cursor)
+
+
+def _check_reason(reason: str) -> None:
+    if len(reason.strip()) < REASON_CHARACTERS_MIN:
+        raise Refused("a reason is needed that a person can read")

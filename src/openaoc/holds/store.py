@@ -1,0 +1,325 @@
+"""Holds: their rows in PostgreSQL. SQL only; private to the stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection
+
+from openaoc.holds.model import ACTIVE, WAITING, Answer, OrderState
+from openaoc.holds.record import MoneyEvent, OrderRecord
+from openaoc.storage.tables import metadata, moment
+
+orders: Final = sa.Table(
+    "hold_orders",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), unique=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("case_id", sa.Text, nullable=False),
+    sa.Column("institution", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("ceiling_minor", sa.BigInteger, nullable=False),
+    sa.Column("applied_minor", sa.BigInteger, nullable=False),
+    sa.Column("held_minor", sa.BigInteger, nullable=False),
+    sa.Column("short_minor", sa.BigInteger, nullable=False),
+    sa.Column("available_minor", sa.BigInteger),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("mode", sa.Text, nullable=False),
+    sa.Column("standing", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("rule_version", sa.Integer, nullable=False),
+    sa.Column("trace_rule", sa.Text, nullable=False),
+    sa.Column("legal_basis", postgresql.JSONB, nullable=False),
+    sa.Column("reason", postgresql.JSONB, nullable=False),
+    sa.Column("layer", sa.Integer, nullable=False),
+    sa.Column("received_at", moment, nullable=False),
+    sa.Column("amounts", postgresql.JSONB, nullable=False),
+    sa.Column("likely_innocent", sa.Boolean, nullable=False),
+    sa.Column("why", postgresql.JSONB, nullable=False),
+    sa.Column("approvals_needed", sa.Integer, nullable=False),
+    sa.Column("approvals", postgresql.JSONB, nullable=False),
+    sa.Column("issued_at", moment, nullable=False),
+    sa.Column("answer_by", moment, nullable=False),
+    sa.Column("ends_at", moment, nullable=False),
+    sa.Column("escalated_at", moment),
+    sa.Column("answered_at", moment),
+    sa.Column("ended_at", moment),
+    sa.Column("end_reason", sa.Text),
+)
+
+answers: Final = sa.Table(
+    "hold_answers",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("order_id", sa.Text, nullable=False),
+    sa.Column("institution", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("at", moment, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("applied_minor", sa.BigInteger, nullable=False),
+    sa.Column("available_minor", sa.BigInteger),
+    sa.Column("reason", sa.Text),
+    sa.Column("bank_case_id", sa.Text),
+)
+
+events: Final = sa.Table(
+    "hold_events",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("order_id", sa.Text, nullable=False),
+    sa.Column("case_id", sa.Text, nullable=False),
+    sa.Column("bank", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("at", moment, nullable=False),
+)
+
+_ACTIVE: Final = sorted(state.value for state in ACTIVE)
+_WAITING: Final = sorted(state.value for state in WAITING)
+_CHANGING: Final = (
+    "revision",
+    "amount_minor",
+    "ceiling_minor",
+    "applied_minor",
+    "held_minor",
+    "short_minor",
+    "available_minor",
+    "state",
+    "rule",
+    "rule_version",
+    "legal_basis",
+    "reason",
+    "approvals",
+    "issued_at",
+    "answer_by",
+    "ends_at",
+    "escalated_at",
+    "answered_at",
+    "ended_at",
+    "end_reason",
+)
+"""What may change of an order once it is written; the rest is fixed."""
+
+
+def _row(order: OrderRecord) -> dict[str, object]:
+    values = msgspec.structs.asdict(order)
+    for name in ("legal_basis", "reason", "amounts"):
+        values[name] = msgspec.to_builtins(values[name])
+    values["state"] = order.state.value
+    del values["sequence"]
+    return values
+
+
+def _order(row: sa.Row[tuple[object, ...]]) -> OrderRecord:
+    return msgspec.convert(
+        dict(row._mapping),  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+        OrderRecord,
+    )
+
+
+def add(connection: Connection, fresh: Sequence[OrderRecord]) -> None:
+    """Insert orders: one statement."""
+    if fresh:
+        connection.execute(sa.insert(orders), [_row(order) for order in fresh])
+
+
+def save(connection: Connection, changed: Sequence[OrderRecord]) -> None:
+    """Write what changed of these orders: one statement for all."""
+    if not changed:
+        return
+    statement = (
+        sa.update(orders)
+        .where(orders.c.id == sa.bindparam("order_id"))
+        .values({name: sa.bindparam(f"new_{name}") for name in _CHANGING})
+    )
+    rows = []
+    for order in changed:
+        values = _row(order)
+        rows.append({"order_id": order.id, **{f"new_{name}": values[name] for name in _CHANGING}})
+    connection.execute(statement, rows)
+
+
+def get(connection: Connection, order_id: str, *, lock: bool = False) -> OrderRecord | None:
+    """One order, locked for this transaction when asked."""
+    found = many(connection, [order_id], lock=lock)
+    return found[0] if found else None
+
+
+def many(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> list[OrderRecord]:
+    """These orders by id; locked in that order, so that two transactions never deadlock."""
+    if not ids:
+        return []
+    statement = sa.select(orders).where(orders.c.id.in_(list(ids))).order_by(orders.c.id)
+    if lock:
+        statement = statement.with_for_update()
+    return [_order(row) for row in connection.execute(statement)]
+
+
+def of_cases(
+    connection: Connection, case_ids: Sequence[str], *, lock: bool = False
+) -> list[OrderRecord]:
+    """Every order of these cases, by id; locked when asked."""
+    if not case_ids:
+        return []
+    statement = sa.select(orders).where(orders.c.case_id.in_(list(case_ids))).order_by(orders.c.id)
+    if lock:
+        statement = statement.with_for_update()
+    return [_order(row) for row in connection.execute(statement)]
+
+
+def active_on(
+    connection: Connection, places: Sequence[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], int]:
+    """What all cases' active orders take on these accounts (institution, account, currency)."""
+    if not places:
+        return {}
+    taken = sa.case(
+        (orders.c.state.in_(["applied", "applied_in_part"]), orders.c.held_minor),
+        else_=orders.c.amount_minor,
+    )
+    statement = (
+        sa.select(
+            orders.c.institution,
+            orders.c.account,
+            orders.c.currency,
+            sa.func.sum(taken).label("taken"),
+        )
+        .where(
+            sa.tuple_(orders.c.institution, orders.c.account, orders.c.currency).in_(list(places)),
+            orders.c.state.in_(_ACTIVE),
+        )
+        .group_by(orders.c.institution, orders.c.account, orders.c.currency)
+    )
+    return {
+        (row.institution, row.account, row.currency): int(row.taken)
+        for row in connection.execute(statement)
+    }
+
+
+def page(
+    connection: Connection,
+    *,
+    case: str | None,
+    institution: str | None,
+    state: OrderState | None,
+    before: int | None,
+    limit: int,
+) -> list[OrderRecord]:
+    """Orders, newest first, before a place in the list."""
+    statement = sa.select(orders).order_by(orders.c.sequence.desc()).limit(limit)
+    if case is not None:
+        statement = statement.where(orders.c.case_id == case)
+    if institution is not None:
+        statement = statement.where(orders.c.institution == institution)
+    if state is not None:
+        statement = statement.where(orders.c.state == state.value)
+    if before is not None:
+        statement = statement.where(orders.c.sequence < before)
+    return [_order(row) for row in connection.execute(statement)]
+
+
+def ending(connection: Connection, *, now: datetime, limit: int) -> list[OrderRecord]:
+    """Active orders whose end has come, locked; those another transaction works on are left out."""
+    statement = (
+        sa.select(orders)
+        .where(orders.c.ends_at <= now, orders.c.state.in_(_ACTIVE))
+        .order_by(orders.c.ends_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [_order(row) for row in connection.execute(statement)]
+
+
+def late(connection: Connection, *, now: datetime, limit: int) -> list[OrderRecord]:
+    """Live orders past their time to answer and not yet escalated, locked likewise."""
+    statement = (
+        sa.select(orders)
+        .where(
+            orders.c.answer_by <= now,
+            orders.c.state.in_(_WAITING),
+            orders.c.mode == "live",
+            orders.c.escalated_at.is_(None),
+        )
+        .order_by(orders.c.answer_by)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [_order(row) for row in connection.execute(statement)]
+
+
+def has_answer(connection: Connection, *, order_id: str, digest: bytes) -> bool:
+    """Whether this very answer is there already."""
+    statement = sa.select(answers.c.sequence).where(
+        answers.c.order_id == order_id, answers.c.digest == digest
+    )
+    return connection.execute(statement).first() is not None
+
+
+def add_answer(
+    connection: Connection,
+    *,
+    order: OrderRecord,
+    actor: str,
+    at: datetime,
+    digest: bytes,
+    answer: Answer,
+) -> bool:
+    """Keep an answer; False when the same one is there already."""
+    statement = (
+        postgresql.insert(answers)
+        .values(
+            order_id=order.id,
+            institution=order.institution,
+            actor=actor,
+            at=at,
+            digest=digest,
+            outcome=answer.outcome,
+            applied_minor=answer.applied_minor,
+            available_minor=answer.available_minor,
+            reason=answer.reason,
+            bank_case_id=answer.bank_case_id,
+        )
+        .on_conflict_do_nothing(index_elements=[answers.c.order_id, answers.c.digest])
+        .returning(answers.c.sequence)
+    )
+    return connection.execute(statement).first() is not None
+
+
+def add_events(connection: Connection, happened: Sequence[MoneyEvent]) -> None:
+    """Append what institutions did: one statement."""
+    rows = []
+    for event in happened:
+        values = msgspec.structs.asdict(event)
+        del values["sequence"]
+        rows.append(values)
+    if rows:
+        connection.execute(sa.insert(events), rows)
+
+
+def events_after(connection: Connection, sequence: int) -> list[MoneyEvent]:
+    """What institutions did after a place in the list, in order."""
+    statement = sa.select(events).where(events.c.sequence > sequence).order_by(events.c.sequence)
+    return [
+        MoneyEvent(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+        for row in connection.execute(statement)
+    ]
+
+
+def events_of(connection: Connection, case_id: str) -> list[MoneyEvent]:
+    """What institutions did for one case, in order."""
+    statement = sa.select(events).where(events.c.case_id == case_id).order_by(events.c.sequence)
+    return [
+        MoneyEvent(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+        for row in connection.execute(statement)
+    ]

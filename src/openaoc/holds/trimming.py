@@ -1,0 +1,117 @@
+"""Holds: how orders shrink when the money has left, or was never there.
+
+Writes through the book; never lets a case's orders stay above its money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from openaoc.holds.book import RELEASE, WITHDRAWAL, OrderBook
+from openaoc.holds.drafting import reworded
+from openaoc.holds.legal import LegalRule
+from openaoc.holds.model import HOLDING, WAITING, OrderState
+from openaoc.holds.record import OrderRecord
+from openaoc.holds.words import ending
+from openaoc.kernel.actor import SYSTEM
+from openaoc.storage.unit_of_work import Transaction
+
+RuleOf = Callable[[OrderRecord], LegalRule]
+
+
+def lower_unanswered(
+    tx: Transaction,
+    book: OrderBook,
+    orders: Iterable[OrderRecord],
+    *,
+    excess_minor: int,
+    rule_of: RuleOf,
+) -> list[OrderRecord]:
+    """Take `excess_minor` off unanswered orders: drafts first, then the newest; the changed ones.
+
+    An order that loses all of its amount is withdrawn, another goes out in a new revision.
+    """
+    unanswered = [o for o in orders if o.state is OrderState.DRAFTED or o.state in WAITING]
+    unanswered.sort(key=lambda o: (o.state is not OrderState.DRAFTED, -o.sequence))
+    changed: list[OrderRecord] = []
+    left = excess_minor
+    for order in unanswered:
+        if left <= 0:
+            break
+        cut = min(order.amount_minor, left)
+        left -= cut
+        if cut == order.amount_minor:
+            changed.append(withdraw(tx, book, order, kind="moved"))
+            continue
+        lowered = msgspec.structs.replace(
+            order, revision=order.revision + 1, amount_minor=order.amount_minor - cut
+        )
+        lowered = reworded(lowered, rule_of(order))
+        book.amend(tx, order, lowered, action="holds.order.lowered", reason=ending("moved").en)
+        if order.state in WAITING:
+            book.send(tx, lowered)
+        changed.append(lowered)
+    return changed
+
+
+def withdraw(
+    tx: Transaction, book: OrderBook, order: OrderRecord, *, kind: str, reason: str = ""
+) -> OrderRecord:
+    """Withdraw an order nobody has answered; the institution is told if it was sent."""
+    words = ending(kind, detail=reason)
+    actor = SYSTEM if kind == "moved" else tx.actor
+    ended = book.step(tx, order, OrderState.WITHDRAWN, actor=actor, reason=reason or words.en)
+    if order.state in WAITING:
+        book.tell_end(
+            tx,
+            ended,
+            kind=WITHDRAWAL,
+            amount_minor=order.amount_minor,
+            remaining_minor=0,
+            words=words,
+        )
+    return ended
+
+
+def give_back(
+    tx: Transaction,
+    book: OrderBook,
+    order: OrderRecord,
+    *,
+    amount_minor: int,
+    kind: str,
+    reason: str = "",
+) -> OrderRecord:
+    """Release `amount_minor` of what an order holds; with nothing left the order is released.
+
+    `kind` excess means that the hold never found this part, so that later traces see a smaller
+    hold from its beginning.
+    """
+    assert order.state in HOLDING, "only what is applied can be given back"
+    assert 0 < amount_minor <= order.held_minor, "no more than is held"
+    words = ending(kind, detail=reason)
+    left = order.held_minor - amount_minor
+    changed = msgspec.structs.replace(order, revision=order.revision + 1, held_minor=left)
+    if left == 0:
+        actor = SYSTEM if kind == "excess" else tx.actor
+        changed = book.step(
+            tx,
+            order,
+            OrderState.RELEASED,
+            actor=actor,
+            reason=reason or words.en,
+            changes=changed,
+        )
+    else:
+        book.amend(
+            tx, order, changed, action="holds.order.part_released", reason=reason or words.en
+        )
+    book.note_money(
+        tx, order, kind="excess" if kind == "excess" else "release", amount_minor=amount_minor
+    )
+    book.tell_end(
+        tx, changed, kind=RELEASE, amount_minor=amount_minor, remaining_minor=left, words=words
+    )
+    return changed
