@@ -7,7 +7,7 @@ accounts; a row with a character outside ASCII is left to the plain rules in `pl
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +17,15 @@ from numpy.typing import NDArray
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.identifiers.bank_account import DROPPED
 from openaoc.kernel.limits import FIELD_BYTES_MAX
-
-_PRINTABLE_FIRST: Final = 0x21
-_PRINTABLE_SPAN: Final = 0x7E - 0x21
-_SPACE: Final = 0x20
+from openaoc.ledger.byte_classes import (
+    CASE_STEP,
+    SPACE,
+    is_capital,
+    is_digit,
+    is_printable,
+    is_small,
+    is_visible,
+)
 
 
 class TextBuffers(NamedTuple):
@@ -62,9 +67,7 @@ def from_buffers(text: TextBuffers, *, present: NDArray[np.bool_] | None = None)
 
 
 def as_text(array: pa.Array) -> pa.Array:
-    """A string array of the same text: dictionaries decoded, wide offsets narrowed, null as
-    empty text.
-    """
+    """A string array of the same text: no dictionary, narrow offsets, null as empty text."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary.take(array.indices)
     if array.type != pa.string():
@@ -98,12 +101,12 @@ def check_ids(
     if required:
         bad |= lengths == 0
     region = text.region
-    if ((region - np.uint8(_PRINTABLE_FIRST)) <= _PRINTABLE_SPAN).all():
+    if is_visible(region).all():
         return Checked(array, bad)
     filled = np.flatnonzero(lengths)
     for ends in (text.offsets[:-1][filled], text.offsets[1:][filled] - 1):
-        bad[filled[text.data[ends] == _SPACE]] = True
-    odd = rows_holding(text, (region - np.uint8(_SPACE)) > _PRINTABLE_SPAN + 1)
+        bad[filled[text.data[ends] == SPACE]] = True
+    odd = rows_holding(text, ~is_printable(region))
     for row, value in zip(odd.tolist(), array.take(pa.array(odd)).to_pylist(), strict=True):
         bad[row] = _ask(rule, value)[1]
     return Checked(array, bad)
@@ -116,11 +119,10 @@ def check_accounts(
     text = buffers(array)
     raw_lengths = text.lengths
     region = text.region
-    digit = (region - np.uint8(0x30)) <= 9
-    if (digit | ((region - np.uint8(0x41)) <= 25)).all():
+    if (is_digit(region) | is_capital(region)).all():
         lengths, out, odd = raw_lengths, array, np.zeros(0, np.int64)
     else:
-        odd = rows_holding(text, (region - np.uint8(_SPACE)) > _PRINTABLE_SPAN + 1)
+        odd = rows_holding(text, ~is_printable(region))
         normal = _normalise_ascii(text)
         lengths, out = normal.lengths, from_buffers(normal)
     bad = (lengths > characters_max) | (raw_lengths > FIELD_BYTES_MAX)
@@ -144,10 +146,9 @@ def _ask(rule: Callable[[str], str], value: str) -> tuple[str, bool]:
 
 
 def _normalise_ascii(text: TextBuffers) -> TextBuffers:
-    """a–z made A–Z and the dropped characters taken out of every value."""
+    """Small letters made capitals, and the dropped characters taken out of every value."""
     region = text.region
-    lower = (region - np.uint8(0x61)) <= 25
-    upper = np.where(lower, region - np.uint8(32), region)
+    upper = np.where(is_small(region), region - np.uint8(CASE_STEP), region)
     keep = np.ones(len(region), bool)
     for character in DROPPED:
         keep &= region != ord(character)

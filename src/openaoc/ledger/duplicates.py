@@ -52,8 +52,10 @@ class _Keys(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Per row: the row whose place it takes (itself while it stays), the row whose content
-    stands there, the number of the id it goes by, and whether corrections settled it.
+    """What became of each row.
+
+    The row whose place it takes (itself while it stays), the row whose content stands there, the
+    number of the id it goes by, and whether corrections settled it.
     """
 
     place: Rows
@@ -193,8 +195,9 @@ def _drop_repeats(table: TransferTable, data: pa.Table, *, keys: _Keys, state: _
 
 
 def _join_both_banks(data: pa.Table, *, keys: _Keys, state: _State) -> None:
-    """A creditor bank's report of a payment that the debtor's bank reports under the same id is
-    that payment: the debtor bank's content stands, at the earlier of the two places.
+    """Join a creditor bank's report to the debtor bank's report of one payment under one id.
+
+    The debtor bank's content stands, at the earlier of the two places.
     """
     places = state.staying()
     content = state.content[places]
@@ -243,8 +246,10 @@ def _targets(
     corrections: Rows,
     told: dict[tuple[int, int], list[int]],
 ) -> dict[int, tuple[int, int]]:
-    """The (id, reporter) that each correction is about in the end: a correction may come under an
-    id of its own and be corrected by that. Raises RefusedRows for one that leads nowhere.
+    """The (id, reporter) that each correction is about in the end.
+
+    A correction may come under an id of its own and be corrected by that. Raises RefusedRows for
+    one that leads nowhere.
     """
     step: dict[tuple[int, int], int] = {}
     for row in corrections.tolist():
@@ -280,8 +285,9 @@ def _refusal(table: TransferTable, row: int, reason: str) -> RefusedRow:
 def _settle(
     table: TransferTable, data: pa.Table, *, keys: _Keys, state: _State, rows: list[int]
 ) -> None:
-    """Of all statements of one transfer the highest revision stands, at the first one's place;
-    statements of one revision must be equal. An original without a revision is revision 0.
+    """Of all statements of one transfer the highest revision stands, at the first one's place.
+
+    Statements of one revision must be equal. An original without a revision is revision 0.
     """
     numbers = [data["revision"][row].as_py() or 0 for row in rows]
     first: dict[int, int] = {}

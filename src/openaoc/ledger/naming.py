@@ -21,8 +21,9 @@ from openaoc.ledger.schema import TransferTable
 
 
 class BulkColumns(NamedTuple):
-    """What `bulk.build_arrays` takes, one entry per transfer in arrival order; opening per
-    account, in minor units.
+    """What `bulk.build_arrays` takes: one entry per transfer in arrival order.
+
+    `opening` has one entry per account, in minor units.
     """
 
     time_us: NDArray[np.int64]
@@ -117,8 +118,9 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
 def _number(
     data: pa.Table, has_creditor: NDArray[np.bool_], opening: pa.Table | None
 ) -> tuple[NDArray[np.int32], AccountNames]:
-    """One number per debtor, then per creditor that is in the ledger, then per opening balance;
-    numbers go by first appearance.
+    """One number per debtor, then per creditor in the ledger, then per opening balance.
+
+    Numbers go by first appearance.
     """
     kept = pa.array(np.flatnonzero(has_creditor))
     triples = [

@@ -7,6 +7,7 @@ object; any other file is read line by line. No number is ever read from a float
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -25,6 +26,7 @@ from openaoc.ledger.text import check_encoding, decode, is_utf8
 _BLOCK_BYTES: Final = 4 << 20
 _NUMBERS: Final = frozenset({"amount_minor", "revision", "opening_minor"})
 _INT64_MAX: Final = 2**63 - 1
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _BLANK: Final = b" \t\r"
 _CREDITOR: Final = ("creditor_bank", "creditor_account")
 _NEEDED: Final = tuple(name for name in REQUIRED if name not in _CREDITOR)
@@ -47,8 +49,9 @@ def lines_of(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def is_flat(data: bytes) -> bool:
-    """Whether every line that is not empty holds exactly one pair of braces, around it, and no
-    bracket: then no parser can be led into deep nesting.
+    """Whether every line that is not empty holds one pair of braces, around it, and no bracket.
+
+    Then no parser can be led into deep nesting.
     """
     if b"[" in data or (b"\r" in data and b"\r" in data.replace(b"\r\n", b"\n")):
         return False
@@ -186,7 +189,7 @@ def convert(
             else:
                 faults.append((name, f"is {_kind(value)}, not an integer"))
         elif isinstance(value, str) and not isinstance(value, _OddNumber):
-            if value.isascii() or not any(0xD800 <= ord(c) <= 0xDFFF for c in value):
+            if value.isascii() or not _SURROGATE.search(value):
                 row[name] = value
             else:
                 faults.append((name, "holds half of a surrogate pair"))

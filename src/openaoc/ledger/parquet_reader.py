@@ -102,7 +102,10 @@ def _check_schema(
     required: Sequence[str],
     optional: Sequence[str],
 ) -> tuple[list[str], list[str]]:
-    """Notes, and the known columns there are. Raises RefusedRows for a type that cannot be taken."""
+    """Notes, and the known columns there are.
+
+    Raises RefusedRows for a type that cannot be taken.
+    """
     names = list(schema.names)
     notes = check_names(names, file=file, required=required, optional=optional)
     known = [name for name in (*required, *optional) if name in names]
@@ -131,22 +134,25 @@ def _type_fault(name: str, kind: pa.DataType, *, assume_utc: bool) -> str:
     if pa.types.is_null(kind):
         return ""
     if name in _NUMBERS:
-        if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
-            return ""
-        if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-            return f"is {kind}: amounts are whole minor units, never read from a fraction"
-        return f"is {kind}: an integer column is needed"
-    if name == "booked_at":
-        if pa.types.is_timestamp(kind):
-            if kind.tz is None and not assume_utc:
-                return f"is {kind} without a time zone (--assume-utc takes it as UTC)"
-            return ""
-        return "" if _is_text(kind) else f"is {kind}: a timestamp with a zone is needed"
+        return _number_fault(kind)
     if _is_text(kind):
         return ""
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return f"is {kind}: text is needed, since a number has lost its leading zeros"
-    return f"is {kind}: text is needed"
+    if name == "booked_at":
+        if not pa.types.is_timestamp(kind):
+            return f"is {kind}: a timestamp with a zone is needed"
+        naive = kind.tz is None and not assume_utc
+        return f"is {kind} without a time zone (--assume-utc takes it as UTC)" if naive else ""
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    lost = ", a number has lost its leading zeros" if number else ""
+    return f"is {kind}: text is needed{lost}"
+
+
+def _number_fault(kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
+        return ""
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return f"is {kind}: amounts are whole minor units, never read from a fraction"
+    return f"is {kind}: an integer column is needed"
 
 
 def _checked(
@@ -159,11 +165,11 @@ def _checked(
             batch = next(batches, None)
             if batch is None:
                 return
+            batch.validate()
             rows += batch.num_rows
             total += batch.nbytes
             if rows > ROWS_MAX or total > TABLE_BYTES_MAX:
                 raise refuse_file(file, f"has more than {ROWS_MAX} rows or {TABLE_BYTES_MAX} bytes")
-            batch.validate()
         except _BROKEN as error:
             raise _broken(file, kind, error) from None
         for start in range(0, batch.num_rows, BATCH_ROWS):

@@ -91,9 +91,7 @@ class TransferTable:
         return int(self.table.num_rows)
 
     def numpy(self, name: str) -> NDArray[np.int64]:
-        """`booked_at` (microseconds since the epoch) or `amount_minor` as int64, no copy for one
-        chunk.
-        """
+        """`booked_at` (microseconds since the epoch) or `amount_minor`; one chunk is not copied."""
         column = self.table[name]
         chunks = [chunk.view(pa.int64()).to_numpy() for chunk in column.chunks]
         if len(chunks) == 1:

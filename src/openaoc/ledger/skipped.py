@@ -1,7 +1,6 @@
-"""Stage ledger, files: refused rows written beside their file, so that a person can mend them and
-bring them again.
+"""Stage ledger, files: refused rows written beside their file.
 
-Never changes the file itself.
+A person can mend them there and bring them again. Never changes the file itself.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Stage ledger, files: transfers from Parquet, CSV, NDJSON, Arrow or rows in memory, checked and
-normalised.
+"""Stage ledger, files: transfers from Parquet, CSV, NDJSON, Arrow or rows in memory.
 
 Answers what a file says, or exactly why it is refused; never takes half of one unasked. Knows
 nothing of the running ledger.
@@ -247,8 +246,8 @@ def _collect(
     if cut:
         notes.append(f"{raw.file}: cut {cut} times of booked_at to the microsecond")
     whole = not total and raw.numbers is None
-    numbers = None if whole else np.concatenate(kept) if kept else np.zeros(0, np.int64)
-    source = Source(file=raw.file, rows=table.num_rows, numbers=numbers)
+    rows = np.concatenate(kept) if kept else np.zeros(0, np.int64)
+    source = Source(file=raw.file, rows=table.num_rows, numbers=None if whole else rows)
     made = TransferTable(table=table, sources=(source,), notes=tuple(notes))
     return made, Faults(in_order(explained), max(total, len(explained)))
 

@@ -46,8 +46,10 @@ def gunzip(data: bytes, *, file: str, bytes_max: int = TEXT_BYTES_MAX) -> bytes:
 
 
 def check_encoding(data: bytes, *, file: str) -> bytes:
-    """The same bytes without a byte order mark. Raises RefusedRows when they are empty or UTF-16;
-    single bytes that are not UTF-8 are for the reader to place.
+    """The same bytes without a byte order mark.
+
+    Raises RefusedRows when they are empty or UTF-16; single bytes that are not UTF-8 are for the
+    reader to place.
     """
     data = data.removeprefix(_BOM)
     if not data.strip():

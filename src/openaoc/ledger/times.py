@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from openaoc.kernel.clock import parse_time, to_us
 from openaoc.kernel.errors import BadInput
+from openaoc.ledger.byte_classes import is_digit
 
 BOOKED_AT_US_MIN: Final = -2_208_988_800_000_000
 """1900-01-01T00:00:00Z, inclusive."""
@@ -22,12 +23,22 @@ _BASE_CHARACTERS: Final = 19
 """`YYYY-MM-DDTHH:MM:SS`."""
 _DIGIT_PLACES: Final = (0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18)
 _LONGEST: Final = 35
+_FRACTION_DIGITS_MAX: Final = 9
+_MICROSECOND_DIGITS: Final = 6
+_HOUR_MAX: Final = 23
+_MINUTE_MAX: Final = 59
+_FEBRUARY: Final = 2
+_DECEMBER: Final = 12
+_DAYS_BEFORE_EPOCH: Final = 719_162
+"""Days from 0001-01-01 to 1970-01-01."""
 _DAYS_BEFORE_MONTH: Final = np.array([0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334])
 _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
 class Times(NamedTuple):
-    """Microseconds since the epoch; where a text is no acceptable time; where digits past the
+    """Times of a column.
+
+    Microseconds since the epoch; where a text is no acceptable time; where digits past the
     microsecond, not zero, were cut.
     """
 
@@ -67,12 +78,9 @@ def parse_times(
 
 def _parse_matrix(text: NDArray[np.uint8], *, assume_utc: bool) -> Times:
     """Parse texts of one length; text[k] holds the k-th character of every text."""
-    length, count = text.shape
-    digit = text - np.uint8(48)
-    number = digit.astype(np.int64)
-    bad = np.zeros(count, bool)
-    for place in _DIGIT_PLACES:
-        bad |= digit[place] > 9
+    count = text.shape[1]
+    number = (text - np.uint8(ord("0"))).astype(np.int64)
+    bad = ~is_digit(text[list(_DIGIT_PLACES)]).all(axis=0)
     bad |= (text[4] != ord("-")) | (text[7] != ord("-"))
     bad |= (text[10] != ord("T")) & (text[10] != ord("t")) & (text[10] != ord(" "))
     bad |= (text[13] != ord(":")) | (text[16] != ord(":"))
@@ -80,16 +88,18 @@ def _parse_matrix(text: NDArray[np.uint8], *, assume_utc: bool) -> Times:
     month, day = number[5] * 10 + number[6], number[8] * 10 + number[9]
     hour, minute = number[11] * 10 + number[12], number[14] * 10 + number[15]
     second = number[17] * 10 + number[18]
-    bad |= (month < 1) | (month > 12) | (day < 1) | (hour > 23) | (minute > 59) | (second > 59)
+    bad |= (month < 1) | (month > _DECEMBER) | (day < 1) | (hour > _HOUR_MAX)
+    bad |= (minute > _MINUTE_MAX) | (second > _MINUTE_MAX)
     safe_month = np.where(bad, 1, month)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    bad |= day > _MONTH_DAYS[safe_month] + (leap & (safe_month == 2))
+    bad |= day > _MONTH_DAYS[safe_month] + (leap & (safe_month == _FEBRUARY))
     before = year - 1
     days = before * 365 + before // 4 - before // 100 + before // 400
-    days += _DAYS_BEFORE_MONTH[safe_month] + (leap & (safe_month > 2)) + day - 1 - 719_162
+    days += _DAYS_BEFORE_MONTH[safe_month] + (leap & (safe_month > _FEBRUARY))
+    days += day - 1 - _DAYS_BEFORE_EPOCH
     us = ((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000
     cut = np.zeros(count, bool)
-    _add_rest(text, digit, us=us, bad=bad, cut=cut, assume_utc=assume_utc)
+    _add_rest(text, number, us=us, bad=bad, cut=cut, assume_utc=assume_utc)
     bad |= (us < BOOKED_AT_US_MIN) | (us >= BOOKED_AT_US_MAX)
     cut &= ~bad
     return Times(us, bad, cut)
@@ -97,7 +107,7 @@ def _parse_matrix(text: NDArray[np.uint8], *, assume_utc: bool) -> Times:
 
 def _add_rest(
     text: NDArray[np.uint8],
-    digit: NDArray[np.uint8],
+    number: NDArray[np.int64],
     *,
     us: NDArray[np.int64],
     bad: NDArray[np.bool_],
@@ -118,32 +128,29 @@ def _add_rest(
         places = length - tail - _BASE_CHARACTERS
         if places == 0:
             continue
-        if not 2 <= places <= 10:
+        if not 1 < places <= 1 + _FRACTION_DIGITS_MAX:
             bad |= chosen
             continue
         wrong = text[_BASE_CHARACTERS] != ord(".")
         fraction = np.zeros(len(us), np.int64)
         lost = np.zeros(len(us), bool)
-        for place in range(9):
-            if place >= places - 1:
-                fraction *= 10 if place < 6 else 1
-                continue
-            one = digit[_BASE_CHARACTERS + 1 + place]
-            wrong |= one > 9
-            if place < 6:
-                fraction = fraction * 10 + one
+        for place in range(places - 1):
+            at = _BASE_CHARACTERS + 1 + place
+            wrong |= ~is_digit(text[at])
+            if place < _MICROSECOND_DIGITS:
+                fraction += number[at] * 10 ** (_MICROSECOND_DIGITS - 1 - place)
             else:
-                lost |= one != 0
+                lost |= number[at] != 0
         bad |= chosen & wrong
         cut |= chosen & lost
         us += np.where(chosen, fraction, 0)
     if zone.any():
-        _take_off_zone(text[-6:], digit[-6:], zone=zone, us=us, bad=bad)
+        _take_off_zone(text[-6:], number[-6:], zone=zone, us=us, bad=bad)
 
 
 def _take_off_zone(
     text: NDArray[np.uint8],
-    digit: NDArray[np.uint8],
+    number: NDArray[np.int64],
     *,
     zone: NDArray[np.bool_],
     us: NDArray[np.int64],
@@ -151,11 +158,9 @@ def _take_off_zone(
 ) -> None:
     """Subtract `±hh:mm`, at most 23:59, from the chosen texts."""
     wrong = text[3] != ord(":")
-    for place in (1, 2, 4, 5):
-        wrong |= digit[place] > 9
-    number = digit.astype(np.int64)
+    wrong |= ~is_digit(text[[1, 2, 4, 5]]).all(axis=0)
     hours, minutes = number[1] * 10 + number[2], number[4] * 10 + number[5]
-    wrong |= (hours > 23) | (minutes > 59)
+    wrong |= (hours > _HOUR_MAX) | (minutes > _MINUTE_MAX)
     bad |= zone & wrong
     shift = (hours * 60 + minutes) * 60_000_000
     us -= np.where(zone, np.where(text[0] == ord("-"), -shift, shift), 0)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from openaoc.kernel.limits import ACCOUNT_CHARACTERS_MAX, TRANSFER_ID_CHARACTERS_MAX
 from openaoc.kernel.money import AMOUNT_MINOR_MAX
 from openaoc.ledger import plain
+from openaoc.ledger.byte_classes import is_digit
 from openaoc.ledger.columns import (
     Coded,
     as_text,
@@ -34,7 +35,9 @@ Flags = NDArray[np.bool_]
 
 
 class Validated(NamedTuple):
-    """`table`: every row in SCHEMA, refused ones with arbitrary content; `bad`: which are refused;
+    """What became of a batch.
+
+    `table`: every row in SCHEMA, refused ones with arbitrary content; `bad`: which are refused;
     `cut`: how many times were finer than a microsecond.
     """
 
@@ -107,9 +110,7 @@ def _times(array: pa.Array, *, assume_utc: bool) -> Times:
 
 
 def whole_numbers(array: pa.Array, *, empty: int) -> tuple[NDArray[np.int64], Flags]:
-    """int64 and which are no whole numbers, from int64 or text of digits; `empty` for null or
-    empty text.
-    """
+    """int64 from int64 or text of digits, and which are neither; `empty` for null or no text."""
     if array.type == pa.int64():
         values = pc.fill_null(array, empty).to_numpy(zero_copy_only=False)
         return values, np.zeros(len(array), bool)
@@ -117,7 +118,7 @@ def whole_numbers(array: pa.Array, *, empty: int) -> tuple[NDArray[np.int64], Fl
     text = buffers(array)
     lengths = text.lengths
     bad = lengths > _DIGITS_MAX
-    strange = (text.region - np.uint8(0x30)) > 9
+    strange = ~is_digit(text.region)
     if strange.any():
         bad[
             np.searchsorted(text.offsets, np.flatnonzero(strange) + text.offsets[0], "right") - 1
