@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from openaoc.kernel.clock import Clock, SystemClock, from_us
+from openaoc.kernel.clock import Clock, SystemClock
 from openaoc.kernel.errors import OpenAOCError
 from openaoc.simulation.centre import Centre, Fate
 from openaoc.simulation.couriers import CourierFigures, Couriers
@@ -117,11 +117,10 @@ class InstitutionsProcess:
         if self._nation.store.meta().get("openings_sent") == "1":
             return True
         centre = Centre(credentials.centre, clock=self._clock)
-        at = from_us(self._nation.openings_us)
         for code, known in credentials.institutions.items():
             while True:
                 outcome = send_openings(
-                    centre, self._nation.population, code=code, credentials=known, at=at
+                    centre, self._nation.population, code=code, credentials=known
                 )
                 if outcome.fate is Fate.TAKEN:
                     break

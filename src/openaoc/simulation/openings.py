@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-from datetime import datetime
 from typing import Final
-from urllib.parse import quote
 
 import numpy as np
 
-from openaoc.kernel.clock import format_time
 from openaoc.simulation.centre import Centre, Outcome
 from openaoc.simulation.credentials import InstitutionCredentials
 from openaoc.simulation.population import Population, account_number
@@ -33,11 +30,10 @@ def send_openings(
     *,
     code: str,
     credentials: InstitutionCredentials,
-    at: datetime,
 ) -> Outcome:
-    """Tell the centre what was on the accounts at that moment."""
+    """Tell the centre what was on the accounts before their first transfer."""
     return centre.post(
-        f"/v1/ledger/accounts?at={quote(format_time(at))}",
+        "/v1/ledger/accounts",
         openings_csv(population, code=code),
         key=credentials.api_key,
         idempotency_key=f"openings-{code}",

@@ -1,0 +1,62 @@
+"""Public: the routes anybody may open without signing in: the status page and its assets.
+
+Reads the centre's published figures and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from litestar import Request, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.types import ControllerRouterHandler
+
+from openaoc.public.status_page import render
+from openaoc.statistics.model import LiveFigures
+from openaoc.web.pages import ASSET_TYPES, SECURITY_HEADERS, asset
+from openaoc.web.words import choose_language
+
+HTML: Final = "text/html; charset=utf-8"
+ASSET_SECONDS: Final = 365 * 86_400
+
+PageRequest = Request[Any, Any, Any]
+
+
+def _page(request: PageRequest, lang: str | None, *, whole: bool) -> Response[str]:
+    figures: LiveFigures = request.app.state.centre.figures()
+    language = choose_language(lang, request.headers.get("accept-language"))
+    headers = {
+        **SECURITY_HEADERS,
+        "Cache-Control": "no-store",
+        "Content-Language": language,
+        "Vary": "Accept-Language",
+    }
+    page = render(figures, language=language, whole=whole)
+    return Response(page, media_type=HTML, headers=headers)
+
+
+@get("/", include_in_schema=False, sync_to_thread=True)
+def status_page(request: PageRequest, lang: str | None = None) -> Response[str]:
+    """The status page; `lang` is th or en."""
+    return _page(request, lang, whole=True)
+
+
+@get("/figures", include_in_schema=False, sync_to_thread=True)
+def figures_part(request: PageRequest, lang: str | None = None) -> Response[str]:
+    """The part of the page that changes."""
+    return _page(request, lang, whole=False)
+
+
+@get("/assets/{name:str}", include_in_schema=False, sync_to_thread=False)
+def asset_file(name: str) -> Response[bytes]:
+    """A style sheet, script or picture of the page; its address changes with its content."""
+    if name not in ASSET_TYPES:
+        raise NotFoundException("no such file")
+    headers = {
+        **SECURITY_HEADERS,
+        "Cache-Control": f"public, max-age={ASSET_SECONDS}, immutable",
+    }
+    return Response(asset(name), media_type=ASSET_TYPES[name], headers=headers)
+
+
+ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (status_page, figures_part, asset_file)
