@@ -19,7 +19,8 @@ def backoff_bound(failures: int) -> timedelta:
     """The longest delay after so many failures in a row (≥ 1): doubles up to BACKOFF_MAX."""
     assert failures >= 1, "nothing has failed"
     doublings = min(failures - 1, _DOUBLINGS_MAX)
-    return min(BACKOFF_FIRST * 2**doublings, BACKOFF_MAX)
+    bound: timedelta = BACKOFF_FIRST * (1 << doublings)
+    return min(bound, BACKOFF_MAX)
 
 
 def backoff(failures: int, *, random: Random) -> timedelta:

@@ -40,13 +40,19 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
             digest=self.digest,
             now=tx.now,
         )
-        if row is None:
-            return None
-        if bytes(row.digest) != self.digest:
+        return None if row is None else self._same(row, kind)
+
+    def seen(self, tx: Transaction, kind: type[Response]) -> Response | None:
+        """The earlier answer, without claiming anything: a read will do."""
+        row = store.find_request(tx.connection, actor=self.actor, route=self.route, key=self.key)
+        return None if row is None else self._same(row, kind)
+
+    def _same(self, row: store.EarlierRequest, kind: type[Response]) -> Response:
+        if row.digest != self.digest:
             raise RepeatedDifferently(
                 "use a fresh key for another request", where="Idempotency-Key"
             )
-        return msgspec.json.decode(bytes(row.response), type=kind)
+        return msgspec.json.decode(row.response, type=kind)
 
     def answered(self, tx: Transaction, response: msgspec.Struct) -> None:
         """Keep the answer with the effect, in the same transaction."""

@@ -37,10 +37,11 @@ from openaoc.channels.model import (
     new_message_id,
 )
 from openaoc.channels.replay import Replay
-from openaoc.channels.signing import Jwks, PublicJwk, verify
+from openaoc.channels.signing import Jwks, PublicJwk, parse_public_jwk, verify
 from openaoc.channels.transport import HttpTransport, Reply, Transport
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock
+from openaoc.parties.model import PublicKey
 from openaoc.parties.service import Parties
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
@@ -233,5 +234,9 @@ class Channels:
             )
 
     def _public_keys(self, tx: Transaction, institution: str) -> dict[str, PublicJwk]:
-        keys = self._parties.public_keys(tx, institution)
-        return {key.kid: msgspec.convert(msgspec.to_builtins(key), PublicJwk) for key in keys}
+        keys = [key for key in self._parties.public_keys(tx, institution) if _valid(key, tx.now)]
+        return {key.kid: parse_public_jwk(key.jwk) for key in keys}
+
+
+def _valid(key: PublicKey, now: datetime) -> bool:
+    return key.retired_at is None or key.retired_at > now

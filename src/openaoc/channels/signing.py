@@ -92,6 +92,7 @@ class _Protected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     aud: str
 
 
+_decode_jwk = msgspec.json.Decoder(PublicJwk).decode
 _decode_protected = msgspec.json.Decoder(_Protected).decode
 
 
@@ -125,6 +126,23 @@ def check_public_jwk(jwk: PublicJwk, *, where: str = "") -> PublicJwk:
         raise BadInput(f"kid must have 1 to {KID_CHARACTERS_MAX} printable characters", where=where)
     _public_key(jwk, where=where)
     return jwk
+
+
+def parse_public_jwk(text: str | bytes, *, where: str = "jwk") -> PublicJwk:
+    """A usable key from its JSON. Raises BadInput for anything but an Ed25519 public key.
+
+    A private key is refused in plain words: it has left its owner and must be replaced.
+    """
+    try:
+        jwk = _decode_jwk(text)
+        extra = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BadInput(f"not an Ed25519 public key as JWK: {error}", where=where) from error
+    if "d" in extra:
+        raise BadInput(
+            "this is a private key: make a new one and send its public half", where=where
+        )
+    return check_public_jwk(jwk, where=where)
 
 
 def _public_key(jwk: PublicJwk, *, where: str = "") -> Ed25519PublicKey:

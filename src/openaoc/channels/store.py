@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from openaoc.channels.model import (
     DELETED_PER_SWEEP_MAX,
@@ -73,7 +74,7 @@ requests = sa.Table(
 )
 
 
-def _message(row: Row[tuple[object, ...]]) -> OutboxMessage:
+def _message(row: sa.Row[*tuple[Any, ...]]) -> OutboxMessage:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
     values.pop("ended_at")
     values["state"] = MessageState(values["state"])
@@ -173,11 +174,27 @@ def postpone_message(
     connection.execute(statement)
 
 
-def line(connection: Connection, institution: str) -> Row[tuple[object, ...]] | None:
+class LineState(NamedTuple):
+    """Failures in a row, and not before when to try again."""
+
+    failures: int
+    next_attempt_at: datetime
+
+
+class EarlierRequest(NamedTuple):
+    """What was asked before under a key, and what it was answered."""
+
+    digest: bytes
+    response: bytes
+
+
+def line(connection: Connection, institution: str) -> LineState | None:
     """How the line to the institution is, if it ever failed."""
-    return connection.execute(
-        sa.select(lines).where(lines.c.institution == institution)
-    ).one_or_none()
+    statement = sa.select(lines.c.failures, lines.c.next_attempt_at).where(
+        lines.c.institution == institution
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else LineState(row.failures, row.next_attempt_at)
 
 
 def line_failed(
@@ -294,7 +311,7 @@ def add_nonce(connection: Connection, *, kid: str, nonce: str, expires_at: datet
 
 def add_request(
     connection: Connection, *, actor: str, route: str, key: str, digest: bytes, now: datetime
-) -> Row[tuple[object, ...]] | None:
+) -> EarlierRequest | None:
     """Claim a request's key for this transaction; the earlier request when there was one.
 
     Two transactions with one key wait for each other here, so that only one has an effect.
@@ -307,11 +324,19 @@ def add_request(
     )
     if connection.execute(statement).first() is not None:
         return None
-    return connection.execute(
+    return find_request(connection, actor=actor, route=route, key=key)
+
+
+def find_request(
+    connection: Connection, *, actor: str, route: str, key: str
+) -> EarlierRequest | None:
+    """The earlier request of this actor under this key on this route."""
+    row = connection.execute(
         sa.select(requests.c.digest, requests.c.response).where(
             requests.c.actor == actor, requests.c.route == route, requests.c.key == key
         )
-    ).one()
+    ).one_or_none()
+    return None if row is None else EarlierRequest(bytes(row.digest), bytes(row.response))
 
 
 def set_response(
@@ -336,8 +361,12 @@ def delete_old(
         (requests, requests.c.at < requests_before),
         (messages, messages.c.ended_at < ended_before),
     ):
-        keys = sa.select(sa.literal_column("ctid")).select_from(table).where(old)
-        chosen = keys.limit(DELETED_PER_SWEEP_MAX)
-        statement = sa.delete(table).where(sa.literal_column("ctid").in_(chosen))
+        chosen = (
+            sa.select(sa.literal_column("ctid", sa.Text))
+            .select_from(table)
+            .where(old)
+            .limit(DELETED_PER_SWEEP_MAX)
+        )
+        statement = sa.delete(table).where(sa.literal_column("ctid", sa.Text).in_(chosen))
         total += connection.execute(statement).rowcount
     return total

@@ -23,9 +23,7 @@ class Place(NamedTuple):
 
 
 COMMANDS: Final[dict[str, Place]] = {
-    "demo": Place(
-        "openaoc.cli.demo:command", "Run a centre with a simulated nation around it."
-    ),
+    "demo": Place("openaoc.cli.demo:command", "Run a centre with a simulated nation around it."),
     "serve": Place("openaoc.cli.serve:command", "Run the centre."),
     "report": Place("openaoc.cli.report:command", "Submit a victim's report."),
     "case": Place("openaoc.cli.case:command", "Look at a case."),
@@ -52,14 +50,18 @@ def load(name: str) -> click.Command:
 class LazyGroup(click.RichGroup):
     """Shows names and one-line helps from COMMANDS and imports a command only to run it."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Every command, in the order of the work."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
         """A stand-in that carries the overview's line; see resolve_command for the real one."""
         place = COMMANDS.get(cmd_name)
-        return None if place is None else click.RichCommand(cmd_name, help=place.help)
+        return None if place is None else click.RichCommand(name=cmd_name, help=place.help)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

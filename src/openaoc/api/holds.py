@@ -1,0 +1,179 @@
+"""API: hold orders: what institutions see and answer, and what people of the centre decide.
+
+Row-level security shows an institution its own orders alone, whatever a handler asks for.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from litestar import get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+
+from openaoc.api.access import BEARER, centre_of, need_id, signed_in
+from openaoc.api.bodies import Body
+from openaoc.api.paging import Cursor, Limit
+from openaoc.api.problems import ApiRequest, problems
+from openaoc.api.wire import ReleaseRequest
+from openaoc.channels.signing import HEADER
+from openaoc.holds.model import Answer, OrderPage, OrderState, OrderView
+from openaoc.kernel.limits import BANK_CHARACTERS_MAX
+
+ANSWER_BODY_BYTES_MAX: Final = 1 << 20
+DECISION_BODY_BYTES_MAX: Final = 16 << 10
+
+CaseFilter = Annotated[str | None, Parameter(query="case", max_length=64, required=False)]
+InstitutionFilter = Annotated[
+    str | None, Parameter(query="institution", max_length=BANK_CHARACTERS_MAX, required=False)
+]
+Signature = Annotated[
+    str | None,
+    Parameter(
+        header=HEADER,
+        required=False,
+        description="Detached JWS over the body; required once the institution registered a key.",
+    ),
+]
+
+
+@get(
+    "/v1/holds",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["holds"],
+    summary="List hold orders, newest first",
+    description="A liaison's desk: an institution's people see the orders addressed to it.",
+    responses={
+        200: ResponseSpec(OrderPage, description="One page", generate_examples=False),
+        **problems(401, 403),
+    },
+    sync_to_thread=True,
+)
+def list_holds(
+    request: ApiRequest,
+    case: CaseFilter = None,
+    institution: InstitutionFilter = None,
+    order_state: Annotated[OrderState | None, Parameter(query="state", required=False)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> OrderPage:
+    """One page of the orders that the actor may see."""
+    centre = centre_of(request)
+    with centre.uow.read(request.user, purpose="list orders") as tx:
+        return centre.holds.list(
+            tx, case=case, institution=institution, state=order_state, cursor=cursor, limit=limit
+        )
+
+
+@post(
+    "/v1/holds/{order:str}/answers",
+    guards=[signed_in],
+    dto=Body[Answer],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=ANSWER_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["holds"],
+    summary="Answer an order",
+    description=(
+        "The same answer again changes nothing. An institution that registered a public key signs "
+        "each request anew: a signature is accepted once."
+    ),
+    responses={
+        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def answer(
+    request: ApiRequest, order: str, data: Answer, body: bytes, signature: Signature = None
+) -> OrderView:
+    """Take an institution's answer, in one transaction with its signature's nonce."""
+    order_id = need_id(order, what="order")
+    centre, actor = centre_of(request), request.user
+    with centre.uow.begin(actor, purpose="answer an order") as tx:
+        if actor.institution is not None:
+            centre.channels.verify_incoming(
+                tx,
+                institution=actor.institution,
+                header=signature,
+                body=body,
+                method=request.method,
+                path=request.url.path,
+            )
+        view = centre.holds.answer(tx, order_id, data, actor)
+        centre.channels.settle(tx, subject=order_id)
+        return view
+
+
+@post(
+    "/v1/holds/{order:str}/release",
+    guards=[signed_in],
+    dto=Body[ReleaseRequest],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=DECISION_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["holds"],
+    summary="Release a hold",
+    responses={
+        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def release(request: ApiRequest, order: str, data: ReleaseRequest) -> OrderView:
+    """Give the money back to its holder; one person is enough."""
+    order_id = need_id(order, what="order")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="release a hold") as tx:
+        return centre.holds.release(tx, order_id, reason=data.reason)
+
+
+@post(
+    "/v1/holds/{order:str}/approve",
+    guards=[signed_in],
+    status_code=200,
+    security=BEARER,
+    tags=["holds"],
+    summary="Approve an order that waits for a person",
+    responses={
+        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
+        **problems(401, 403, 404, 409),
+    },
+    sync_to_thread=True,
+)
+def approve(request: ApiRequest, order: str) -> OrderView:
+    """Agree to a drafted order; it goes out when all whom its rule asks for have agreed."""
+    order_id = need_id(order, what="order")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="approve an order") as tx:
+        return centre.holds.approve(tx, order_id)
+
+
+@post(
+    "/v1/holds/{order:str}/withdraw",
+    guards=[signed_in],
+    dto=Body[ReleaseRequest],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=DECISION_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["holds"],
+    summary="Withdraw an order that is not answered yet",
+    responses={
+        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def withdraw(request: ApiRequest, order: str, data: ReleaseRequest) -> OrderView:
+    """Take an order back before it is applied."""
+    order_id = need_id(order, what="order")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="withdraw an order") as tx:
+        return centre.holds.withdraw(tx, order_id, reason=data.reason)
+
+
+HANDLERS: Final = (list_holds, answer, release, approve, withdraw)

@@ -1,0 +1,164 @@
+"""API: transfers and openings in. Nothing of the ledger is ever read out here (design §4.9)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+from litestar import Response, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+from litestar.params import Parameter
+
+from openaoc.api.access import (
+    BEARER,
+    IdempotencyKey,
+    centre_of,
+    need_key,
+    only,
+    signed_in,
+)
+from openaoc.api.bodies import media_type
+from openaoc.api.problems import ApiRequest, UnsupportedType, problems
+from openaoc.api.reports import REPLAYED
+from openaoc.api.wire import OpeningsReceipt
+from openaoc.kernel.actor import Role
+from openaoc.kernel.errors import Busy
+from openaoc.kernel.limits import TRANSFERS_BODY_BYTES_MAX
+from openaoc.ledger.model import IngestReceipt
+from openaoc.ledger.table import CONTENT_TYPES
+
+ACCOUNTS_BODY_BYTES_MAX: Final = 256 << 20
+BATCHES_AT_ONCE_MAX: Final = 8
+"""Bodies that are parsed and stored at the same time; more are told to come again."""
+
+_TYPES: Final = tuple(sorted(CONTENT_TYPES))
+_FILE: Final = Schema(type=OpenAPIType.STRING, format="binary")
+
+
+@dataclass
+class FileOperation(Operation):
+    """An operation whose body is a file of one of the known types."""
+
+    request_body: RequestBody | None = field(
+        default_factory=lambda: RequestBody(
+            required=True,
+            content={name: OpenAPIMediaType(schema=_FILE) for name in _TYPES},
+        )
+    )
+
+    def __post_init__(self) -> None:
+        """Litestar passes None for a handler without `data`."""
+        self.request_body = RequestBody(
+            required=True,
+            content={name: OpenAPIMediaType(schema=_FILE) for name in _TYPES},
+        )
+
+
+_at_once = threading.BoundedSemaphore(BATCHES_AT_ONCE_MAX)
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    if not _at_once.acquire(blocking=False):
+        raise Busy(f"{BATCHES_AT_ONCE_MAX} batches are being taken; try again")
+    try:
+        yield
+    finally:
+        _at_once.release()
+
+
+def _known_type(request: ApiRequest) -> str:
+    kind = media_type(request)
+    if kind not in CONTENT_TYPES:
+        raise UnsupportedType(f"send one of {', '.join(_TYPES)}", where="Content-Type")
+    return kind
+
+
+Live = Annotated[
+    bool,
+    Parameter(
+        query="live",
+        required=False,
+        description="False for the import of history; a live batch may not be from the future.",
+    ),
+]
+AssumeUtc = Annotated[
+    bool,
+    Parameter(query="assume_utc", required=False, description="Take times without zone as UTC."),
+]
+
+
+@post(
+    "/v1/ledger/transfers",
+    guards=[signed_in, only(Role.MACHINE, Role.ADMINISTRATOR)],
+    request_max_body_size=TRANSFERS_BODY_BYTES_MAX,
+    operation_class=FileOperation,
+    security=BEARER,
+    tags=["ledger"],
+    summary="Tell transfers",
+    description=(
+        "The transfers format as NDJSON, CSV, Parquet or Arrow stream. The answer comes when all "
+        "of it is durable and applied; a batch with one refused row is refused whole. An "
+        "institution's machine tells what it reports itself (`reported_by` is its own code); the "
+        "machine of a payment switch and an administrator may tell what others report."
+    ),
+    responses={
+        201: ResponseSpec(IngestReceipt, description="Durable", generate_examples=False),
+        **problems(401, 403, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def transfers(
+    request: ApiRequest,
+    body: bytes,
+    idempotency_key: IdempotencyKey = None,
+    live: Live = True,  # noqa: FBT002 - a query parameter
+    assume_utc: AssumeUtc = False,  # noqa: FBT002 - a query parameter
+) -> Response[IngestReceipt]:
+    """Take a batch of transfers."""
+    key, kind = need_key(idempotency_key), _known_type(request)
+    with _one_of_few():
+        receipt, created = centre_of(request).ingest.transfers(
+            body, kind, actor=request.user, key=key, live=live, assume_utc=assume_utc
+        )
+    headers = {} if created else {REPLAYED: "true"}
+    return Response(receipt, status_code=201, headers=headers)
+
+
+@post(
+    "/v1/ledger/accounts",
+    guards=[signed_in, only(Role.MACHINE, Role.ADMINISTRATOR)],
+    request_max_body_size=ACCOUNTS_BODY_BYTES_MAX,
+    operation_class=FileOperation,
+    security=BEARER,
+    tags=["ledger"],
+    summary="Tell opening balances",
+    description=(
+        "The accounts format: bank, account, opening_minor, currency. An institution's machine "
+        "tells its own accounts."
+    ),
+    responses={
+        201: ResponseSpec(OpeningsReceipt, description="Durable", generate_examples=False),
+        **problems(401, 403, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def accounts(
+    request: ApiRequest, body: bytes, idempotency_key: IdempotencyKey = None
+) -> Response[OpeningsReceipt]:
+    """Take opening balances."""
+    key, kind = need_key(idempotency_key), _known_type(request)
+    with _one_of_few():
+        receipt, created = centre_of(request).ingest.accounts(
+            body, kind, actor=request.user, key=key
+        )
+    headers = {} if created else {REPLAYED: "true"}
+    return Response(receipt, status_code=201, headers=headers)
+
+
+HANDLERS: Final = (transfers, accounts)

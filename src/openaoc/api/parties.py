@@ -1,0 +1,333 @@
+"""API: institutions, their keys and endpoints, users and theirs, and what is live."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from litestar import Response, delete, get, post, put
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+
+from openaoc.api.access import BEARER, IdempotencyKey, centre_of, need_id, need_key, signed_in
+from openaoc.api.bodies import Body
+from openaoc.api.problems import ApiRequest, problems
+from openaoc.api.reports import REPLAYED
+from openaoc.api.wire import (
+    AddedUser,
+    FreshKey,
+    InstitutionList,
+    LiveScope,
+    NewEndpoint,
+    NewInstitution,
+    NewUser,
+    RegisteredKey,
+    ShadowScope,
+    SwitchList,
+    UserList,
+)
+from openaoc.channels.idempotency import once
+from openaoc.channels.model import check_endpoint
+from openaoc.channels.signing import PublicJwk, check_public_jwk, parse_public_jwk
+from openaoc.kernel.limits import PAGE_MAX
+from openaoc.parties.model import Institution, Switch
+from openaoc.parties.permissions import Permission, require
+
+SMALL_BODY_BYTES_MAX: Final = 64 << 10
+Kind = TypeVar("Kind")
+After = Annotated[
+    str, Parameter(query="after", max_length=64, required=False, description="The last id seen.")
+]
+
+
+def _described(
+    kind: type[msgspec.Struct], words: str, status: int = 200
+) -> dict[int, ResponseSpec]:
+    return {status: ResponseSpec(kind, description=words, generate_examples=False)}
+
+
+@post(
+    "/v1/institutions",
+    guards=[signed_in],
+    dto=Body[NewInstitution],
+    return_dto=None,
+    request_max_body_size=SMALL_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["parties"],
+    summary="Add an institution, in shadow",
+    responses={
+        **_described(Institution, "Added", 201),
+        **problems(401, 403, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def add_institution(
+    request: ApiRequest, data: NewInstitution, idempotency_key: IdempotencyKey = None
+) -> Response[Institution]:
+    """A new institution."""
+    centre, key = centre_of(request), need_key(idempotency_key)
+    asked = once(
+        actor=request.user.id,
+        route="institutions",
+        key=key,
+        content=msgspec.json.encode(data),
+    )
+    with centre.uow.begin(request.user, purpose="add an institution") as tx:
+        require(tx.actor, Permission.INSTITUTION_MANAGE)
+        earlier = asked.earlier(tx, Institution)
+        if earlier is not None:
+            return Response(earlier, status_code=201, headers={REPLAYED: "true"})
+        added = centre.parties.add_institution(
+            tx,
+            code=data.code,
+            name=data.name,
+            kind=data.kind,
+            jurisdiction=data.jurisdiction or centre.settings.jurisdiction,
+            endpoint=None if data.endpoint is None else check_endpoint(data.endpoint),
+        )
+        asked.answered(tx, added)
+        return Response(added, status_code=201)
+
+
+@get(
+    "/v1/institutions",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["parties"],
+    summary="List institutions",
+    responses={**_described(InstitutionList, "All of them"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def list_institutions(request: ApiRequest) -> InstitutionList:
+    """Every institution by code."""
+    centre = centre_of(request)
+    with centre.uow.read(request.user) as tx:
+        require(tx.actor, Permission.INSTITUTION_READ)
+        return InstitutionList(institutions=centre.parties.institutions(tx))
+
+
+@put(
+    "/v1/institutions/{code:str}/endpoint",
+    guards=[signed_in],
+    dto=Body[NewEndpoint],
+    return_dto=None,
+    request_max_body_size=SMALL_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["parties"],
+    summary="Set where an institution's system listens",
+    responses={**_described(Institution, "Set"), **problems(401, 403, 404, 413, 415)},
+    sync_to_thread=True,
+)
+def set_endpoint(request: ApiRequest, code: str, data: NewEndpoint) -> Institution:
+    """The endpoint; what waits for the institution is delivered there at once."""
+    centre, name = centre_of(request), need_id(code, what="institution")
+    endpoint = None if data.endpoint is None else check_endpoint(data.endpoint)
+    with centre.uow.begin(request.user, purpose="set an endpoint") as tx:
+        changed = centre.parties.set_endpoint(tx, code=name, endpoint=endpoint)
+        tx.after_commit(lambda: centre.channels.wake(changed.code))
+        return changed
+
+
+@post(
+    "/v1/institutions/{code:str}/keys",
+    guards=[signed_in],
+    dto=Body[PublicJwk],
+    return_dto=None,
+    request_max_body_size=SMALL_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["parties"],
+    summary="Register a public key that signs for an institution",
+    description="From the first key on, every answer of the institution must be signed.",
+    responses={**_described(RegisteredKey, "Registered", 201), **problems(401, 403, 404, 409, 413)},
+    sync_to_thread=True,
+)
+def register_key(
+    request: ApiRequest, code: str, data: PublicJwk, idempotency_key: IdempotencyKey = None
+) -> Response[RegisteredKey]:
+    """A public key for the institution's signatures."""
+    centre, name = centre_of(request), need_id(code, what="institution")
+    asked = once(
+        actor=request.user.id,
+        route=f"institutions/{name}/keys",
+        key=need_key(idempotency_key),
+        content=msgspec.json.encode(data),
+    )
+    text = msgspec.json.encode(check_public_jwk(data, where="$.x")).decode("ascii")
+    with centre.uow.begin(request.user, purpose="register a public key") as tx:
+        require(tx.actor, Permission.PUBLIC_KEY_REGISTER)
+        earlier = asked.earlier(tx, RegisteredKey)
+        if earlier is not None:
+            return Response(earlier, status_code=201, headers={REPLAYED: "true"})
+        key = centre.parties.register_public_key(tx, code=name, jwk=text)
+        added = RegisteredKey(institution=key.institution, key=parse_public_jwk(key.jwk))
+        asked.answered(tx, added)
+        return Response(added, status_code=201)
+
+
+@delete(
+    "/v1/institutions/{code:str}/keys/{kid:str}",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["parties"],
+    summary="Retire an institution's public key at once",
+    responses=problems(401, 403, 404),
+    sync_to_thread=True,
+)
+def retire_key(request: ApiRequest, code: str, kid: str) -> None:
+    """Nothing signed with the key is accepted any more."""
+    centre, name = centre_of(request), need_id(code, what="institution")
+    with centre.uow.begin(request.user, purpose="retire a public key") as tx:
+        centre.parties.retire_public_key(tx, code=name, kid=need_id(kid, what="key"))
+
+
+@post(
+    "/v1/users",
+    guards=[signed_in],
+    dto=Body[NewUser],
+    return_dto=None,
+    request_max_body_size=SMALL_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["parties"],
+    summary="Add a user; the key is shown this once",
+    responses={**_described(AddedUser, "Added", 201), **problems(401, 403, 404, 409, 413, 415)},
+    sync_to_thread=True,
+)
+def add_user(
+    request: ApiRequest, data: NewUser, idempotency_key: IdempotencyKey = None
+) -> Response[AddedUser]:
+    """A new user with a first key; a repeated request does not show the key again."""
+    centre, key = centre_of(request), need_key(idempotency_key)
+    asked = once(actor=request.user.id, route="users", key=key, content=msgspec.json.encode(data))
+    with centre.uow.begin(request.user, purpose="add a user") as tx:
+        require(tx.actor, Permission.USER_MANAGE)
+        earlier = asked.earlier(tx, AddedUser)
+        if earlier is not None:
+            return Response(earlier, status_code=201, headers={REPLAYED: "true"})
+        user, api_key = centre.parties.add_user(
+            tx, name=data.name, role=data.role, institution=data.institution
+        )
+        asked.answered(tx, AddedUser(user=user, api_key=None))
+        return Response(AddedUser(user=user, api_key=api_key), status_code=201)
+
+
+@get(
+    "/v1/users",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["parties"],
+    summary="List users",
+    responses={**_described(UserList, "A page of them"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def list_users(request: ApiRequest, after: After = "") -> UserList:
+    """Users by id, a page at a time."""
+    centre = centre_of(request)
+    with centre.uow.read(request.user) as tx:
+        users = centre.parties.users(tx, after=after, limit=PAGE_MAX)
+    full = len(users) == PAGE_MAX
+    return UserList(users=users, cursor=users[-1].id if full else None)
+
+
+@post(
+    "/v1/keys/{key_id:str}/rotate",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["parties"],
+    summary="Replace an API key; the old one works for a day",
+    responses={**_described(FreshKey, "Replaced", 201), **problems(401, 403, 404, 409)},
+    sync_to_thread=True,
+)
+def rotate_key(request: ApiRequest, key_id: str) -> FreshKey:
+    """A new key for the same user."""
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="rotate an API key") as tx:
+        return FreshKey(api_key=centre.parties.rotate_key(tx, key_id=need_id(key_id, what="key")))
+
+
+@delete(
+    "/v1/keys/{key_id:str}",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["parties"],
+    summary="Revoke an API key at once",
+    responses=problems(401, 403, 404),
+    sync_to_thread=True,
+)
+def revoke_key(request: ApiRequest, key_id: str) -> None:
+    """The key does not work any more."""
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="revoke an API key") as tx:
+        centre.parties.revoke_key(tx, key_id=need_id(key_id, what="key"))
+
+
+def _switch_route(path: str, summary: str, kind: type[Kind]) -> dict[str, object]:
+    return {
+        "path": path,
+        "guards": [signed_in],
+        "dto": Body[kind],  # type: ignore[valid-type] - the route's own wire form
+        "return_dto": None,
+        "status_code": 200,
+        "request_max_body_size": SMALL_BODY_BYTES_MAX,
+        "security": BEARER,
+        "tags": ["live"],
+        "summary": summary,
+        "responses": {**_described(Switch, "The switch now"), **problems(401, 403, 404, 409, 415)},
+        "sync_to_thread": True,
+    }
+
+
+@post(**_switch_route("/v1/live/propose", "Propose that orders go out for real", LiveScope))
+def propose_live(request: ApiRequest, data: LiveScope) -> Switch:
+    """The first person's word."""
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="switch live") as tx:
+        return centre.parties.propose_live(tx, data.scope)
+
+
+@post(**_switch_route("/v1/live/approve", "Approve the proposal, as another person", LiveScope))
+def approve_live(request: ApiRequest, data: LiveScope) -> Switch:
+    """The second person's word: live from now on."""
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="switch live") as tx:
+        return centre.parties.approve_live(tx, data.scope)
+
+
+@post(**_switch_route("/v1/live/shadow", "Back to shadow; one person is enough", ShadowScope))
+def back_to_shadow(request: ApiRequest, data: ShadowScope) -> Switch:
+    """Stop sending for the scope."""
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="back to shadow") as tx:
+        return centre.parties.back_to_shadow(tx, data.scope, reason=data.reason)
+
+
+@get(
+    "/v1/live",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["live"],
+    summary="List what is live",
+    responses={**_described(SwitchList, "Every switch"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def list_switches(request: ApiRequest) -> SwitchList:
+    """Every switch anybody ever touched."""
+    centre = centre_of(request)
+    with centre.uow.read(request.user) as tx:
+        return SwitchList(switches=centre.parties.switches(tx))
+
+
+HANDLERS: Final = (
+    add_institution,
+    list_institutions,
+    set_endpoint,
+    register_key,
+    retire_key,
+    add_user,
+    list_users,
+    rotate_key,
+    revoke_key,
+    propose_live,
+    approve_live,
+    back_to_shadow,
+    list_switches,
+)

@@ -1,0 +1,149 @@
+"""API: wire forms that belong to no stage: requests and answers of administration and status."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from openaoc.channels.model import LineStatus
+from openaoc.channels.signing import PublicJwk
+from openaoc.kernel.actor import Role
+from openaoc.kernel.limits import BANK_CHARACTERS_MAX, PAGE_MAX
+from openaoc.parties.model import (
+    ENDPOINT_CHARACTERS_MAX,
+    NAME_CHARACTERS_MAX,
+    Institution,
+    InstitutionKind,
+    Switch,
+    User,
+)
+
+REASON_CHARACTERS_MAX: Final = 1_000
+PAGE_DEFAULT: Final = 50
+
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
+Code = Annotated[str, Meta(min_length=1, max_length=BANK_CHARACTERS_MAX)]
+Reason = Annotated[str, Meta(min_length=1, max_length=REASON_CHARACTERS_MAX)]
+Endpoint = Annotated[str, Meta(min_length=8, max_length=ENDPOINT_CHARACTERS_MAX)]
+PageSize = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
+
+
+class NewInstitution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An institution that takes part. Without an endpoint its liaison works over the API."""
+
+    code: Code
+    name: Name
+    kind: InstitutionKind = InstitutionKind.BANK
+    jurisdiction: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
+    endpoint: Endpoint | None = None
+
+
+class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where an institution's system listens; null: the liaison's desk alone."""
+
+    endpoint: Endpoint | None
+
+
+class InstitutionList(msgspec.Struct, frozen=True, kw_only=True):
+    """Every institution."""
+
+    institutions: list[Institution]
+
+
+class NewUser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody who may sign in. Liaisons belong to an institution, and so do its machines.
+
+    A machine without an institution is a switch's feed: it may report transfers of every bank.
+    """
+
+    name: Name
+    role: Role
+    institution: Code | None = None
+
+
+class AddedUser(msgspec.Struct, frozen=True, kw_only=True):
+    """The user and, this once, their key; null when the request is repeated."""
+
+    user: User
+    api_key: str | None
+
+
+class UserList(msgspec.Struct, frozen=True, kw_only=True):
+    """Users, and their roles; never their keys."""
+
+    users: list[User]
+    cursor: str | None = None
+
+
+class FreshKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's new key, shown this once; the one before works for a day."""
+
+    api_key: str
+
+
+class RegisteredKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A public key that signs for the institution."""
+
+    institution: str
+    key: PublicJwk
+
+
+class LiveScope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to switch: `jurisdiction:TH` or `institution:CODE`."""
+
+    scope: Annotated[str, Meta(min_length=4, max_length=64)]
+
+
+class ShadowScope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to take back to shadow, and why."""
+
+    scope: Annotated[str, Meta(min_length=4, max_length=64)]
+    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
+
+
+class SwitchList(msgspec.Struct, frozen=True, kw_only=True):
+    """Every switch anybody ever touched; what is not named is in shadow."""
+
+    switches: list[Switch]
+
+
+class OpeningsReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """How many openings were taken; they are durable."""
+
+    accounts: int
+
+
+class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a hold is given back."""
+
+    reason: Reason
+
+
+class LedgerStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the ledger holds: counts alone."""
+
+    transfers: int
+    accounts: int
+
+
+class LineList(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines to institutions that fail or have messages waiting."""
+
+    lines: list[LineStatus]
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the centre serves."""
+
+    status: Literal["ok"]
+
+
+class JournalVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What `journal verify` found: every row's hash placed, every head signed and consistent."""
+
+    ok: bool
+    rows: int
+    heads: int
+    problems: list[str]

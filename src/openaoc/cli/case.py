@@ -1,0 +1,91 @@
+"""CLI: `openaoc case show ID` and `openaoc case list`."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import rich_click as click
+
+from openaoc.cli.output import json_option, say, show_json, show_table
+from openaoc.kernel.money import format_money
+
+
+@click.group(help="Look at a case.")
+def command() -> None:
+    """Cases."""
+
+
+@command.command("show")
+@click.argument("case")
+@json_option
+def show(case: str, *, as_json: bool) -> None:
+    """Show one case: where the money is, what is held, which orders went out."""
+    from openaoc.cli.client import CentreClient
+
+    view = CentreClient().get(f"/v1/cases/{quote(case, safe='')}")
+    if as_json:
+        show_json(view)
+    else:
+        show_case(view)
+
+
+def show_case(view: dict[str, Any]) -> None:
+    """The case for a person."""
+    currency = view["currency"]
+
+    def money(name: str) -> str:
+        return format_money(view[name], currency)
+
+    say(f"{view['case']}  {view['state']}  {view['mode']}  standing {view['standing']}")
+    say(
+        f"loss {money('loss_minor')} = located {money('located_minor')} + held"
+        f" {money('held_minor')} + exited {money('exited_minor')} + returned to victims"
+        f" {money('restituted_minor')} + dropped {money('dropped_minor')}"
+    )
+    if view["truncated"]:
+        say(f"the trace is cut short: {view['truncated']}")
+    located = [
+        (a["bank"], a["account"], format_money(a["amount_minor"], currency), a["layer"])
+        for a in view["located"]
+    ]
+    if located:
+        show_table(("bank", "account", "located", "layer"), located)
+    orders = [
+        (
+            o["order"],
+            o["institution"],
+            format_money(o["amount_minor"], currency),
+            o["state"],
+            o["ends_at"],
+        )
+        for o in view["orders"]
+    ]
+    if orders:
+        show_table(("order", "institution", "amount", "state", "ends"), orders)
+
+
+@command.command("list")
+@click.option("--state", help="Only cases in this state.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+def list_cases(state: str | None, limit: int, *, as_json: bool) -> None:
+    """List cases, newest first."""
+    from openaoc.cli.client import CentreClient
+
+    cases = CentreClient().pages("/v1/cases", "cases", limit=limit, state=state)
+    if as_json:
+        show_json({"cases": cases})
+        return
+    rows = [
+        (
+            c["case"],
+            c["state"],
+            c["mode"],
+            format_money(c["loss_minor"], c["currency"]),
+            format_money(c["held_minor"], c["currency"]),
+            c["opened_at"],
+        )
+        for c in cases
+    ]
+    show_table(("case", "state", "mode", "loss", "held", "opened"), rows)

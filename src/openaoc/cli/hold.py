@@ -1,0 +1,125 @@
+"""CLI: `openaoc hold list|release|approve|withdraw|answer`."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import rich_click as click
+
+from openaoc.cli.output import json_option, say, show_json, show_table
+from openaoc.kernel.money import format_money
+
+
+@click.group(help="List, approve, answer and release hold orders.")
+def command() -> None:
+    """Hold orders."""
+
+
+@command.command("list")
+@click.option("--case", help="Only this case's orders.")
+@click.option("--institution", help="Only orders to this institution.")
+@click.option("--state", help="Only orders in this state.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+def list_holds(
+    case: str | None, institution: str | None, state: str | None, limit: int, *, as_json: bool
+) -> None:
+    """List orders, newest first; an institution's key sees the orders addressed to it."""
+    from openaoc.cli.client import CentreClient
+
+    orders = CentreClient().pages(
+        "/v1/holds", "orders", limit=limit, case=case, institution=institution, state=state
+    )
+    if as_json:
+        show_json({"orders": orders})
+        return
+    rows = [
+        (
+            o["order"],
+            o["case"],
+            o["institution"],
+            o["account"],
+            format_money(o["amount_minor"], o["currency"]),
+            format_money(o["held_minor"], o["currency"]),
+            o["state"],
+            o["ends_at"],
+        )
+        for o in orders
+    ]
+    show_table(
+        ("order", "case", "institution", "account", "ordered", "held", "state", "ends"), rows
+    )
+
+
+@command.command("release")
+@click.argument("order")
+@click.option("--reason", required=True, help="Why the money is given back; kept in the journal.")
+@json_option
+def release(order: str, reason: str, *, as_json: bool) -> None:
+    """Give held money back to its holder."""
+    _decide(order, "release", {"reason": reason}, as_json=as_json)
+
+
+@command.command("withdraw")
+@click.argument("order")
+@click.option("--reason", required=True, help="Why the order is taken back.")
+@json_option
+def withdraw(order: str, reason: str, *, as_json: bool) -> None:
+    """Take back an order that is not answered yet."""
+    _decide(order, "withdraw", {"reason": reason}, as_json=as_json)
+
+
+@command.command("approve")
+@click.argument("order")
+@json_option
+def approve(order: str, *, as_json: bool) -> None:
+    """Agree to an order that waits for a person."""
+    _decide(order, "approve", {}, as_json=as_json)
+
+
+@command.command("answer")
+@click.argument("order")
+@click.option(
+    "--applied", "applied_minor", type=click.IntRange(min=0), help="Blocked, in minor units."
+)
+@click.option("--available", "available_minor", type=click.IntRange(min=0), help="What was there.")
+@click.option("--refused", "refused", is_flag=True, help="Nothing is blocked.")
+@click.option("--unknown-account", "unknown", is_flag=True, help="There is no such account.")
+@click.option("--reason", help="Why, in a few words.")
+@click.option("--bank-case-id", help="The institution's own case number.")
+@json_option
+def answer(
+    order: str,
+    applied_minor: int | None,
+    available_minor: int | None,
+    reason: str | None,
+    bank_case_id: str | None,
+    *,
+    refused: bool,
+    unknown: bool,
+    as_json: bool,
+) -> None:
+    """Answer an order from the liaison's desk: --applied AMOUNT, --refused or --unknown-account."""
+    if [applied_minor is not None, refused, unknown].count(True) != 1:
+        raise click.UsageError("give exactly one of --applied, --refused, --unknown-account")
+    outcome = "refused" if refused else "unknown_account" if unknown else "applied"
+    body: dict[str, Any] = {"outcome": outcome, "applied_minor": applied_minor or 0}
+    extra = {
+        "available_minor": available_minor,
+        "reason": reason,
+        "bank_case_id": bank_case_id,
+    }
+    body |= {name: value for name, value in extra.items() if value is not None}
+    _decide(order, "answers", body, as_json=as_json)
+
+
+def _decide(order: str, verb: str, body: dict[str, Any], *, as_json: bool) -> None:
+    from openaoc.cli.client import CentreClient
+
+    view = CentreClient().post(f"/v1/holds/{quote(order, safe='')}/{verb}", body)
+    if as_json:
+        show_json(view)
+        return
+    held = format_money(view["held_minor"], view["currency"])
+    say(f"{view['order']}  {view['state']}  held {held}")

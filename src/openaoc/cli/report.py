@@ -1,0 +1,88 @@
+"""CLI: `openaoc report submit FILE|-`: a JSON report in, case number and orders out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import rich_click as click
+
+from openaoc.cli.output import json_option, say, show_json, show_table
+from openaoc.kernel.errors import BadInput, TooLarge
+from openaoc.kernel.limits import REPORT_BODY_BYTES_MAX
+from openaoc.kernel.money import format_money
+
+STDIN: Final = "-"
+
+
+@click.group(help="Submit a victim's report.")
+def command() -> None:
+    """Reports."""
+
+
+@command.command("submit")
+@click.argument("file", metavar="FILE|-")
+@json_option
+def submit(file: str, *, as_json: bool) -> None:
+    """Send a JSON report from FILE or, with `-`, from stdin.
+
+    Prints the case number, the secret with which the victim follows it, and the orders.
+    """
+    from openaoc.cli.client import CentreClient
+
+    content = read_report(file)
+    receipt = CentreClient().post("/v1/reports", content=content)
+    if as_json:
+        show_json(receipt)
+        return
+    show_receipt(receipt, currency=currency_of(content))
+
+
+def read_report(file: str) -> bytes:
+    """The report's bytes. Raises TooLarge, or BadInput when the file cannot be read."""
+    try:
+        if file == STDIN:
+            content = sys.stdin.buffer.read(REPORT_BODY_BYTES_MAX + 1)
+        else:
+            with Path(file).open("rb") as stream:
+                content = stream.read(REPORT_BODY_BYTES_MAX + 1)
+    except OSError as error:
+        raise BadInput(error.strerror or "cannot be read", where=file) from error
+    if len(content) > REPORT_BODY_BYTES_MAX:
+        raise TooLarge(f"more than {REPORT_BODY_BYTES_MAX} bytes", where=file)
+    return content
+
+
+def currency_of(content: bytes) -> str:
+    """The report's currency, for showing amounts; the centre has checked the report."""
+    import msgspec
+
+    document = msgspec.json.decode(content, type=dict[str, Any])
+    return str(document["payments"][0]["currency"])
+
+
+def show_receipt(receipt: dict[str, Any], *, currency: str) -> None:
+    """The receipt for a person."""
+    say(f"case      {receipt['case']}")
+    say(f"secret    {receipt['secret']}")
+    say(f"mode      {receipt['mode']}, standing {receipt['standing']}")
+    say(f"located   {format_money(receipt['located_minor'], currency)}")
+    say(f"exited    {format_money(receipt['exited_minor'], currency)}")
+    for number, payment in enumerate(receipt["payments"], 1):
+        found = payment["matched"] or f"{payment['candidates']} candidates"
+        say(f"payment {number} {found}")
+    if receipt["orders"]:
+        rows = [
+            (
+                o["order"],
+                o["institution"],
+                format_money(o["amount_minor"], currency),
+                o["state"],
+                o["ends_at"],
+            )
+            for o in receipt["orders"]
+        ]
+        show_table(("order", "institution", "amount", "state", "ends"), rows)
+    else:
+        say("no orders")
