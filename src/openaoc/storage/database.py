@@ -78,7 +78,7 @@ class Database:
 
         Raises Refused when the application's role could pass by the row rules.
         """
-        revisions = migrate.migrate(self.owner)
+        revisions = migrate.migrate(self.owner, keys=self.keys)
         with roles.connect(self.application) as connection:
             roles.check_application(connection)
         return revisions

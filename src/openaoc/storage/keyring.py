@@ -33,6 +33,10 @@ class Keyring:
         """Whether the file of that name exists."""
         return (self.folder / name).exists()
 
+    def has_master(self) -> bool:
+        """Whether there is a master key already."""
+        return self.has(MASTER_NAME)
+
     def secret(self, name: str) -> str:
         """The text kept under the name: 256 random bits made at its first use."""
         private_folder(self.folder)

@@ -17,7 +17,9 @@ from alembic.util import CommandError
 from openaoc.kernel.errors import Conflict
 from openaoc.storage import procrastinate_schema
 from openaoc.storage.errors import translate
+from openaoc.storage.keyring import Keyring
 from openaoc.storage.roles import connection_string
+from openaoc.storage.vault import bind_master
 
 LOCK_NUMBER: Final = 0x0A0C_D81A
 """The advisory lock under which one process at a time migrates."""
@@ -62,11 +64,14 @@ def current(parameters: Mapping[str, str]) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def migrate(parameters: Mapping[str, str]) -> tuple[str | None, str]:
+def migrate(
+    parameters: Mapping[str, str], *, keys: Keyring | None = None
+) -> tuple[str | None, str]:
     """Apply every missing migration as the owner, all or none; revision before and after.
 
-    A second process waits until the first is done. Raises Conflict when the database is newer
-    than the program.
+    A second process waits until the first is done. With `keys`, the database is tied to their
+    master key (see vault.bind_master). Raises Conflict when the database is newer than the
+    program, Unavailable when the master key is not the database's.
     """
     config = _config()
     with _owner(parameters) as connection, connection.begin():
@@ -81,6 +86,8 @@ def migrate(parameters: Mapping[str, str]) -> tuple[str | None, str]:
                 "the database was made by a newer version", where=before or ""
             ) from error
         procrastinate_schema.upgrade(connection)
+        if keys is not None:
+            bind_master(connection, keys)
         after = MigrationContext.configure(connection).get_current_revision()
         assert after is not None, "upgraded to the head"
         return before, after

@@ -63,7 +63,7 @@ class Transaction:
         self.journalled = 0
         self._events: list[Event] = []
         self._jobs: list[jobs_table.Job] = []
-        self._afterwards: list[Callable[[], None]] = []
+        self._afterwards: list[Callable[[], object]] = []
 
     def journal(
         self,
@@ -114,7 +114,7 @@ class Transaction:
         if entry not in self._jobs:
             self._jobs.append(entry)
 
-    def after_commit(self, call: Callable[[], None]) -> None:
+    def after_commit(self, call: Callable[[], object]) -> None:
         """Run the call once this is committed; what it raises is logged, the change stands."""
         self._afterwards.append(call)
 

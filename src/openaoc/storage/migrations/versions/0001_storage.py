@@ -42,6 +42,9 @@ def upgrade() -> None:
     _vault()
     procrastinate_schema.install(op.get_bind())
     grant("procrastinate_version", "SELECT")
+    op.execute(
+        "CREATE INDEX openaoc_jobs_waiting ON procrastinate_jobs (lock) WHERE status = 'todo'"
+    )
     op.execute(f"REVOKE ALL ON alembic_version FROM {APPLICATION_GROUP}")
 
 
@@ -91,7 +94,7 @@ def _vault() -> None:
         sa.Column("one", sa.Boolean, sa.CheckConstraint("one"), primary_key=True),
         sa.Column("fingerprint", sa.LargeBinary, nullable=False),
     )
-    grant("vault_master", "SELECT, INSERT")
+    grant("vault_master", "SELECT")
     op.create_table(
         "vault_items",
         sa.Column("subject_id", sa.Text, primary_key=True),

@@ -38,6 +38,7 @@ def upgrade() -> None:
         _moment("created_at"),
         _moment("answer_by"),
         _moment("due_at"),
+        _moment("escalate_at"),
         _moment("ended_at", nullable=True),
         _moment("escalated_at", nullable=True),
         sa.Column("attempts", sa.Integer, nullable=False),

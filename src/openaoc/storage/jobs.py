@@ -1,0 +1,282 @@
+"""Work that goes on after the answer: one worker in this process, started by the commit itself.
+
+Runs each job at least once, two of one key never at the same time. Knows no job's content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+import procrastinate
+import psycopg
+import sqlalchemy as sa
+import structlog
+from procrastinate import JobContext, PsycopgConnector, RetryStrategy
+
+from openaoc.kernel.errors import Conflict, OpenAOCError
+from openaoc.storage.database import Database
+from openaoc.storage.jobs_table import QUEUE, Job
+from openaoc.storage.roles import connection_string
+
+Payload = Mapping[str, str | int | bool]
+Task = Callable[[str, Payload], None]
+"""Called with the job's key and payload, in a thread; what it raises is retried."""
+
+CONCURRENCY_DEFAULT: Final = 16
+POLLING_S: Final = 2.0
+"""Only for what a lost notification left behind and for retries; commits notify at once."""
+RETRIES_MAX: Final = 5
+RETRY_WAIT_S: Final = 2
+"""Short, because newer jobs of the key wait behind the one retried. Long waits belong into the
+stages' own tables, against the passed clock."""
+RESTART_PAUSE_S: Final = 1.0
+SOLE_WAIT_SECONDS_MAX: Final = 10.0
+STOP_SECONDS_MAX: Final = 30.0
+POOL_SIZE: Final = 4
+FAILED_KEPT_DAYS: Final = 7
+LOCK_NUMBER: Final = 0x0A0C_0B5
+
+_LOG = structlog.get_logger(__name__)
+
+
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How much waits, runs and was given up."""
+
+    waiting: int
+    running: int
+    failed: int
+
+
+class JobWorker:
+    """Takes jobs from the queue as soon as they are committed and runs them in threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        tasks: Mapping[str, Task],
+        *,
+        concurrency: int = CONCURRENCY_DEFAULT,
+    ) -> None:
+        self._database = database
+        self._tasks = dict(tasks)
+        self._concurrency = concurrency
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._current: asyncio.Task[None] | None = None
+        self._sole: psycopg.Connection | None = None
+
+    def start(self) -> None:
+        """Begin. Raises Conflict when another process works on this database's jobs."""
+        assert self._thread is None, "started twice"
+        deadline = time.monotonic() + SOLE_WAIT_SECONDS_MAX
+        while not self._be_sole():
+            if time.monotonic() > deadline:
+                raise Conflict("another centre runs on this database")
+            time.sleep(0.1)
+        self._take_back()
+        self._thread = threading.Thread(target=self._keep, name="jobs", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let running jobs end, take no new ones. Safe to call twice."""
+        self._stopping.set()
+        loop, current = self._loop, self._current
+        if loop is not None and current is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(current.cancel)
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(STOP_SECONDS_MAX)
+        if self._sole is not None:
+            self._sole.close()
+            self._sole = None
+
+    def facts(self) -> JobFacts:
+        """The queue as it is now."""
+        with self._database.engine.connect() as connection:
+            rows = connection.execute(
+                sa.text("SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY status")
+            ).all()
+        counts = {str(status): int(number) for status, number in rows}
+        return JobFacts(
+            waiting=counts.get("todo", 0),
+            running=counts.get("doing", 0),
+            failed=counts.get("failed", 0),
+        )
+
+    def _be_sole(self) -> bool:
+        """Hold the lock that says: no other process works on this database's jobs."""
+        if self._sole is not None and not self._sole.closed:
+            with contextlib.suppress(psycopg.OperationalError):
+                self._sole.execute("SELECT 1")
+                return True
+            self._sole.close()
+        connection = psycopg.connect(connection_string(self._database.application), autocommit=True)
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_NUMBER]).fetchone()
+        if row is None or not row[0]:
+            connection.close()
+            return False
+        self._sole = connection
+        return True
+
+    def _take_back(self) -> None:
+        """What a killed process was doing is to do again; nobody else can be doing it."""
+        with self._database.engine.begin() as connection:
+            taken = connection.execute(
+                sa.text(
+                    "SELECT procrastinate_retry_job_v2(id, now(), NULL, NULL, NULL)"
+                    " FROM procrastinate_jobs WHERE status = 'doing'"
+                )
+            )
+            count = len(taken.all())
+            connection.execute(
+                sa.text(
+                    "DELETE FROM procrastinate_jobs j WHERE status = 'failed' AND NOT EXISTS"
+                    " (SELECT 1 FROM procrastinate_events e WHERE e.job_id = j.id"
+                    " AND e.at > now() - make_interval(days => :days))"
+                ),
+                {"days": FAILED_KEPT_DAYS},
+            )
+        if count:
+            _LOG.warning("storage.jobs.taken_back", count=count)
+
+    def _keep(self) -> None:
+        """The worker's life: run, and after a fault of the database run again."""
+        first = True
+        while not self._stopping.is_set():
+            try:
+                if not first:
+                    if not self._be_sole():
+                        raise Conflict("another centre runs on this database")  # noqa: TRY301
+                    self._take_back()
+                first = False
+                with asyncio.Runner() as runner:
+                    runner.run(self._run())
+            except asyncio.CancelledError:
+                return
+            except Exception:  # noqa: BLE001  the worker outlives every fault
+                _LOG.exception("storage.jobs.interrupted")
+            self._stopping.wait(RESTART_PAUSE_S)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        executor = concurrent.futures.ThreadPoolExecutor(self._concurrency, "job")
+        loop.set_default_executor(executor)
+        self._loop, self._current = loop, asyncio.current_task()
+        if self._stopping.is_set():
+            return
+        app = self._app()
+        async with app.open_async():
+            await app.run_worker_async(
+                queues=[QUEUE],
+                concurrency=self._concurrency,
+                fetch_job_polling_interval=POLLING_S,
+                listen_notify=True,
+                delete_jobs="successful",
+                install_signal_handlers=False,
+                shutdown_graceful_timeout=STOP_SECONDS_MAX / 2,
+            )
+
+    def _app(self) -> procrastinate.App:
+        connector = PsycopgConnector(
+            conninfo=connection_string(self._database.application),
+            min_size=1,
+            max_size=POOL_SIZE,
+        )
+        app = procrastinate.App(connector=connector)
+        retry = RetryStrategy(max_attempts=RETRIES_MAX, wait=RETRY_WAIT_S)
+        for name, task in self._tasks.items():
+            app.task(name=name, pass_context=True, retry=retry)(self._runner(name, task))
+        return app
+
+    def _runner(self, name: str, task: Task) -> Callable[[JobContext, str, Payload], None]:
+        def run(context: JobContext, key: str, payload: Payload) -> None:
+            self._fold(context.job.id, Job(name=name, key=key, payload=dict(payload)))
+            try:
+                task(key, payload)
+            except OpenAOCError as error:
+                _LOG.warning("storage.jobs.failed", job=name, key=key, error=error.code)
+                raise
+
+        return run
+
+    def _fold(self, job_id: int | None, job: Job) -> None:
+        """Drop waiting jobs that say the same: their changes are committed, so this run sees them.
+
+        That is why it happens before the task reads anything.
+        """
+        with self._database.engine.begin() as connection:
+            connection.execute(
+                _FOLD,
+                {
+                    "id": job_id,
+                    "lock": job.lock,
+                    "args": msgspec.json.encode({"key": job.key, "payload": job.payload}).decode(),
+                },
+            )
+
+
+_FOLD: Final = sa.text(
+    "DELETE FROM procrastinate_jobs WHERE lock = :lock AND status = 'todo' AND id <> :id"
+    " AND args = CAST(:args AS jsonb) AND (scheduled_at IS NULL OR scheduled_at <= now())"
+)
+
+
+class Ticker:
+    """Calls something every so often in a thread of its own; a call that fails is logged."""
+
+    def __init__(
+        self, name: str, call: Callable[[], object], *, every_s: float, rest_s: float = 0.0
+    ) -> None:
+        """Every `every_s` seconds, or when woken, but `rest_s` after the last call at soonest."""
+        assert every_s > 0, "a pause between calls"
+        self._rest_s = rest_s
+        self._name = name
+        self._call = call
+        self._every_s = every_s
+        self._stopping = threading.Event()
+        self._wanted = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin with a call at once."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Call now instead of later."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Let a running call end. Safe to call twice, and before the start."""
+        self._stopping.set()
+        self._wanted.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(STOP_SECONDS_MAX)
+
+    def _keep(self) -> None:
+        while not self._stopping.is_set():
+            self._wanted.clear()
+            try:
+                self._call()
+            except Exception:  # noqa: BLE001  the ticker outlives every fault
+                _LOG.exception("storage.ticker.failed", ticker=self._name)
+            self._stopping.wait(self._rest_s)
+            self._wanted.wait(self._every_s)
+
+
+@contextlib.contextmanager
+def running(worker: JobWorker) -> Iterator[JobWorker]:
+    """The worker for the time of a block."""
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()

@@ -1,0 +1,228 @@
+"""The journal as a Merkle log: places committed rows, signs heads, proves, and shows rows.
+
+Answers: is this row in, does this head extend that one. Checking everything is journal_verify's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.clock import Clock
+from openaoc.kernel.errors import BadInput, Corrupt, NotFound
+from openaoc.kernel.limits import PAGE_MAX
+from openaoc.storage import journal_verify, merkle
+from openaoc.storage.database import Database
+from openaoc.storage.jobs import Ticker
+from openaoc.storage.journal_heads import KEY_NAME, SignedHead, public_bytes, sign_head
+from openaoc.storage.journal_store import (
+    find_head,
+    insert_head,
+    insert_leaves,
+    insert_nodes,
+    load_nodes,
+    log_size,
+    node_lookup,
+    take_waiting,
+)
+from openaoc.storage.tables import journal_leaves, journal_rows, journal_waiting
+
+LOCK_NUMBER: Final = 0x0A0C_106
+"""The advisory lock under which leaves get their places: one sequencer at a time."""
+BATCH_MAX: Final = 2_000
+BATCHES_PER_CALL_MAX: Final = 50
+EVERY_S: Final = 0.5
+REST_S: Final = 0.1
+"""At most ten heads a second, however many changes."""
+
+
+class UnknownLeaf(NotFound):
+    """The journal has no such leaf or head."""
+
+
+class InclusionProof(msgspec.Struct, frozen=True, kw_only=True):
+    """That the leaf is in the tree of the first `size` leaves; hashes in hexadecimal."""
+
+    leaf: int
+    size: int
+    leaf_hash: str
+    path: list[str]
+
+
+class ConsistencyProof(msgspec.Struct, frozen=True, kw_only=True):
+    """That the tree of `new` leaves extends the tree of `old`; hashes in hexadecimal."""
+
+    old: int
+    new: int
+    path: list[str]
+
+
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A placed row: its leaf and the JSON text whose bytes are the leaf's content."""
+
+    leaf: int
+    body: str
+
+
+class Sequencer:
+    """Gives each committed row its place in the log, in a thread of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._engine = database.engine
+        self._clock: Clock = database.clock
+        self._keys = database.keys
+        self._ticker = Ticker("journal", self.place, every_s=EVERY_S, rest_s=REST_S)
+        database.uow.on_journal(self._ticker.wake)
+
+    @cached_property
+    def _signer(self) -> Ed25519PrivateKey:
+        return self._keys.signing_key(KEY_NAME)
+
+    def start(self) -> None:
+        """Begin; rows committed while nobody placed them come first."""
+        self._ticker.start()
+
+    def stop(self) -> None:
+        """End after the batch at hand, then place what is still waiting."""
+        self._ticker.stop()
+        self.place()
+
+    def place(self) -> int:
+        """Place everything that is committed now; how many rows.
+
+        Raises Corrupt, and places nothing, when the log in the database is not the one that was
+        signed last.
+        """
+        placed = 0
+        for _ in range(BATCHES_PER_CALL_MAX):
+            batch = self._place_batch()
+            placed += batch
+            if batch < BATCH_MAX:
+                break
+        return placed
+
+    def _place_batch(self) -> int:
+        with self._engine.begin() as connection:
+            got = connection.execute(
+                sa.text("SELECT pg_try_advisory_xact_lock(:n)"), {"n": LOCK_NUMBER}
+            ).scalar_one()
+            if not got:
+                return 0
+            waiting = take_waiting(connection, limit=BATCH_MAX)
+            if not waiting:
+                return 0
+            size = log_size(connection)
+            lookup = load_nodes(connection, merkle.peaks(size))
+            self._check(connection, size, merkle.root(size, lookup))
+            hashes = [merkle.leaf_hash(row.body.encode("utf-8")) for row in waiting]
+            nodes = merkle.append(size, hashes, lookup)
+            insert_leaves(connection, [row.id for row in waiting], first=size)
+            insert_nodes(connection, nodes)
+            known = {(node.level, node.position): node.hash for node in nodes}
+            grown = size + len(waiting)
+            root = merkle.root(grown, lambda *at: known[at] if at in known else lookup(*at))
+            head = sign_head(self._signer, size=grown, root_hash=root, at=self._clock.now())
+            insert_head(connection, head)
+            return len(waiting)
+
+    @staticmethod
+    def _check(connection: sa.Connection, size: int, root: bytes) -> None:
+        last = find_head(connection, size=None)
+        if (last.size, last.root_hash) != (size, root) if last else size != 0:
+            raise Corrupt("the log is not the one that was signed last", where="journal")
+
+
+class JournalService:
+    """What witnesses and readers ask. Whether an actor may read rows is checked by the caller."""
+
+    def __init__(self, database: Database) -> None:
+        self._uow = database.uow
+        self._keys = database.keys
+
+    @cached_property
+    def public_key(self) -> Ed25519PublicKey:
+        """Checks the heads' signatures."""
+        return self._keys.signing_key(KEY_NAME).public_key()
+
+    @property
+    def public_key_hex(self) -> str:
+        """The 32 bytes of the public key in hexadecimal, for witnesses."""
+        return public_bytes(self.public_key).hex()
+
+    def head(self, *, size: int | None = None) -> SignedHead | None:
+        """The newest signed head, or the one of that size; None before the first row.
+
+        Raises UnknownLeaf when no head of that size was signed.
+        """
+        with self._uow.read(SYSTEM) as tx:
+            found = find_head(tx.connection, size=size)
+        if found is None and size is not None:
+            raise UnknownLeaf(f"no head of size {size}")
+        return found
+
+    def inclusion_proof(self, leaf: int, *, size: int | None = None) -> InclusionProof:
+        """That a leaf is in the log of `size` leaves (default: all placed). Raises UnknownLeaf."""
+        with self._uow.read(SYSTEM) as tx:
+            placed = log_size(tx.connection)
+            within = placed if size is None else size
+            if not 0 <= leaf < within <= placed:
+                raise UnknownLeaf(f"no leaf {leaf} in a log of {within}")
+            lookup = node_lookup(tx.connection)
+            path = merkle.inclusion_proof(leaf, within, lookup)
+            return InclusionProof(
+                leaf=leaf, size=within, leaf_hash=lookup(0, leaf).hex(), path=_hex(path)
+            )
+
+    def consistency_proof(self, old: int, new: int) -> ConsistencyProof:
+        """That the log of `new` leaves extends the log of `old`. Raises UnknownLeaf, BadInput."""
+        if not 0 <= old <= new:
+            raise BadInput("the old size is not above the new one")
+        with self._uow.read(SYSTEM) as tx:
+            if new > log_size(tx.connection):
+                raise UnknownLeaf(f"no log of {new} leaves yet")
+            path = merkle.consistency_proof(old, new, node_lookup(tx.connection))
+        return ConsistencyProof(old=old, new=new, path=_hex(path))
+
+    def rows(self, *, after: int = -1, limit: int = PAGE_MAX) -> list[JournalEntry]:
+        """Placed rows in the log's order after a leaf, a page at a time."""
+        query = (
+            sa.select(journal_leaves.c.leaf, journal_rows.c.body)
+            .join_from(journal_leaves, journal_rows, journal_leaves.c.row_id == journal_rows.c.id)
+            .where(journal_leaves.c.leaf > after)
+            .order_by(journal_leaves.c.leaf)
+            .limit(min(max(limit, 1), PAGE_MAX))
+        )
+        with self._uow.read(SYSTEM) as tx:
+            found = tx.connection.execute(query).all()
+        return [JournalEntry(leaf=row.leaf, body=row.body) for row in found]
+
+    def leaf_of(self, row_id: int) -> int | None:
+        """The leaf of a row, None while it waits for its place."""
+        query = sa.select(journal_leaves.c.leaf).where(journal_leaves.c.row_id == row_id)
+        with self._uow.read(SYSTEM) as tx:
+            return tx.connection.execute(query).scalar_one_or_none()
+
+    def waiting(self) -> tuple[int, datetime | None]:
+        """How many committed rows have no leaf yet, and the time of the oldest."""
+        query = sa.select(sa.func.count(), sa.func.min(journal_rows.c.at)).join_from(
+            journal_waiting, journal_rows, journal_waiting.c.row_id == journal_rows.c.id
+        )
+        with self._uow.read(SYSTEM) as tx:
+            count, oldest = tx.connection.execute(query).one()
+        return int(count), oldest
+
+    def verify(self, *, witnessed: Sequence[SignedHead] = ()) -> journal_verify.Verdict:
+        """Walk the whole log; see journal_verify."""
+        with self._uow.read(SYSTEM) as tx:
+            return journal_verify.verify(tx.connection, key=self.public_key, witnessed=witnessed)
+
+
+def _hex(path: Sequence[bytes]) -> list[str]:
+    return [step.hex() for step in path]
