@@ -114,6 +114,7 @@ class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     answer_by: datetime
     due_at: datetime
+    escalate_at: datetime
     attempts: int
     refusals: int
     escalated_at: datetime | None

@@ -105,6 +105,7 @@ class Channels:
             created_at=tx.now,
             answer_by=answer_by,
             due_at=tx.now,
+            escalate_at=tx.now + (answer_by - tx.now) * ESCALATION_SHARE,
             attempts=0,
             refusals=0,
             escalated_at=None,
@@ -191,7 +192,6 @@ class Channels:
             late = store.to_escalate(
                 tx.connection,
                 now=now,
-                share=ESCALATION_SHARE,
                 failures=FAILURES_BEFORE_ESCALATION,
                 limit=MESSAGES_PER_BATCH_MAX,
             )

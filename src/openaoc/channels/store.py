@@ -40,6 +40,7 @@ messages = sa.Table(
     _moment("created_at"),
     _moment("answer_by"),
     _moment("due_at"),
+    _moment("escalate_at"),
     _moment("ended_at", nullable=True),
     _moment("escalated_at", nullable=True),
     sa.Column("attempts", sa.Integer, nullable=False),
@@ -96,6 +97,7 @@ def add_message(connection: Connection, message: OutboxMessage) -> bool:
             created_at=message.created_at,
             answer_by=message.answer_by,
             due_at=message.due_at,
+            escalate_at=message.escalate_at,
             attempts=0,
             refusals=0,
         )
@@ -235,10 +237,10 @@ def line_works(connection: Connection, institution: str, *, now: datetime) -> No
 
 
 def to_escalate(
-    connection: Connection, *, now: datetime, share: float, failures: int, limit: int
+    connection: Connection, *, now: datetime, failures: int, limit: int
 ) -> list[OutboxMessage]:
-    """Waiting messages not yet told of: `share` of their time is gone, or their line fails."""
-    late = messages.c.created_at + (messages.c.answer_by - messages.c.created_at) * share <= now
+    """Waiting messages not yet told of that are late, or whose line fails."""
+    late = messages.c.escalate_at <= now
     statement = (
         sa.select(messages)
         .select_from(messages.outerjoin(lines, lines.c.institution == messages.c.institution))
