@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from openaoc.holds.model import Answer
 from openaoc.kernel.clock import Clock, to_us
 from openaoc.reports.model import ReportReceipt
 from openaoc.simulation.centre import ARROW, Centre, Fate
@@ -46,6 +47,8 @@ class CourierFigures(msgspec.Struct, kw_only=True):
     false_reports: int = 0
     needs_person: int = 0
     answers: int = 0
+    applied: int = 0
+    """Answers the centre has taken that say that an amount is blocked."""
     answers_refused: int = 0
     approvals: int = 0
     last_refusal: str = ""
@@ -235,6 +238,8 @@ class Couriers:
             return
         if outcome.fate is Fate.TAKEN:
             self.figures.answers += 1
+            said = msgspec.json.decode(answer.body, type=Answer)
+            self.figures.applied += said.applied_minor > 0
         else:
             self.figures.answers_refused += 1
             self._refused(outcome.status, outcome.body)

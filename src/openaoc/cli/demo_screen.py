@@ -1,0 +1,202 @@
+"""CLI: what the demonstration shows: live panels on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from openaoc.cli.demo_run import DemoView
+from openaoc.kernel.money import exponents
+from openaoc.statistics.model import Spread
+
+BAR_CHARACTERS: Final = 60
+PLAIN_LINE_SECONDS: Final = 10.0
+MILLION: Final = 1_000_000
+STATES_SHOWN: Final = (
+    ("applied", "applied"),
+    ("applied_in_part", "applied in part"),
+    ("issued", "sent"),
+    ("acknowledged", "received"),
+    ("drafted", "wait for a person"),
+    ("refused", "nothing to hold"),
+    ("withdrawn", "withdrawn"),
+    ("released", "released"),
+)
+
+
+def money(amount_minor: int, currency: str = "THB") -> str:
+    """Millions with two decimals from a million on, else whole units."""
+    units = amount_minor // 10 ** exponents().get(currency, 2)
+    return f"{units / MILLION:,.2f} m" if abs(units) >= MILLION else f"{units:,}"
+
+
+def seconds(spread: Spread | None) -> str:
+    """`p50 0.41 s, p95 3.2 s`, or a dash."""
+    if spread is None:
+        return "-"
+    return f"p50 {spread.p50_s:.2f} s   p95 {spread.p95_s:.2f} s"
+
+
+def clock(seconds_: float) -> str:
+    """`2 d 04:05` of the nation's time."""
+    minutes = int(seconds_ // 60)
+    return f"{minutes // 1440} d {minutes // 60 % 24:02d}:{minutes % 60:02d}"
+
+
+class DemoScreen:
+    """Shows lines and views; `quiet` shows nothing."""
+
+    def __init__(self, console: Console, *, live: Live | None, quiet: bool) -> None:
+        self._console = console
+        self._live = live
+        self._quiet = quiet
+        self._said = 0.0
+
+    def say(self, line: str) -> None:
+        """One line of progress."""
+        if not self._quiet:
+            self._console.print(Text(line, style="dim"))
+
+    def show(self, view: DemoView) -> None:
+        """The figures now: the whole picture, or now and then a line."""
+        if self._quiet:
+            return
+        if self._live is not None:
+            self._live.update(render(view), refresh=True)
+        elif time.monotonic() - self._said >= PLAIN_LINE_SECONDS:
+            self._said = time.monotonic()
+            self._console.print(plain(view))
+
+    def summary(self, view: DemoView) -> None:
+        """What came out, at the end."""
+        if view.centre is not None:
+            self._console.print(render(view))
+        self._console.print(plain(view))
+
+
+@contextmanager
+def open_screen(*, quiet: bool) -> Iterator[DemoScreen]:
+    """A screen for this terminal; with `quiet` (or --json) one that shows nothing."""
+    console = Console(highlight=False, stderr=quiet)
+    if quiet or not console.is_terminal:
+        yield DemoScreen(console, live=None, quiet=quiet)
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield DemoScreen(console, live=live, quiet=False)
+
+
+def plain(view: DemoView) -> str:
+    """One look in one line."""
+    centre, nation = view.centre, view.nation
+    if centre is None or nation is None:
+        return f"{view.running_s:.0f} s: {view.phase}"
+    first = centre.report_to_first_applied
+    last = centre.report_to_last_applied
+    return (
+        f"{view.running_s:.0f} s {view.phase}: {centre.reports} reports, {centre.orders} orders; "
+        f"first applied {seconds(first)}, last {seconds(last)}; "
+        f"{centre.currency} located {money(centre.located_minor)}, "
+        f"held {money(centre.held_minor)}, exited {money(centre.exited_minor)}, "
+        f"wrongly held {money(nation.nation.wrongly_held_minor)}; "
+        f"{view.transfers_per_s:,.0f} transfers/s"
+    )
+
+
+def render(view: DemoView) -> RenderableType:
+    """The whole picture."""
+    if view.centre is None or view.nation is None:
+        return Text(f"{view.phase} …")
+    top = Text.assemble(
+        ("OpenAOC", "bold"),
+        f"  {view.url}   ",
+        (view.centre.mode.upper(), "bold green" if view.centre.mode == "live" else "bold yellow"),
+        f"   {view.phase}   nation {clock(view.nation.nation.simulated_s)} at x{view.plan.speed:g}",
+        f"   {view.nation.nation.transfers:,} transfers, {view.transfers_per_s:,.0f}/s",
+    )
+    left, right = _work(view), _money(view)
+    return Group(top, Columns([left, right], expand=True, equal=True), _institutions(view))
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    return table
+
+
+def _work(view: DemoView) -> Panel:
+    assert view.centre is not None, "shown without figures"
+    assert view.nation is not None, "shown without figures"
+    centre, couriers = view.centre, view.nation.couriers
+    table = _grid()
+    rate = f"{centre.reports:,}  ({view.reports_per_minute:.0f}/min)"
+    table.add_row("reports", Text(rate, style="bold"))
+    table.add_row("  by hotline or web", f"{couriers.needs_person:,}")
+    table.add_row("hold orders", Text(f"{centre.orders:,}", style="bold"))
+    for state, name in STATES_SHOWN:
+        if centre.orders_by_state.get(state):
+            table.add_row(f"  {name}", f"{centre.orders_by_state[state]:,}")
+    table.add_row("report → orders issued", seconds(centre.report_to_order))
+    table.add_row("report → first applied", Text(seconds(centre.report_to_first_applied), "bold"))
+    table.add_row("report → last applied", Text(seconds(centre.report_to_last_applied), "bold"))
+    if view.first_order_s is not None:
+        table.add_row("first order applied after", f"{view.first_order_s:.0f} s of running")
+    return Panel(table, title="The centre", border_style="blue")
+
+
+def _money(view: DemoView) -> Panel:
+    assert view.centre is not None, "shown without figures"
+    assert view.nation is not None, "shown without figures"
+    centre, truth = view.centre, view.nation.nation
+    held = min(centre.held_minor, centre.located_minor)
+    parts = (
+        ("held", held, "green"),
+        ("found, not held", centre.located_minor - held, "yellow"),
+        ("exited", centre.exited_minor, "bright_black"),
+    )
+    whole = sum(amount for _, amount, _ in parts) or 1
+    bar = Text()
+    for _, amount, colour in parts:
+        bar.append("█" * round(amount / whole * BAR_CHARACTERS), style=colour)
+    table = _grid()
+    table.add_row(f"lost ({centre.currency}, reported)", Text(money(centre.loss_minor), "bold"))
+    for name, amount, colour in parts:
+        share = Text.assemble((f"{money(amount)}", "bold"), f"  {amount / whole:.1%}")
+        table.add_row(Text(f"  {name}", style=colour), share)
+    table.add_row("", "")
+    table.add_row("really stolen", money(truth.stolen_minor))
+    table.add_row("  still inside", money(truth.inside_minor))
+    table.add_row("really blocked", money(truth.held_minor))
+    wrong = Text(money(truth.wrongly_held_minor), "bold red" if truth.wrongly_held_minor else "")
+    table.add_row("  wrongly held", wrong)
+    table.add_row("  held from honest people", money(truth.held_from_honest_minor))
+    return Panel(
+        Group(bar, table), title="The money: as traced, and the truth", border_style="blue"
+    )
+
+
+def _institutions(view: DemoView) -> Panel:
+    assert view.centre is not None, "shown without figures"
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    table.add_column("institution")
+    for name in ("orders", "answered", "p50 s", "p95 s", "holding"):
+        table.add_column(name, justify="right")
+    for one in view.centre.institutions:
+        table.add_row(
+            one.name,
+            f"{one.orders:,}",
+            f"{one.answered:,}",
+            f"{one.answer.p50_s:.2f}" if one.answer else "-",
+            f"{one.answer.p95_s:.2f}" if one.answer else "-",
+            money(one.held_minor),
+        )
+    return Panel(table, title="How institutions answer", border_style="blue")
