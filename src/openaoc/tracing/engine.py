@@ -13,10 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, LedgerArrays
-from openaoc.tracing import reference
 from openaoc.tracing import scratch as sc
 from openaoc.tracing.kernels import walk
 from openaoc.tracing.kernels_common import DROPPED, LOSS, OVERLAP, RESTITUTED, TOTALS
+from openaoc.tracing.kernels_replay import (
+    FIFO,
+    HOLD,
+    LIFO,
+    PRO_RATA,
+    RELEASE,
+    RESTITUTION,
+    Task,
+    replay,
+)
 from openaoc.tracing.model import (
     Carried,
     CaseTrace,
@@ -24,6 +33,7 @@ from openaoc.tracing.model import (
     Excess,
     Held,
     HoldEvent,
+    HoldKind,
     Located,
     Rule,
     TraceLimits,
@@ -32,6 +42,12 @@ from openaoc.tracing.prepare import Prepared, prepare
 
 _LIMITS: Final = TraceLimits()
 _FOREVER: Final = 2**63 - 1
+_RULES: Final = {Rule.FIFO: FIFO, Rule.LIFO: LIFO, Rule.PRO_RATA: PRO_RATA}
+_KINDS: Final = {
+    HoldKind.HOLD: HOLD,
+    HoldKind.RELEASE: RELEASE,
+    HoldKind.RESTITUTION: RESTITUTION,
+}
 
 
 def trace_cases(
@@ -68,16 +84,7 @@ def trace_cases(
         outcome = task.walk()
         if outcome is not None:
             return outcome
-    return reference.trace_cases(
-        arrays,
-        claims,
-        rule=rule,
-        at_us=at_us,
-        holds=holds,
-        hubs=hubs,
-        dust_minor=dust_minor,
-        openings_unknown=openings_unknown,
-    )
+    return task.replay(rule, openings_unknown=openings_unknown)
 
 
 class _Task:
@@ -99,6 +106,8 @@ class _Task:
         self._claims = (columns[0], columns[1], columns[2])
         self._held = np.array(sorted({event.account for _, event in plan.events}), np.int64)
         self._totals = np.zeros((TOTALS, plan.cases), np.int64)
+        self._rank: Sequence[int] = range(plan.cases)
+        self._excess = np.zeros(len(plan.events), np.int64)
 
     def walk(self) -> list[CaseTrace] | None:
         """Fifo by intervals; None where an account with hold events is reached."""
@@ -124,11 +133,56 @@ class _Task:
             if self._run(kernel, lent) == sc.HELD_REACHED:
                 self._totals[:] = 0
                 return None
+            for number, (_, event) in enumerate(self._plan.events):
+                found_none = event.kind is HoldKind.HOLD
+                self._excess[number] = event.amount_minor if found_none else 0
             return self._results(lent.scratch)
 
     def replay(self, rule: Rule, *, openings_unknown: bool) -> list[CaseTrace]:
-        """Any rule, holds and all."""
-        raise NotImplementedError(rule, openings_unknown)
+        """Any rule, holds and all: the accounts the money reaches are replayed."""
+        plan, limits = self._plan, self._limits
+        self._rank = plan.rank
+        rank = np.array(plan.rank, np.int64)
+        rows, amounts, cases = self._claims
+        events = np.array(
+            [
+                (event.at_us, _KINDS[event.kind], event.account, event.case, event.amount_minor)
+                for _, event in plan.events
+            ],
+            np.int64,
+        )
+        times, kinds, accounts, holders, sums = events.reshape(-1, 5).T.copy()
+        self._excess = np.zeros(len(plan.events), np.int64)
+        task = Task(
+            claim_row=rows,
+            claim_amount=amounts,
+            claim_case=rank[cases],
+            event_time=times,
+            event_kind=kinds,
+            event_account=accounts,
+            event_case=rank[holders],
+            event_amount=sums,
+            event_excess=self._excess,
+            hubs=_sorted_accounts(self._hubs),
+            held=self._held,
+            paying=np.array(sorted(plan.paying), np.int64),
+            settings=np.array(
+                (
+                    _RULES[rule],
+                    plan.cases,
+                    self._at_us,
+                    self._dust,
+                    openings_unknown,
+                    limits.transfers_max,
+                    limits.accounts_max,
+                    limits.lots_max,
+                ),
+                np.int64,
+            ),
+        )
+        with sc.borrowed() as lent:
+            self._run(lambda s: replay(self._arrays, task, s, lent.books, self._totals), lent)
+            return self._results(lent.scratch)
 
     def _run(self, kernel: Callable[[sc.Scratch], int], lent: sc.Lent) -> int:
         """Run until scratch is large enough."""
@@ -137,35 +191,32 @@ class _Task:
             if status != sc.GROW:
                 return status
             self._totals[:] = 0
+            self._excess[:] = 0
             lent.grow()
 
     def _results(self, s: sc.Scratch) -> list[CaseTrace]:
-        plan, cases = self._plan, self._plan.cases
+        """The kernel's numbers as structs, by case number as asked."""
+        cases = self._plan.cases
         located: list[list[Located]] = [[] for _ in range(cases)]
-        for case, account, amount, layer, received, charged in s.located[
+        held: list[list[Held]] = [[] for _ in range(cases)]
+        inferred: list[list[int]] = [[] for _ in range(cases)]
+        for case, account, amount, layer, received, marks, kept in s.located[
             : s.counts[sc.LOCATED]
         ].tolist():
-            hub = account in self._hubs
-            located[case].append(Located(account, amount, layer, received, charged == 1, hub))
-        records = int(s.counts[sc.RECORDS])
-        rows = s.record_row[:records]
-        leaving = (self._arrays.flags[rows] & EXIT).tolist()
-        transfers: list[list[Carried]] = [[] for _ in range(cases)]
-        exited: list[list[Carried]] = [[] for _ in range(cases)]
-        for row, case, amount, leaves in zip(
-            rows.tolist(),
-            s.record_case[:records].tolist(),
-            s.record_amount[:records].tolist(),
-            leaving,
-            strict=True,
-        ):
-            carried = Carried(row, amount)
-            transfers[case].append(carried)
-            if leaves:
-                exited[case].append(carried)
+            if amount:
+                returned, hub = bool(marks & sc.CHARGED), account in self._hubs
+                located[case].append(Located(account, amount, layer, received, returned, hub))
+            if kept:
+                held[case].append(Held(account, kept))
+            if marks & sc.INFERRED:
+                inferred[case].append(account)
+        transfers, exited = self._carried(s)
+        excess: list[list[Excess]] = [[] for _ in range(cases)]
+        for (place, event), amount in zip(self._plan.events, self._excess.tolist(), strict=True):
+            if amount:
+                excess[self._rank[event.case]].append(Excess(place, amount))
         totals = self._totals.tolist()
         truncated = sc.LIMIT_NAMES[int(s.counts[sc.LIMIT])]
-        held, excess, inferred = self._holds(s)
         return [
             CaseTrace(
                 loss_minor=totals[LOSS][case],
@@ -180,18 +231,27 @@ class _Task:
                 inferred_under_hold=tuple(sorted(inferred[case])),
                 truncated=truncated,
             )
-            for case in range(plan.cases)
+            for case in self._rank
         ]
 
-    def _holds(self, s: sc.Scratch) -> tuple[list[list[Held]], list[list[Excess]], list[set[int]]]:
-        """What a replay found of holds, by case."""
-        cases = self._plan.cases
-        held: list[list[Held]] = [[] for _ in range(cases)]
-        excess: list[list[Excess]] = [[] for _ in range(cases)]
-        inferred: list[set[int]] = [set() for _ in range(cases)]
-        if not self._plan.events:
-            return held, excess, inferred
-        return held, excess, inferred
+    def _carried(self, s: sc.Scratch) -> tuple[list[list[Carried]], list[list[Carried]]]:
+        """What each transfer carried, and those of them that are exits, by case."""
+        transfers: list[list[Carried]] = [[] for _ in range(self._plan.cases)]
+        exited: list[list[Carried]] = [[] for _ in range(self._plan.cases)]
+        records = int(s.counts[sc.RECORDS])
+        rows = s.record_row[:records]
+        for row, case, amount, leaves in zip(
+            rows.tolist(),
+            s.record_case[:records].tolist(),
+            s.record_amount[:records].tolist(),
+            (self._arrays.flags[rows] & EXIT).tolist(),
+            strict=True,
+        ):
+            carried = Carried(row, amount)
+            transfers[case].append(carried)
+            if leaves:
+                exited[case].append(carried)
+        return transfers, exited
 
 
 @lru_cache(maxsize=8)

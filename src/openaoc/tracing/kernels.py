@@ -15,11 +15,13 @@ from openaoc.tracing.kernels_common import (
     carry,
     clear,
     contains,
+    export,
     free_item,
     heap_pop,
     heap_push,
     mark,
     new_item,
+    next_row,
     settle,
 )
 from openaoc.tracing.scratch import (
@@ -33,7 +35,6 @@ from openaoc.tracing.scratch import (
     LIMIT_ACCOUNTS,
     LIMIT_LOTS,
     LIMIT_TRANSFERS,
-    LOCATED,
     RECORDS,
     USED,
     WHOLE,
@@ -163,23 +164,6 @@ def arrive(
 
 
 @njit(cache=True, nogil=True)
-def export(s: Scratch, cases: int) -> None:
-    """List what is located: case, account, amount, layer, received, charged."""
-    count = 0
-    for i in range(s.counts[USED]):
-        slot = s.table_used[i]
-        if s.table_amount[slot] > 0:
-            s.located[count, 0] = s.table_key[slot] % cases
-            s.located[count, 1] = s.table_key[slot] // cases
-            s.located[count, 2] = s.table_amount[slot]
-            s.located[count, 3] = s.table_layer[slot]
-            s.located[count, 4] = s.table_received[slot]
-            s.located[count, 5] = s.table_charged[slot]
-            count += 1
-    s.counts[LOCATED] = count
-
-
-@njit(cache=True, nogil=True)
 def check_limits(s: Scratch, transfers_max: int, accounts_max: int, lots_max: int) -> None:
     """Name the first limit that was passed."""
     if s.counts[LIMIT] != WHOLE:
@@ -190,20 +174,6 @@ def check_limits(s: Scratch, transfers_max: int, accounts_max: int, lots_max: in
         s.counts[LIMIT] = LIMIT_ACCOUNTS
     elif s.counts[ITEMS] - s.counts[FREED] > lots_max:
         s.counts[LIMIT] = LIMIT_LOTS
-
-
-@njit(cache=True, nogil=True)
-def next_row(s: Scratch, ledger: LedgerArrays, claim_row: NDArray[np.int64], claim: int) -> int:
-    """The next transfer in ledger order: of the heap, or the next claim's."""
-    if claim >= len(claim_row):
-        return int(s.heap_row[0])
-    origin = claim_row[claim]
-    if s.counts[HEAP] == 0:
-        return int(origin)
-    time = ledger.time_us[origin]
-    if time < s.heap_time[0] or (time == s.heap_time[0] and origin < s.heap_row[0]):
-        return int(origin)
-    return int(s.heap_row[0])
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, LedgerArrays
-from openaoc.tracing.scratch import FREED, HEAP, ITEMS, RECORDS, USED, Scratch
+from openaoc.tracing.scratch import (
+    CHARGED,
+    FREED,
+    HEAP,
+    INFERRED,
+    ITEMS,
+    LOCATED,
+    RECORDS,
+    USED,
+    Scratch,
+)
 
 LOSS: Final = 0
 OVERLAP: Final = 1
@@ -132,7 +142,8 @@ def table_slot(s: Scratch, key: int) -> int:
             s.table_layer[slot] = 0
             s.table_amount[slot] = 0
             s.table_received[slot] = NEVER
-            s.table_charged[slot] = 0
+            s.table_held[slot] = 0
+            s.table_marks[slot] = 0
             return int(slot)
         slot = (slot + 1) & mask
     return int(slot)
@@ -217,11 +228,24 @@ def mark(
             slot = table_slot(s, debtor * cases + case)
             if slot < 0:
                 return -1
-            s.table_charged[slot] = 1
+            s.table_marks[slot] |= np.uint8(CHARGED)
     while done < pieces and count >= 0:
         count = emit(s, count, s.piece_start[done], s.piece_end[done], s.piece_case[done])
         done += 1
     return count
+
+
+@njit(cache=True, nogil=True)
+def add_up(s: Scratch, pieces: int, totals: NDArray[np.int64]) -> int:
+    """Sum the others by case into totals; returns how many cases, listed as touched."""
+    touched = 0
+    for i in range(pieces):
+        case = s.other_case[i]
+        if totals[SUM, case] == 0:
+            totals[TOUCHED, touched] = case
+            touched += 1
+        totals[SUM, case] += s.other_end[i] - s.other_start[i]
+    return touched
 
 
 @njit(cache=True, nogil=True)
@@ -241,13 +265,7 @@ def carry(
 
     Works on the others and returns how many of them are left to follow, or -1: grow.
     """
-    touched = 0
-    for i in range(pieces):
-        case = s.other_case[i]
-        if totals[SUM, case] == 0:
-            totals[TOUCHED, touched] = case
-            touched += 1
-        totals[SUM, case] += s.other_end[i] - s.other_start[i]
+    touched = add_up(s, pieces, totals)
     if s.counts[RECORDS] + touched > len(s.record_row):
         return -1
     dropping = False
@@ -307,3 +325,36 @@ def _set_layer(
     if s.table_layer[slot] == 0 or layer < s.table_layer[slot]:
         s.table_layer[slot] = layer
     return True
+
+
+@njit(cache=True, nogil=True)
+def export(s: Scratch, width: int) -> None:
+    """List what is located or held: case, account, amount, layer, received, marks, held."""
+    count = 0
+    for i in range(s.counts[USED]):
+        slot = s.table_used[i]
+        inferred = s.table_marks[slot] & INFERRED
+        if s.table_amount[slot] > 0 or s.table_held[slot] > 0 or inferred:
+            s.located[count, 0] = s.table_key[slot] % width
+            s.located[count, 1] = s.table_key[slot] // width
+            s.located[count, 2] = s.table_amount[slot]
+            s.located[count, 3] = s.table_layer[slot]
+            s.located[count, 4] = s.table_received[slot]
+            s.located[count, 5] = s.table_marks[slot]
+            s.located[count, 6] = s.table_held[slot]
+            count += 1
+    s.counts[LOCATED] = count
+
+
+@njit(cache=True, nogil=True)
+def next_row(s: Scratch, ledger: LedgerArrays, claim_row: NDArray[np.int64], claim: int) -> int:
+    """The next transfer in ledger order: of the heap, or the next claim's."""
+    if claim >= len(claim_row):
+        return int(s.heap_row[0])
+    origin = claim_row[claim]
+    if s.counts[HEAP] == 0:
+        return int(origin)
+    time = ledger.time_us[origin]
+    if time < s.heap_time[0] or (time == s.heap_time[0] and origin < s.heap_row[0]):
+        return int(origin)
+    return int(s.heap_row[0])

@@ -1,0 +1,155 @@
+"""Stage tracing, hot loops that bring accounts into a replay and keep up with their clean money.
+
+Numbers in, numbers out; knows one account at a time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from openaoc.ledger.arrays import LedgerArrays
+from openaoc.tracing.kernels_common import contains, free_item, heap_push, new_item
+from openaoc.tracing.kernels_lots import append_lot
+from openaoc.tracing.scratch import LOTS_FREED, NONE, STEPS, Books, Scratch
+
+
+@njit(cache=True, nogil=True)
+def first_after(
+    ledger: LedgerArrays, pool: NDArray[np.int32], begin: int, length: int, row: int
+) -> int:
+    """The first place in an account's slice of a pool that is not before a row."""
+    time = ledger.time_us[row]
+    low, high = begin, begin + length
+    while low < high:
+        middle = (low + high) >> 1
+        other = pool[middle]
+        other_time = ledger.time_us[other]
+        if other_time < time or (other_time == time and other < row):
+            low = middle + 1
+        else:
+            high = middle
+    return int(low)
+
+
+@njit(cache=True, nogil=True)
+def activate(
+    s: Scratch, b: Books, ledger: LedgerArrays, row: int, place: int, hub: int, has_holds: int
+) -> int:
+    """Begin to replay the creditor of a row, just before it; its slot, or -1: grow.
+
+    `place` is the account's entry in the table: its layer keeps the slot plus one.
+    """
+    slot = new_item(s)
+    if slot < 0:
+        return NONE
+    account = ledger.creditor[row]
+    s.table_layer[place] = slot + 1
+    b.account[slot] = account
+    b.head[slot] = NONE
+    b.tail[slot] = NONE
+    b.taint[slot] = 0
+    b.held[slot] = 0
+    b.balance[slot] = 0
+    b.hub[slot] = hub
+    b.has_holds[slot] = has_holds
+    b.next_in[slot] = first_after(
+        ledger, ledger.in_rows, ledger.in_off[account], ledger.in_len[account], row
+    )
+    b.next_out[slot] = first_after(
+        ledger, ledger.out_rows, ledger.out_off[account], ledger.out_len[account], row
+    )
+    return slot
+
+
+@njit(cache=True, nogil=True)
+def balance_before(
+    s: Scratch,
+    ledger: LedgerArrays,
+    b: Books,
+    slot: int,
+    row: int,
+    unknown: int,
+    paying: NDArray[np.int64],
+) -> int:
+    """The known balance of an account just before an inflow.
+
+    The inflow's start less the end of the last outflow before it. Only where the line does not
+    tell (its opening counts as unknown, or it paid restitutions) is the balance added up.
+    """
+    account = b.account[slot]
+    opening = max(ledger.base_in[account] - ledger.base_out[account], 0)
+    out, end = ledger.out_off[account], b.next_out[slot]
+    if (unknown == 0 or opening == 0) and (b.has_holds[slot] == 0 or len(paying) == 0):
+        last_end = ledger.base_out[account]
+        if end > out:
+            last = ledger.out_rows[end - 1]
+            last_end = ledger.out_starts[end - 1] + ledger.amount[last]
+        return int(ledger.in_start[row] - last_end)
+    balance = np.int64(0) if unknown else opening
+    place = ledger.in_off[account]
+    while place < b.next_in[slot] or out < end:
+        s.counts[STEPS] += 1
+        inflow_first = out >= end
+        if not inflow_first and place < b.next_in[slot]:
+            one, other = ledger.in_rows[place], ledger.out_rows[out]
+            time, other_time = ledger.time_us[one], ledger.time_us[other]
+            inflow_first = time < other_time or (time == other_time and one < other)
+        if inflow_first:
+            balance += ledger.amount[ledger.in_rows[place]]
+            place += 1
+            continue
+        if not contains(paying, ledger.out_rows[out]):
+            balance = max(balance - ledger.amount[ledger.out_rows[out]], 0)
+        out += 1
+    return int(balance)
+
+
+@njit(cache=True, nogil=True)
+def catch_up(
+    s: Scratch, b: Books, ledger: LedgerArrays, slot: int, time: int, row: int, shares: int
+) -> bool:
+    """Add the clean inflows before (time, row); False when memory must grow.
+
+    All of them are clean: what carries a case's money is delivered when its own turn comes.
+    """
+    account = b.account[slot]
+    end = ledger.in_off[account] + ledger.in_len[account]
+    clean = np.int64(0)
+    while b.next_in[slot] < end:
+        inflow = ledger.in_rows[b.next_in[slot]]
+        inflow_time = ledger.time_us[inflow]
+        if inflow_time > time or (inflow_time == time and inflow >= row):
+            break
+        clean += ledger.amount[inflow]
+        b.next_in[slot] += 1
+        s.counts[STEPS] += 1
+    b.balance[slot] += clean
+    if shares:
+        return True
+    return bool(append_lot(s, b, slot, int(clean), NONE, 0))
+
+
+@njit(cache=True, nogil=True)
+def wait(s: Scratch, b: Books, ledger: LedgerArrays, slot: int, at_us: int) -> None:
+    """Put the account's next outflow by `at_us` into the heap, if there is one."""
+    account = b.account[slot]
+    place = b.next_out[slot]
+    if place < ledger.out_off[account] + ledger.out_len[account]:
+        row = ledger.out_rows[place]
+        if ledger.time_us[row] <= at_us:
+            heap_push(s, ledger.time_us[row], row, 0, slot)
+
+
+@njit(cache=True, nogil=True)
+def deactivate(s: Scratch, b: Books, slot: int, place: int) -> None:
+    """Stop replaying an account that has none of any case's money; `place`: its table entry."""
+    lot = b.head[slot]
+    while lot != NONE:
+        b.lot_free[s.counts[LOTS_FREED]] = lot
+        s.counts[LOTS_FREED] += 1
+        lot = b.lot_next[lot]
+    b.account[slot] = NONE
+    s.table_layer[place] = 0
+    free_item(s, slot)
