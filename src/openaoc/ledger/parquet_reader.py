@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -26,7 +25,6 @@ ARROW_FILE_MAGIC: Final = b"ARROW1"
 _FEW_VALUES: Final = ("reported_by", "debtor_bank", "creditor_bank", "currency", "channel")
 _NUMBERS: Final = frozenset({"amount_minor", "revision", "opening_minor"})
 _BROKEN: Final = (pa.ArrowException, OSError, UnicodeDecodeError)
-_INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
 _INT64_DIGITS: Final = 19
 
@@ -186,7 +184,7 @@ def _typed(name: str, array: pa.Array) -> pa.Array:
     if name in _NUMBERS:
         return _to_int64(array)
     if pa.types.is_timestamp(kind):
-        return _to_microseconds(array)
+        return array
     if pa.types.is_null(kind):
         return pa.nulls(len(array), pa.string())
     try:
@@ -203,20 +201,32 @@ def _few_type() -> pa.DataType:
 
 
 def _repaired(array: pa.Array) -> pa.Array:
-    """Text whose invalid UTF-8 is replaced by a NUL, which the rules then refuse in its row."""
+    """Text whose invalid UTF-8 is replaced by a NUL, which the rules then refuse in its row.
+
+    Raises ArrowInvalid when more is wrong with the array than its characters.
+    """
     if pa.types.is_dictionary(array.type):
         array.indices.validate(full=True)
-        limit = len(array.dictionary)
-        if limit == 0 or pc.max(array.indices).as_py() >= limit:
-            raise pa.ArrowInvalid("dictionary index out of range")
-        array = array.dictionary.cast(_binary(array.type.value_type)).take(array.indices)
-    values = array.cast(_binary(array.type)).to_pylist()
-    return pa.array([None if v is None else _utf8_or_nul(v) for v in values], pa.string())
+        values = _as_bytes(array.dictionary)
+        ends = pc.min_max(array.indices).as_py()
+        if ends["max"] is not None and not 0 <= ends["min"] <= ends["max"] < len(values):
+            raise pa.ArrowInvalid("an index is outside its dictionary")
+        array = values.take(array.indices)
+    pairs = _as_bytes(array).to_pylist()
+    return pa.array([None if v is None else _utf8_or_nul(v) for v in pairs], pa.string())
 
 
-def _binary(kind: pa.DataType) -> pa.DataType:
-    large = pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
-    return pa.large_binary() if large else pa.binary()
+def _as_bytes(array: pa.Array) -> pa.Array:
+    """The same memory as a binary array, validated but for its characters."""
+    kinds = {
+        pa.string(): pa.binary(),
+        pa.large_string(): pa.large_binary(),
+        pa.string_view(): pa.binary_view(),
+    }
+    kind = kinds.get(array.type, array.type)
+    made = pa.Array.from_buffers(kind, len(array), array.buffers(), offset=array.offset)
+    made.validate(full=True)
+    return made
 
 
 def _utf8_or_nul(value: bytes) -> str:
@@ -239,24 +249,6 @@ def _to_int64(array: pa.Array) -> pa.Array:
             past = pc.greater(array, limit) if end > 0 else pc.less(array, limit)
             array = pc.if_else(past, limit, array)
     return array.cast(pa.int64())
-
-
-def _to_microseconds(array: pa.Array) -> pa.Array:
-    """timestamp[us, UTC]; a moment that does not fit becomes one far out of range."""
-    unit = array.type.unit
-    wanted = pa.timestamp("us", "UTC")
-    ticks = array.view(pa.int64())
-    if unit == "us":
-        return ticks.view(wanted)
-    values = pc.fill_null(ticks, _INT64_MIN).to_numpy(zero_copy_only=False)
-    if unit == "ns":
-        us = np.where(values == _INT64_MIN, values, values // 1000)
-    else:
-        factor = 1_000_000 if unit == "s" else 1000
-        fits = np.abs(values // 2) < 2**62 // factor
-        us = np.where(fits, values, 0) * factor
-        us = np.where(fits, us, _INT64_MIN)
-    return pa.array(us, mask=array.is_null().to_numpy(zero_copy_only=False)).view(wanted)
 
 
 def _originals(

@@ -36,6 +36,7 @@ from openaoc.ledger.refusals import RefusedRow, RefusedRows, in_order, refuse_fi
 from openaoc.ledger.schema import COLUMNS, SCHEMA, Source, TransferTable
 from openaoc.ledger.skipped import write_refused
 from openaoc.ledger.text import read_limited
+from openaoc.ledger.times import from_timestamps
 from openaoc.ledger.validate import validate
 
 __all__ = [
@@ -286,7 +287,8 @@ def _explain(
 
 
 def _python(array: pa.Array) -> list[str | int | None]:
-    if pa.types.is_timestamp(array.type):
-        array = array.view(pa.int64())
-    values: list[str | int | None] = array.to_pylist()
-    return values
+    if not pa.types.is_timestamp(array.type):
+        values: list[str | int | None] = array.to_pylist()
+        return values
+    us = from_timestamps(array).us.tolist()
+    return [us[i] if array[i].is_valid else None for i in range(len(array))]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from openaoc.kernel.clock import parse_time, to_us
@@ -45,6 +47,31 @@ class Times(NamedTuple):
     us: NDArray[np.int64]
     bad: NDArray[np.bool_]
     cut: NDArray[np.bool_]
+
+
+_TICKS_PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+def from_timestamps(array: pa.Array) -> Times:
+    """Microseconds of an Arrow timestamp array of any unit, its zone being UTC or only shown.
+
+    Null and what is outside the years 1900 to 2199 is bad; nanoseconds are cut downwards.
+    """
+    per_second = _TICKS_PER_SECOND[array.type.unit]
+    ticks = array.view(pa.int64())
+    past_end = BOOKED_AT_US_MAX * per_second // 1_000_000
+    # Clipped to one tick outside the range, so that nothing overflows on its way to microseconds.
+    before_start = BOOKED_AT_US_MIN * per_second // 1_000_000 - 1
+    values = pc.fill_null(ticks, past_end).to_numpy(zero_copy_only=False)
+    values = np.clip(values, before_start, past_end)
+    cut = np.zeros(len(values), bool)
+    if per_second > 1_000_000:
+        us, rest = np.divmod(values, per_second // 1_000_000)
+        cut = rest != 0
+    else:
+        us = values * (1_000_000 // per_second)
+    bad = (us < BOOKED_AT_US_MIN) | (us >= BOOKED_AT_US_MAX)
+    return Times(us, bad, cut & ~bad)
 
 
 def parse_times(

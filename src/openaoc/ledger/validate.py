@@ -28,7 +28,7 @@ from openaoc.ledger.columns import (
     recode,
 )
 from openaoc.ledger.schema import SCHEMA
-from openaoc.ledger.times import BOOKED_AT_US_MAX, BOOKED_AT_US_MIN, Times, parse_times
+from openaoc.ledger.times import Times, from_timestamps, parse_times
 
 _DIGITS_MAX: Final = 19
 Flags = NDArray[np.bool_]
@@ -50,7 +50,7 @@ def validate(columns: Mapping[str, pa.Array], *, assume_utc: bool) -> Validated:
     """Check and normalise equally long raw columns.
 
     Text columns are string or dictionary arrays, `amount_minor` and `revision` int64 or text,
-    `booked_at` timestamp[us, UTC] or text; absent optional columns are missing from `columns`.
+    `booked_at` timestamp of any unit or text; absent optional columns are missing from `columns`.
     """
     count = len(columns["transfer_id"])
     ids = check_ids(
@@ -102,9 +102,7 @@ def _optional(columns: Mapping[str, pa.Array], name: str, count: int) -> Coded:
 
 def _times(array: pa.Array, *, assume_utc: bool) -> Times:
     if pa.types.is_timestamp(array.type):
-        us = pc.fill_null(array.view(pa.int64()), BOOKED_AT_US_MAX).to_numpy()
-        bad = (us < BOOKED_AT_US_MIN) | (us >= BOOKED_AT_US_MAX)
-        return Times(us, bad, np.zeros(len(us), bool))
+        return from_timestamps(array)
     text = buffers(as_text(array))
     return parse_times(offsets=text.offsets, data=text.data, assume_utc=assume_utc)
 

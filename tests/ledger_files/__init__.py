@@ -1,0 +1,1 @@
+"""Tests of reading transfers and accounts from files, and of cold segments."""
