@@ -14,8 +14,8 @@ from openaoc.kernel.errors import BadInput, Busy, Conflict, Refused, Unavailable
 
 LINE_END_MAX: Final = 2**62
 """No account's line may reach this; the kernels add in 64 bits."""
-INSTITUTIONS_MAX: Final = 32_767
-"""Bank and reporter codes are numbered in 15 bits of a row."""
+INSTITUTIONS_MAX: Final = 16_383
+"""Bank and reporter codes are numbered in 14 bits of a row."""
 CURRENCIES_MAX: Final = 65_535
 REVISIONS_PER_TRANSFER_MAX: Final = 1_000
 CANDIDATES_MAX: Final = 100

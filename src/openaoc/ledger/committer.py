@@ -1,0 +1,457 @@
+"""One batch after the other becomes durable, then visible: group commit, replay, snapshots.
+
+Answers when a batch is acknowledged. Two locks in one order: `_commit` (staging and the log), then
+`_apply` (the lines), so that one group is applied while the next is written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import structlog
+from numpy.typing import NDArray
+
+from openaoc.kernel.clock import from_us, to_us
+from openaoc.kernel.errors import Corrupt, OpenAOCError
+from openaoc.ledger import openings, snapshot
+from openaoc.ledger.batches import Batches
+from openaoc.ledger.encode import Prepared, digest, from_logged
+from openaoc.ledger.gate import Gate
+from openaoc.ledger.hot import SLICE_ROWS_MIN, HotLog, Staged
+from openaoc.ledger.line_limits import NeedsApplied
+from openaoc.ledger.model import Batch, DiskRefused, IngestReceipt, LedgerStopped
+from openaoc.ledger.wal import ALIGN, BATCH, JOURNALLED, OPENINGS, Entry, Wal
+
+GROUP_ROWS_MAX: Final = 1_000_000
+"""Rows that one write to disk may carry, unless a single batch is larger."""
+_LENGTH_BYTES: Final = 4
+
+_log = structlog.get_logger(__name__)
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What the log keeps of a batch beside its rows."""
+
+    told_by: str
+    told_at_us: int
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """What the log keeps of openings beside their table."""
+
+    from_us: int
+
+
+@dataclass(kw_only=True, eq=False)
+class Ticket:
+    """A batch and the caller that waits for it."""
+
+    batch: Prepared
+    payload: bytes
+    digest: str
+    told_at: datetime
+    told_by: str
+    locate: Callable[[int], str]
+    done: threading.Event = field(default_factory=threading.Event)
+    taken: bool = False
+    staged: Staged | None = None
+    position: int = 0
+    error: OpenAOCError | None = None
+
+    def receipt(self) -> IngestReceipt:
+        """What the caller gets. Raises what went wrong."""
+        if self.error is not None:
+            raise self.error
+        assert self.staged is not None, "a ticket without an error was staged"
+        return IngestReceipt(
+            accepted=self.staged.accepted,
+            repeated=self.staged.repeated,
+            corrected=self.staged.corrected,
+            first_row=self.staged.first_row,
+            position=self.position,
+            digest=self.digest,
+        )
+
+
+class Committer:
+    """The one writer; every caller may be it for a moment."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        manifest: snapshot.Manifest,
+        wal: Wal,
+        hot: HotLog,
+        batches: Batches,
+        gate: Gate,
+        changes: snapshot.Changes,
+    ) -> None:
+        self._path, self._manifest = path, manifest
+        self._wal, self._hot, self._batches = wal, hot, batches
+        self._gate, self._changes = gate, changes
+        self._queue: deque[Ticket] = deque()
+        self._commit, self._apply = threading.Lock(), threading.Lock()
+        self._snapshotting = threading.Lock()
+        self._journalled: list[int] = []
+        self._stopped: str = ""
+        self.log_bytes = 0
+        """Written to the log since the last snapshot."""
+
+    @property
+    def position(self) -> int:
+        """Sequence number of the last durable entry."""
+        return self._wal.sequence
+
+    @property
+    def snapshot_position(self) -> int:
+        """Sequence number up to which the snapshot reaches."""
+        return self._manifest.position
+
+    def replay(self) -> None:
+        """Bring the hot log to the end of the log after a start. Raises Corrupt."""
+        for entry in self._wal.replay(after=self._manifest.position):
+            try:
+                self._replay_entry(entry)
+            except OpenAOCError as error:
+                raise Corrupt(
+                    f"entry {entry.sequence} of the ledger's log contradicts what stands before "
+                    f"it ({error}); put the ledger's folder back from a backup",
+                    where=str(self._path),
+                ) from error
+        self.log_bytes = self._wal.bytes_on_disk
+
+    def _replay_entry(self, entry: Entry) -> None:
+        if entry.kind == JOURNALLED:
+            for position in msgspec.msgpack.decode(entry.body, type=list[int]):
+                self._batches.waiting.pop(position, None)
+            return
+        head, payload = _split(entry.body)
+        if entry.kind == OPENINGS:
+            opened = msgspec.msgpack.decode(head, type=Opened)
+            accounts, amounts = self._number_openings(_read_table(payload))
+            self._apply_openings(accounts, amounts, opened.from_us)
+            return
+        if entry.kind != BATCH:
+            raise Corrupt(f"unknown kind of entry {entry.kind}; a newer version wrote this log")
+        told = msgspec.msgpack.decode(head, type=Told)
+        ticket = Ticket(
+            batch=from_logged(payload, seed=self._hot.store.seed),
+            payload=b"",
+            digest=digest(payload),
+            told_at=from_us(told.told_at_us),
+            told_by=told.told_by,
+            locate=lambda row: f"row {row + 1}",
+            position=entry.sequence,
+        )
+        self._ensure_room([ticket])
+        ticket.staged = self._hot.stage(ticket.batch, applied=True)
+        self._keep(ticket)
+        self._apply_ticket(ticket)
+
+    def commit(self, ticket: Ticket) -> IngestReceipt:
+        """Durable and applied, or an error and nothing."""
+        self._queue.append(ticket)
+        while not ticket.taken:
+            with self._commit:
+                # Whoever waited for the lock may find the batch taken along by the one before.
+                group = [] if ticket.taken else self._take_group()
+            if group:
+                self._apply_group(group)
+        ticket.done.wait()
+        return ticket.receipt()
+
+    def _take_group(self) -> list[Ticket]:
+        """Stage and log what waits; returns with `_apply` held unless the list is empty."""
+        if self._stopped:
+            self._refuse_all(LedgerStopped(self._stopped))
+            return []
+        waiting = self._next_tickets()
+        staged: list[Ticket] = []
+        alone = False
+        try:
+            for ticket in waiting:
+                alone = self._stage(ticket, first=not staged)
+                if ticket.taken and ticket.error is None:
+                    staged.append(ticket)
+                if alone or not ticket.taken:
+                    break
+            for ticket in reversed(waiting):
+                if not ticket.taken:
+                    self._queue.appendleft(ticket)
+            if staged:
+                self._log_group(staged)
+        except OpenAOCError as error:
+            self._take_back(staged, error)
+            staged = []
+        except BaseException as error:
+            self._take_back(staged, LedgerStopped(f"a batch failed: {error!r}"))
+            raise
+        if not staged:
+            return []
+        self._apply.acquire()
+        if alone:
+            self._apply_group(staged)
+            return []
+        return staged
+
+    def _next_tickets(self) -> list[Ticket]:
+        """What one group may carry and there is room for; a batch without room gets its error."""
+        group: list[Ticket] = []
+        rows = 0
+        while self._queue:
+            ticket = self._queue[0]
+            rows += ticket.batch.rows
+            if group and rows > GROUP_ROWS_MAX:
+                break
+            try:
+                self._ensure_room([*group, ticket])
+            except OpenAOCError as error:
+                if group:
+                    break
+                self._queue.popleft()
+                ticket.taken, ticket.error = True, error
+                ticket.done.set()
+                rows = 0
+                continue
+            group.append(self._queue.popleft())
+        return group
+
+    def _ensure_room(self, group: Sequence[Ticket]) -> None:
+        rows = names = ids = 0
+        for ticket in group:
+            batch = ticket.batch
+            rows += batch.rows
+            ids += _size(batch.transfer_id.offsets)
+            names += _size(batch.debtor_account.offsets) + _size(batch.creditor_account.offsets)
+        self._hot.store.ensure_room(
+            rows=rows, accounts=2 * rows, id_bytes=ids, name_bytes=names + 4 * rows
+        )
+
+    def _stage(self, ticket: Ticket, *, first: bool) -> bool:
+        """Stage one ticket; whether its group must end here and be applied before the next."""
+        exact = False
+        try:
+            try:
+                ticket.staged = self._hot.stage(ticket.batch, applied=False)
+            except NeedsApplied:
+                if not first:
+                    return True
+                exact = True
+                with self._apply:
+                    ticket.staged = self._hot.stage(ticket.batch, applied=True)
+        except OpenAOCError as error:
+            error.where = _place(ticket, error.where)
+            ticket.taken, ticket.error = True, error
+            ticket.done.set()
+            return False
+        ticket.taken = True
+        return exact or bool(ticket.staged.planned.amendments)
+
+    def _log_group(self, staged: list[Ticket]) -> None:
+        entries: list[tuple[int, Sequence[bytes]]] = []
+        sequence = self._wal.sequence
+        for ticket in staged:
+            ticket.position = sequence
+            if ticket.staged is not None and ticket.staged.changes:
+                told = Told(told_by=ticket.told_by, told_at_us=to_us(ticket.told_at))
+                entries.append((BATCH, _join(told, ticket.payload)))
+                sequence = ticket.position = sequence + 1
+        if entries:
+            self._append(entries)
+        for ticket in staged:
+            self._keep(ticket)
+            ticket.payload = b""
+
+    def _append(self, entries: list[tuple[int, Sequence[bytes]]]) -> None:
+        """Log the entries, and behind them which batches were journalled since."""
+        journalled = self._journalled
+        if journalled:
+            entries.append((JOURNALLED, [msgspec.msgpack.encode(journalled)]))
+        try:
+            self._wal.append(entries)
+        except LedgerStopped as error:
+            self._stopped = error.detail or error.title
+            raise
+        self._journalled = self._journalled[len(journalled) :]
+        self.log_bytes += sum(len(part) for _, body in entries for part in body)
+
+    def _keep(self, ticket: Ticket) -> None:
+        staged = ticket.staged
+        assert staged is not None, "only staged tickets are kept"
+        self._hot.corrections.keep(staged.planned)
+        if not staged.changes:
+            return
+        self._batches.add(
+            Batch(
+                position=ticket.position,
+                told_by=ticket.told_by,
+                accepted=staged.accepted,
+                corrected=staged.corrected,
+                first_row=staged.first_row,
+                digest=ticket.digest,
+                told_at=ticket.told_at,
+            ),
+            told_at_us=to_us(ticket.told_at),
+        )
+
+    def _take_back(self, staged: list[Ticket], error: OpenAOCError) -> None:
+        for ticket in reversed(staged):
+            assert ticket.staged is not None, "only staged tickets are taken back"
+            self._hot.undo(ticket.staged.mark)
+        for ticket in staged:
+            ticket.error = error
+            ticket.done.set()
+
+    def _refuse_all(self, error: OpenAOCError) -> None:
+        while self._queue:
+            ticket = self._queue.popleft()
+            ticket.taken, ticket.error = True, error
+            ticket.done.set()
+
+    def _apply_group(self, group: list[Ticket]) -> None:
+        """Put the group on its lines and let the callers go; `_apply` is held and released."""
+        try:
+            for ticket in group:
+                self._apply_ticket(ticket)
+                ticket.done.set()
+        except BaseException as error:
+            # Durable but not applied: only a restart brings memory and log together again.
+            self._stopped = f"a batch could not be applied ({error!r}); start the centre again"
+            raise
+        finally:
+            for ticket in group:
+                if not ticket.done.is_set():
+                    ticket.error = LedgerStopped(self._stopped)
+                    ticket.done.set()
+            self._apply.release()
+
+    def _apply_ticket(self, ticket: Ticket) -> None:
+        staged, store = ticket.staged, self._hot.store
+        assert staged is not None, "only staged tickets are applied"
+        rows = self._hot.order(staged)
+        store.length = max(store.length, staged.mark.rows + staged.accepted)
+        done, size = 0, SLICE_ROWS_MIN
+        while done < rows.size:
+            with self._gate.writing():
+                done, size = self._hot.apply(rows, done, size)
+        for change in staged.planned.amendments:
+            with self._gate.writing():
+                self._hot.amend(change)
+        store.applied = store.length
+
+    def openings(self, table: pa.Table, from_us: int) -> int:
+        """Log and apply dated openings, between two groups."""
+        with self._commit, self._apply:
+            if self._stopped:
+                raise LedgerStopped(self._stopped)
+            accounts, amounts = self._number_openings(table)
+            openings.check(self._hot, accounts, amounts)
+            head = Opened(from_us=from_us)
+            self._append([(OPENINGS, _join(head, _write_table(table)))])
+            self._apply_openings(accounts, amounts, from_us)
+        return int(accounts.size)
+
+    def _number_openings(self, table: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        amounts = table["opening_minor"].combine_chunks().to_numpy(zero_copy_only=False)
+        return openings.number_accounts(self._hot, table), amounts
+
+    def _apply_openings(
+        self, accounts: NDArray[np.int32], amounts: NDArray[np.int64], from_us: int
+    ) -> None:
+        openings.apply(self._hot, accounts, amounts, from_us, writing=self._gate.writing)
+
+    def journalled(self, positions: list[int]) -> None:
+        """Remember that the batches have their journal rows; logged with the next group."""
+        for position in positions:
+            if self._batches.waiting.pop(position, None) is not None:
+                self._journalled.append(position)
+
+    def snapshot(self) -> int:
+        """Write a snapshot; the position it reaches. Raises DiskRefused."""
+        with self._snapshotting:
+            with self._commit, self._apply:
+                if self._stopped:
+                    raise LedgerStopped(self._stopped)
+                position = self._wal.sequence
+                self._wal.rotate()
+                self.log_bytes, before = 0, self.log_bytes
+                taken = snapshot.capture(
+                    self._hot, self._batches, self._changes, self._manifest, position=position
+                )
+                self._journalled.clear()
+            try:
+                self._manifest = snapshot.write(
+                    self._path, taken, self._hot, self._batches, self._changes,
+                    reading=self._gate.reading,
+                )  # fmt: skip
+            except BaseException:
+                self.log_bytes += before
+                raise
+            self._wal.drop_before(position)
+            return position
+
+    def snapshot_soon(self) -> None:
+        """Write a snapshot in the background, unless one is being written."""
+        if self._snapshotting.locked():
+            return
+        threading.Thread(target=self._snapshot_quietly, name="ledger-snapshot", daemon=True).start()
+
+    def _snapshot_quietly(self) -> None:
+        try:
+            self.snapshot()
+        except (DiskRefused, LedgerStopped) as error:
+            _log.error("ledger.snapshot.failed", reason=str(error))
+
+    def close(self) -> None:
+        """No more batches; the running ones finish, journal marks are logged."""
+        with self._snapshotting, self._commit, self._apply:
+            if not self._stopped and self._journalled:
+                self._append([])
+            self._stopped = self._stopped or "the ledger is closed"
+            self._refuse_all(LedgerStopped(self._stopped))
+            self._wal.close()
+
+
+def _place(ticket: Ticket, where: str) -> str:
+    """The place in the sender's file for a place in the batch."""
+    word, _, number = where.partition(" ")
+    return ticket.locate(int(number) - 1) if word == "row" and number.isdigit() else where
+
+
+def _size(offsets: NDArray[np.int32]) -> int:
+    return int(offsets[-1]) - int(offsets[0])
+
+
+def _join(head: msgspec.Struct, payload: bytes) -> list[bytes]:
+    """A head and a payload that starts aligned."""
+    packed = msgspec.msgpack.encode(head)
+    start = len(packed).to_bytes(_LENGTH_BYTES, "little") + packed
+    return [start + bytes(-len(start) % ALIGN), payload]
+
+
+def _split(body: bytes) -> tuple[bytes, memoryview]:
+    size = int.from_bytes(body[:_LENGTH_BYTES], "little") + _LENGTH_BYTES
+    return body[_LENGTH_BYTES:size], memoryview(body)[size + (-size % ALIGN) :]
+
+
+def _write_table(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    value: bytes = sink.getvalue().to_pybytes()
+    return value
+
+
+def _read_table(payload: memoryview) -> pa.Table:
+    with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
+        return reader.read_all()

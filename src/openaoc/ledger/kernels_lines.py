@@ -1,0 +1,462 @@
+"""Hot loops over account lines: append, late rows, repair and corrections (tracing.md).
+
+They keep every account's rows in ledger order and every row's two starts. They hold no names and
+no locks: the caller lets no reader in while one runs.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from openaoc.ledger.arrays import EXIT, SELF
+
+NEVER: Final = np.int64(2**63 - 1)
+"""last_us of an account that waits for its repair: every further row of it is late."""
+CLASSES: Final = 64
+OUT_END: Final = 0
+IN_END: Final = 1
+"""Places in `Lines.pool_end`: the unused rest of a pool starts there."""
+
+
+class Lines(NamedTuple):
+    """The hot ledger's numbers, at their full reserved size (see LedgerArrays for the meaning).
+
+    Beyond LedgerArrays, per account: in_end, out_end (ends of its line now), last_us (time of its
+    newest row), line_from (µs: rows before it stand outside the line; 0: none do). Blocks of a
+    pool hold 1, 2, 3, 4, 6, 8, 12, 16, … rows; free_out and free_in start the lists of free
+    blocks per size (0: none, else offset + 1), linked through the blocks themselves.
+    """
+
+    time_us: NDArray[np.int64]
+    debtor: NDArray[np.int32]
+    creditor: NDArray[np.int32]
+    amount: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+    channel: NDArray[np.uint8]
+    out_start: NDArray[np.int64]
+    in_start: NDArray[np.int64]
+    base_in: NDArray[np.int64]
+    base_out: NDArray[np.int64]
+    in_end: NDArray[np.int64]
+    out_end: NDArray[np.int64]
+    last_us: NDArray[np.int64]
+    line_from: NDArray[np.int64]
+    out_off: NDArray[np.int64]
+    out_len: NDArray[np.int32]
+    in_off: NDArray[np.int64]
+    in_len: NDArray[np.int32]
+    out_rows: NDArray[np.int32]
+    out_starts: NDArray[np.int64]
+    in_rows: NDArray[np.int32]
+    free_out: NDArray[np.int64]
+    free_in: NDArray[np.int64]
+    pool_end: NDArray[np.int64]
+
+
+class Dirty(NamedTuple):
+    """Accounts that wait for repair: from which (time, row) on, and how long its sorted parts are."""
+
+    account: NDArray[np.int32]
+    time_us: NDArray[np.int64]
+    row: NDArray[np.int32]
+    out_sorted: NDArray[np.int32]
+    in_sorted: NDArray[np.int32]
+
+
+@njit(cache=True, nogil=True)
+def size_class(length: np.int64) -> np.int64:
+    """The smallest class whose blocks hold `length` rows."""
+    if length <= 1:
+        return np.int64(0)
+    k = np.int64(0)
+    while (np.int64(1) << k) < length:
+        k += 1
+    if k >= 2 and 3 * (np.int64(1) << (k - 2)) >= length:  # noqa: PLR2004 - 3, 6, 12, …
+        return 2 * (k - 1)
+    return 2 * k - 1
+
+
+@njit(cache=True, nogil=True)
+def class_rows(size: np.int64) -> np.int64:
+    """Rows that a block of the class holds."""
+    if size == 0:
+        return np.int64(1)
+    if size & 1:
+        return np.int64(1) << ((size + 1) >> 1)
+    return 3 * (np.int64(1) << ((size >> 1) - 1))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def block_full(length: np.int64) -> bool:
+    """Whether a list of this length fills its block: 0, 2^k or 3·2^k."""
+    if length == 0:
+        return True
+    odd = length // (length & -length)
+    return odd in (1, 3)
+
+
+@njit(cache=True, nogil=True)
+def _take_block(
+    rows: NDArray[np.int32],
+    free: NDArray[np.int64],
+    pool_end: NDArray[np.int64],
+    which: np.int64,
+    size: np.int64,
+) -> np.int64:
+    """A block of the class: a freed one, else from the pool's end."""
+    head = free[size]
+    if head:
+        free[size] = np.int64(rows[head - 1])
+        return head - 1
+    start = pool_end[which]
+    pool_end[which] = start + class_rows(size)
+    return start
+
+
+@njit(cache=True, nogil=True)
+def push_out(lines: Lines, account: np.int64, row: np.int64, start: np.int64) -> None:
+    """Append a row to the debtor's list; a full block moves to one of the next size."""
+    length = np.int64(lines.out_len[account])
+    offset = lines.out_off[account]
+    if block_full(length):
+        fresh = _take_block(
+            lines.out_rows, lines.free_out, lines.pool_end, OUT_END, size_class(length + 1)
+        )
+        for i in range(length):
+            lines.out_rows[fresh + i] = lines.out_rows[offset + i]
+            lines.out_starts[fresh + i] = lines.out_starts[offset + i]
+        if length:
+            old = size_class(length)
+            lines.out_rows[offset] = np.int32(lines.free_out[old])
+            lines.free_out[old] = offset + 1
+        lines.out_off[account] = fresh
+        offset = fresh
+    lines.out_rows[offset + length] = np.int32(row)
+    lines.out_starts[offset + length] = start
+    lines.out_len[account] = np.int32(length + 1)
+
+
+@njit(cache=True, nogil=True)
+def push_in(lines: Lines, account: np.int64, row: np.int64) -> None:
+    """Append a row to the creditor's list; a full block moves to one of the next size."""
+    length = np.int64(lines.in_len[account])
+    offset = lines.in_off[account]
+    if block_full(length):
+        fresh = _take_block(
+            lines.in_rows, lines.free_in, lines.pool_end, IN_END, size_class(length + 1)
+        )
+        for i in range(length):
+            lines.in_rows[fresh + i] = lines.in_rows[offset + i]
+        if length:
+            old = size_class(length)
+            lines.in_rows[offset] = np.int32(lines.free_in[old])
+            lines.free_in[old] = offset + 1
+        lines.in_off[account] = fresh
+        offset = fresh
+    lines.in_rows[offset + length] = np.int32(row)
+    lines.in_len[account] = np.int32(length + 1)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _precedes(time_us: NDArray[np.int64], row: np.int64, at_us: np.int64, at_row: np.int64) -> bool:
+    """Whether the row stands before (at_us, at_row) in ledger order."""
+    own = time_us[row]
+    return own < at_us or (own == at_us and row < at_row)
+
+
+@njit(cache=True, nogil=True)
+def place(
+    rows: NDArray[np.int32],
+    time_us: NDArray[np.int64],
+    offset: np.int64,
+    length: np.int64,
+    at_us: np.int64,
+    at_row: np.int64,
+) -> np.int64:
+    """How many of a sorted list's rows stand before (at_us, at_row)."""
+    low, high = np.int64(0), length
+    while low < high:
+        middle = (low + high) >> 1
+        if _precedes(time_us, np.int64(rows[offset + middle]), at_us, at_row):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def _merge_tail(
+    rows: NDArray[np.int32],
+    time_us: NDArray[np.int64],
+    offset: np.int64,
+    ordered: np.int64,
+    length: np.int64,
+) -> None:
+    """Merge the tail of a list, itself in ledger order, into its sorted head, from the back."""
+    tail = rows[offset + ordered : offset + length].copy()
+    write, head, last = length - 1, ordered - 1, tail.size - 1
+    while last >= 0 and head >= 0:
+        row = np.int64(tail[last])
+        if _precedes(time_us, np.int64(rows[offset + head]), time_us[row], row):
+            rows[offset + write] = tail[last]
+            last -= 1
+        else:
+            rows[offset + write] = rows[offset + head]
+            head -= 1
+        write -= 1
+    while last >= 0:
+        rows[offset + write] = tail[last]
+        last -= 1
+        write -= 1
+
+
+@njit(cache=True, nogil=True)
+def repair(lines: Lines, account: np.int64, at_us: np.int64, at_row: np.int64) -> np.int64:
+    """Set the account's positions anew from (at_us, at_row) on; how many rows that were.
+
+    Both lists must be in ledger order. Earlier positions are right and stay.
+    """
+    outs, ins = np.int64(lines.out_len[account]), np.int64(lines.in_len[account])
+    out_off, in_off = lines.out_off[account], lines.in_off[account]
+    o = place(lines.out_rows, lines.time_us, out_off, outs, at_us, at_row)
+    i = place(lines.in_rows, lines.time_us, in_off, ins, at_us, at_row)
+    out_end, in_end = lines.base_out[account], lines.base_in[account]
+    if o:
+        before = lines.out_rows[out_off + o - 1]
+        out_end = lines.out_starts[out_off + o - 1] + lines.amount[before]
+    if i:
+        before = lines.in_rows[in_off + i - 1]
+        in_end = lines.in_start[before] + lines.amount[before]
+    steps = outs - o + ins - i
+    while o < outs or i < ins:
+        takes_out = i >= ins
+        if o < outs and i < ins:
+            other = np.int64(lines.in_rows[in_off + i])
+            takes_out = _precedes(
+                lines.time_us, np.int64(lines.out_rows[out_off + o]), lines.time_us[other], other
+            )
+        if takes_out:
+            row = lines.out_rows[out_off + o]
+            lines.out_start[row] = out_end
+            lines.out_starts[out_off + o] = out_end
+            out_end += lines.amount[row]
+            o += 1
+        else:
+            row = lines.in_rows[in_off + i]
+            in_end = max(in_end, out_end)
+            lines.in_start[row] = in_end
+            in_end += lines.amount[row]
+            i += 1
+    lines.out_end[account] = out_end
+    lines.in_end[account] = in_end
+    newest = np.int64(-(2**63))
+    if outs:
+        newest = lines.time_us[lines.out_rows[out_off + outs - 1]]
+    if ins:
+        newest = max(newest, lines.time_us[lines.in_rows[in_off + ins - 1]])
+    lines.last_us[account] = newest
+    return steps
+
+
+@njit(cache=True, nogil=True)
+def _late(
+    lines: Lines, dirty: Dirty, waiting: np.int64, account: np.int64, row: np.int64
+) -> np.int64:
+    """Note that the account needs repair from this row on; how many accounts wait now."""
+    if lines.last_us[account] == NEVER:
+        return waiting
+    lines.last_us[account] = NEVER
+    dirty.account[waiting] = np.int32(account)
+    dirty.time_us[waiting] = lines.time_us[row]
+    dirty.row[waiting] = np.int32(row)
+    dirty.out_sorted[waiting] = lines.out_len[account]
+    dirty.in_sorted[waiting] = lines.in_len[account]
+    return waiting + 1
+
+
+@njit(cache=True, nogil=True)
+def mend(lines: Lines, dirty: Dirty, waiting: np.int64) -> np.int64:
+    """Bring the late rows of the waiting accounts to their places; how many rows were touched."""
+    steps = np.int64(0)
+    for k in range(waiting):
+        account = np.int64(dirty.account[k])
+        outs, ins = np.int64(lines.out_len[account]), np.int64(lines.in_len[account])
+        if outs > dirty.out_sorted[k]:
+            offset = lines.out_off[account]
+            # out_starts behind the first late row are set by the repair
+            _merge_tail(lines.out_rows, lines.time_us, offset, np.int64(dirty.out_sorted[k]), outs)
+        if ins > dirty.in_sorted[k]:
+            offset = lines.in_off[account]
+            _merge_tail(lines.in_rows, lines.time_us, offset, np.int64(dirty.in_sorted[k]), ins)
+        steps += repair(lines, account, dirty.time_us[k], np.int64(dirty.row[k]))
+    return steps
+
+
+@njit(cache=True, nogil=True)
+def apply_rows(
+    lines: Lines, rows: NDArray[np.int32], start: np.int64, stop: np.int64, dirty: Dirty
+) -> np.int64:
+    """Put rows[start:stop], in ledger order, on their accounts' lines; rows repaired.
+
+    A row not older than everything its account has is appended in constant time; the accounts of
+    the others are repaired once, at the end. `dirty` has room for 2·(stop − start) accounts.
+    """
+    waiting = np.int64(0)
+    for k in range(start, stop):
+        row = np.int64(rows[k])
+        flags = lines.flags[row]
+        if flags & SELF:
+            continue
+        when, amount = lines.time_us[row], lines.amount[row]
+        debtor = np.int64(lines.debtor[row])
+        if lines.line_from[debtor] == 0 or when >= lines.line_from[debtor]:
+            if when >= lines.last_us[debtor]:
+                begin = lines.out_end[debtor]
+                lines.out_start[row] = begin
+                lines.out_end[debtor] = begin + amount
+                lines.last_us[debtor] = when
+                push_out(lines, debtor, row, begin)
+            else:
+                waiting = _late(lines, dirty, waiting, debtor, row)
+                push_out(lines, debtor, row, np.int64(0))
+        if flags & EXIT:
+            continue
+        creditor = np.int64(lines.creditor[row])
+        if lines.line_from[creditor] == 0 or when >= lines.line_from[creditor]:
+            if when >= lines.last_us[creditor]:
+                begin = max(lines.in_end[creditor], lines.out_end[creditor])
+                lines.in_start[row] = begin
+                lines.in_end[creditor] = begin + amount
+                lines.last_us[creditor] = when
+            else:
+                waiting = _late(lines, dirty, waiting, creditor, row)
+            push_in(lines, creditor, row)
+    return mend(lines, dirty, waiting)
+
+
+@njit(cache=True, nogil=True)
+def take_off(lines: Lines, row: np.int64) -> None:
+    """Take a row off both its accounts' lists; their positions are repaired by the caller."""
+    if lines.flags[row] & SELF:
+        return
+    when = lines.time_us[row]
+    debtor = np.int64(lines.debtor[row])
+    length, offset = np.int64(lines.out_len[debtor]), lines.out_off[debtor]
+    at = place(lines.out_rows, lines.time_us, offset, length, when, row)
+    if at < length and lines.out_rows[offset + at] == row:
+        for k in range(at, length - 1):
+            lines.out_rows[offset + k] = lines.out_rows[offset + k + 1]
+        lines.out_len[debtor] = np.int32(length - 1)
+    if lines.flags[row] & EXIT:
+        return
+    creditor = np.int64(lines.creditor[row])
+    length, offset = np.int64(lines.in_len[creditor]), lines.in_off[creditor]
+    at = place(lines.in_rows, lines.time_us, offset, length, when, row)
+    if at < length and lines.in_rows[offset + at] == row:
+        for k in range(at, length - 1):
+            lines.in_rows[offset + k] = lines.in_rows[offset + k + 1]
+        lines.in_len[creditor] = np.int32(length - 1)
+
+
+@njit(cache=True, nogil=True)
+def put_back(lines: Lines, row: np.int64, dirty: Dirty) -> np.int64:
+    """Put a corrected row on its accounts' lists at its place; rows repaired."""
+    lines.out_start[row] = -1
+    lines.in_start[row] = -1
+    if lines.flags[row] & SELF:
+        return np.int64(0)
+    waiting = np.int64(0)
+    when = lines.time_us[row]
+    debtor = np.int64(lines.debtor[row])
+    if lines.line_from[debtor] == 0 or when >= lines.line_from[debtor]:
+        waiting = _late(lines, dirty, waiting, debtor, row)
+        push_out(lines, debtor, row, np.int64(0))
+    if not lines.flags[row] & EXIT:
+        creditor = np.int64(lines.creditor[row])
+        if lines.line_from[creditor] == 0 or when >= lines.line_from[creditor]:
+            waiting = _late(lines, dirty, waiting, creditor, row)
+            push_in(lines, creditor, row)
+    return mend(lines, dirty, waiting)
+
+
+@njit(cache=True, nogil=True)
+def amend_row(
+    lines: Lines,
+    row: np.int64,
+    time_us: np.int64,
+    debtor: np.int64,
+    creditor: np.int64,
+    amount: np.int64,
+    flags: np.uint8,
+    channel: np.uint8,
+    dirty: Dirty,
+) -> np.int64:
+    """Give a row other content at its own arrival number; rows repaired (up to four accounts)."""
+    was_us, was_flags = lines.time_us[row], lines.flags[row]
+    was_debtor, was_creditor = np.int64(lines.debtor[row]), np.int64(lines.creditor[row])
+    take_off(lines, row)
+    lines.time_us[row] = time_us
+    lines.debtor[row] = np.int32(debtor)
+    lines.creditor[row] = np.int32(creditor)
+    lines.amount[row] = amount
+    lines.flags[row] = flags
+    lines.channel[row] = channel
+    steps = np.int64(0)
+    if not was_flags & SELF:
+        steps += repair(lines, was_debtor, was_us, row)
+        if not was_flags & EXIT:
+            steps += repair(lines, was_creditor, was_us, row)
+    return steps + put_back(lines, row, dirty)
+
+
+@njit(cache=True, nogil=True)
+def reline(
+    lines: Lines,
+    account: np.int64,
+    opening: np.int64,
+    from_us: np.int64,
+    outs: NDArray[np.int32],
+    ins: NDArray[np.int32],
+) -> None:
+    """Start an account's line anew at a dated opening balance.
+
+    outs and ins are all rows that name the account on a line, in ledger order; those before
+    from_us come to stand outside.
+    """
+    lines.base_in[account] = opening
+    lines.base_out[account] = 0
+    lines.line_from[account] = from_us
+    lines.out_len[account] = 0
+    lines.in_len[account] = 0
+    for k in range(outs.size):
+        row = np.int64(outs[k])
+        lines.out_start[row] = -1
+        if lines.time_us[row] >= from_us:
+            push_out(lines, account, row, np.int64(0))
+    for k in range(ins.size):
+        row = np.int64(ins[k])
+        lines.in_start[row] = -1
+        if lines.time_us[row] >= from_us:
+            push_in(lines, account, row)
+    repair(lines, account, np.int64(-(2**63)), np.int64(-1))
+
+
+@njit(cache=True, nogil=True)
+def open_lines(
+    lines: Lines,
+    accounts: NDArray[np.int32],
+    openings: NDArray[np.int64],
+    from_us: np.int64,
+    start: np.int64,
+    stop: np.int64,
+) -> None:
+    """Give accounts[start:stop], which had no dated opening yet, theirs."""
+    for k in range(start, stop):
+        account = np.int64(accounts[k])
+        outs = lines.out_rows[lines.out_off[account] :][: lines.out_len[account]].copy()
+        ins = lines.in_rows[lines.in_off[account] :][: lines.in_len[account]].copy()
+        reline(lines, account, openings[k], from_us, outs, ins)

@@ -1,0 +1,301 @@
+"""The ledger as others use it: durable ingest, consistent reading, evidence for one row.
+
+Answers only about rows and accounts that are named; there is no verb that lists transfers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import structlog
+
+from openaoc.kernel.clock import Clock, from_us, to_us
+from openaoc.kernel.errors import Busy, Refused, TooLarge
+from openaoc.kernel.limits import TRANSFERS_PER_BATCH_MAX
+from openaoc.kernel.settings import Settings
+from openaoc.ledger import snapshot
+from openaoc.ledger.accounts_file import AccountsTable
+from openaoc.ledger.arrays import CHANNELS, LedgerArrays
+from openaoc.ledger.batches import Batches
+from openaoc.ledger.committer import Committer, Ticket
+from openaoc.ledger.encode import digest, from_logged, to_logged
+from openaoc.ledger.gate import Gate
+from openaoc.ledger.hot import HotLog
+from openaoc.ledger.kernels_intern import BOTH, REPORTER
+from openaoc.ledger.kernels_lines import place
+from openaoc.ledger.model import (
+    CANDIDATES_MAX,
+    UNJOURNALLED_MAX,
+    AccountName,
+    Batch,
+    FromTheFuture,
+    IngestReceipt,
+    LedgerStats,
+    Transfer,
+)
+from openaoc.ledger.schema import TransferTable
+from openaoc.ledger.store import Store
+from openaoc.ledger.wal import Wal, sync_folder
+
+CLOCK_SKEW_US: Final = 2_000_000
+"""A transfer may be booked so far after our own clock on live ingest: clocks differ."""
+SNAPSHOT_AFTER_BYTES: Final = 512 << 20
+"""A snapshot begins when so much log has gathered: some seconds of a restart."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Ledger:
+    """The hot ledger of one centre, in one folder, open in one process."""
+
+    def __init__(self, path: Path, *, settings: Settings, clock: Clock) -> None:
+        self._path, self._clock = path, clock
+        self._lock_fd = _lock_folder(path)
+        try:
+            manifest = snapshot.read_manifest(path)
+            if manifest is None:
+                manifest = snapshot.Manifest(seed=secrets.randbits(63))
+                snapshot.write_first(path, manifest)
+            store = Store(
+                path,
+                rows_max=settings.ledger_rows_max,
+                accounts_max=settings.ledger_accounts_max,
+                seed=manifest.seed,
+            )
+            self._store, self._hot = store, HotLog(store)
+            self._gate = Gate()
+            self._batches = Batches(settings.ledger_rows_max)
+            self._changes = snapshot.Changes(self._hot)
+            self._hot.note = self._changes.note
+            snapshot.load(path, manifest, self._hot, self._batches, self._changes)
+            self._commits = Committer(
+                path,
+                manifest=manifest,
+                wal=Wal(path),
+                hot=self._hot,
+                batches=self._batches,
+                gate=self._gate,
+                changes=self._changes,
+            )
+            self._commits.replay()
+        except BaseException:
+            os.close(self._lock_fd)
+            raise
+
+    @classmethod
+    def open(cls, path: Path, *, settings: Settings, clock: Clock) -> Self:
+        """The ledger in folder `path`, which is made if need be; its log is replayed.
+
+        Raises Refused when another process has it open, Corrupt when it is damaged, Unavailable
+        when the system refuses the address space.
+        """
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return cls(path, settings=settings, clock=clock)
+
+    def close(self) -> None:
+        """Let running batches finish, then close. Everything acknowledged is durable already."""
+        self._commits.close()
+        self._store.ids.close(self._store.id_bytes)
+        os.close(self._lock_fd)
+
+    def ingest(self, table: TransferTable, *, live: bool, told_by: str = "") -> IngestReceipt:
+        """Take a batch; returns when it is durable and every trace sees it.
+
+        From any thread; callers that wait together share one write to disk. `told_by` is who
+        delivered it (default: its reporter, where there is one). Taking a batch again changes
+        nothing. A batch is taken whole or not at all. Raises TransferConflict, UnknownCorrection,
+        FromTheFuture, LineTooLong, LedgerFull, TooLarge, DiskRefused, LedgerStopped, Busy.
+        """
+        if table.rows > TRANSFERS_PER_BATCH_MAX:
+            raise TooLarge(f"a batch has at most {TRANSFERS_PER_BATCH_MAX:,} transfers")
+        if len(self._batches.waiting) >= UNJOURNALLED_MAX:
+            raise Busy("too many batches wait for their journal rows")
+        now = self._clock.now()
+        if live:
+            self._refuse_future(table, now)
+        payload = to_logged(table.table)
+        batch = from_logged(payload, seed=self._store.seed)
+        reporters = batch.reporter.values
+        ticket = Ticket(
+            batch=batch,
+            payload=payload,
+            digest=digest(payload),
+            told_at=now,
+            told_by=told_by or (reporters[0] if len(reporters) == 1 else ""),
+            locate=lambda row: _locate(table, row),
+        )
+        receipt = self._commits.commit(ticket)
+        if self._commits.log_bytes > SNAPSHOT_AFTER_BYTES:
+            self._commits.snapshot_soon()
+        return receipt
+
+    @staticmethod
+    def _refuse_future(table: TransferTable, now: datetime) -> None:
+        latest = to_us(now) + CLOCK_SKEW_US
+        times = table.numpy("booked_at")
+        late = np.flatnonzero(times > latest)
+        if late.size:
+            raise FromTheFuture(
+                f"booked at {from_us(int(times[late[0]])).isoformat()}, which is yet to come",
+                where=_locate(table, int(late[0])),
+            )
+
+    def set_openings(self, table: AccountsTable, at: datetime) -> int:
+        """Start these accounts' lines with these balances at `at`; how many there are.
+
+        Earlier transfers of an account stand outside its line. The same openings again change
+        nothing. Raises LineTooLong, LedgerFull, DiskRefused, LedgerStopped.
+        """
+        return self._commits.openings(table.table, to_us(at))
+
+    @contextmanager
+    def reading(self) -> Iterator[LedgerArrays]:
+        """The arrays, unchanged for the time of the block; keep it short, and keep nothing.
+
+        Waits for one slice of ingest at most (a fraction of a millisecond; longer while a busy
+        account is repaired).
+        """
+        with self._gate.reading():
+            yield self._store.view()
+
+    def find(self, *, reported_by: str, transfer_id: str) -> int | None:
+        """The row that the institution reported under this id, None when it did not.
+
+        Ids given to corrections count; a payment that both banks reported has both names.
+        """
+        renamed = self._hot.corrections.renamed.get((reported_by, transfer_id))
+        if renamed is not None:
+            return renamed
+        row = self._store.find_row(reported_by, transfer_id, visible=self._store.applied)
+        return row if row >= 0 else None
+
+    def transfer(self, row: int) -> Transfer:
+        """One transfer as evidence: what it says, who reported it, who told us and when."""
+        store = self._store
+        assert 0 <= row < store.applied, "a row comes from a find or a trace"
+        with self._gate.reading():
+            content = self._hot.corrections.content(row)
+            reporter = int(store.facts.reporter[row])
+        known = self._hot.corrections.known.get(row)
+        batch = self._batches.of_row(row)
+        return Transfer(
+            row=row,
+            transfer_id=store.transfer_id(row),
+            reported_by=store.institutions.words[reporter & REPORTER],
+            both_banks=bool(reporter & BOTH),
+            booked_at=from_us(content.time_us),
+            debtor=store.account_name(content.debtor),
+            creditor=store.account_name(content.named) if content.named >= 0 else None,
+            amount_minor=content.amount_minor,
+            channel=CHANNELS[content.channel],
+            revision=known.revision if known else 0,
+            told_by=batch.told_by,
+            told_at=batch.told_at,
+            position=batch.position,
+        )
+
+    def account(self, index: int) -> AccountName:
+        """The name of an account."""
+        assert 0 <= index < self._store.accounts, "an index comes from the ledger's own arrays"
+        return self._store.account_name(index)
+
+    def account_index(self, bank: str, account: str, currency: str) -> int | None:
+        """The account's number, None while no transfer names it. Names as stored (normalised)."""
+        number = self._store.find_account(bank, account, currency)
+        return number if number >= 0 else None
+
+    def candidates(
+        self,
+        *,
+        debtor: int,
+        creditor: int | None,
+        amount_minor: int,
+        around_us: int,
+        window_us: int,
+    ) -> list[int]:
+        """Rows that may be a payment somebody reports, the nearest in time first.
+
+        From account `debtor`, to `creditor` where given (named creditors of exits count), of
+        exactly this amount, at most `window_us` from `around_us`. At most CANDIDATES_MAX.
+        """
+        found: list[tuple[int, int]] = []
+        with self.reading() as ledger:
+            offset, length = int(ledger.out_off[debtor]), int(ledger.out_len[debtor])
+            bounds = [
+                int(place(ledger.out_rows, ledger.time_us, offset, length, at, -1))
+                for at in (around_us - window_us, around_us + window_us + 1)
+            ]
+            rows = ledger.out_rows[offset + bounds[0] : offset + bounds[1]]
+            rows = rows[ledger.amount[rows] == amount_minor]
+            for row in rows.tolist():
+                if creditor is None or self._store.named_creditor(row) == creditor:
+                    found.append((abs(int(ledger.time_us[row]) - around_us), row))
+        return [row for _, row in sorted(found)[:CANDIDATES_MAX]]
+
+    def unjournalled(self) -> list[Batch]:
+        """Durable batches without a journal row yet, oldest first.
+
+        After a crash a batch may be named again whose row was written: write it under
+        `batch.subject` only where that subject has none.
+        """
+        waiting = self._batches.waiting
+        return [waiting[position] for position in sorted(waiting.copy())]
+
+    def journalled(self, *batches: Batch) -> None:
+        """These batches have their journal rows."""
+        self._commits.journalled([batch.position for batch in batches])
+
+    def snapshot(self) -> int:
+        """Write a snapshot now and drop the log it covers; its position in the log.
+
+        Ingest goes on meanwhile. Raises DiskRefused; then the last one stands.
+        """
+        return self._commits.snapshot()
+
+    def stats(self) -> LedgerStats:
+        """Sizes, for the operator."""
+        store = self._store
+        with self.reading() as ledger:
+            times = ledger.time_us[: store.applied]
+            oldest = int(times.min()) if times.size else None
+            newest = int(times.max()) if times.size else None
+        return LedgerStats(
+            transfers=store.applied,
+            accounts=store.accounts,
+            batches=self._batches.count,
+            unjournalled=len(self._batches.waiting),
+            position=self._commits.position,
+            oldest_at=from_us(oldest) if oldest is not None else None,
+            newest_at=from_us(newest) if newest is not None else None,
+            memory_bytes=store.memory_bytes(),
+            log_bytes=self._commits.log_bytes,
+            text_bytes=store.id_bytes,
+            snapshot_position=self._commits.snapshot_position,
+            cold_before=None,
+        )
+
+
+def _locate(table: TransferTable, row: int) -> str:
+    if not table.sources:
+        return f"row {row + 1}"
+    file, number = table.place(row)
+    return f"{file}, row {number}"
+
+
+def _lock_folder(path: Path) -> int:
+    fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise Refused("another process has this ledger open", where=str(path)) from error
+    sync_folder(path)
+    return fd
