@@ -239,14 +239,8 @@ class _Task:
         transfers: list[list[Carried]] = [[] for _ in range(self._plan.cases)]
         exited: list[list[Carried]] = [[] for _ in range(self._plan.cases)]
         records = int(s.counts[sc.RECORDS])
-        rows = s.record_row[:records]
-        for row, case, amount, leaves in zip(
-            rows.tolist(),
-            s.record_case[:records].tolist(),
-            s.record_amount[:records].tolist(),
-            (self._arrays.flags[rows] & EXIT).tolist(),
-            strict=True,
-        ):
+        leaving = (self._arrays.flags[s.records[:records, sc.R_ROW]] & EXIT).tolist()
+        for (row, case, amount), leaves in zip(s.records[:records].tolist(), leaving, strict=True):
             carried = Carried(row, amount)
             transfers[case].append(carried)
             if leaves:

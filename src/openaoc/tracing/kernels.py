@@ -28,13 +28,22 @@ from openaoc.tracing.scratch import (
     DONE,
     FREED,
     GROW,
+    H_ROW,
     HEAP,
     HELD_REACHED,
+    I_ARRIVED,
+    I_CASE,
+    I_END,
+    I_POS,
+    I_START,
     ITEMS,
     LIMIT,
     LIMIT_ACCOUNTS,
     LIMIT_LOTS,
     LIMIT_TRANSFERS,
+    P_CASE,
+    P_END,
+    P_START,
     RECORDS,
     USED,
     WHOLE,
@@ -68,12 +77,12 @@ def wait(s: Scratch, ledger: LedgerArrays, item: int, account: int, cases: int, 
 
     False when scratch must grow.
     """
-    place = s.item_pos[item]
+    place = s.items[item, I_POS]
     if 0 <= place < ledger.out_off[account] + ledger.out_len[account]:
         row = ledger.out_rows[place]
         time = ledger.time_us[row]
         if time <= at_us:
-            heap_push(s, time, row, s.item_start[item], item)
+            heap_push(s, time, row, s.items[item, I_START], item)
             return True
     return settle_item(s, item, account, cases)
 
@@ -84,9 +93,9 @@ def settle_item(s: Scratch, item: int, account: int, cases: int) -> bool:
     free_item(s, item)
     return settle(
         s,
-        account * cases + s.item_case[item],
-        s.item_end[item] - s.item_start[item],
-        s.item_arrived[item],
+        account * cases + s.items[item, I_CASE],
+        s.items[item, I_END] - s.items[item, I_START],
+        s.items[item, I_ARRIVED],
     )
 
 
@@ -103,27 +112,27 @@ def gather(
     end = start + ledger.amount[row]
     account = ledger.debtor[row]
     count = 0
-    while s.counts[HEAP] > 0 and s.heap_row[0] == row:
+    while s.counts[HEAP] > 0 and s.heap[0, H_ROW] == row:
         item = heap_pop(s)
         if s.counts[LIMIT] != WHOLE and is_origin == 0:
             if not settle_item(s, item, account, cases):
                 return -1
             continue
-        covered = min(s.item_end[item], end)
-        if covered > s.item_start[item]:
-            if count >= len(s.piece_start):
+        covered = min(s.items[item, I_END], end)
+        if covered > s.items[item, I_START]:
+            if count >= len(s.pieces):
                 return -1
-            s.piece_start[count] = s.item_start[item] - start
-            s.piece_end[count] = covered - start
-            s.piece_case[count] = s.item_case[item]
+            s.pieces[count, P_START] = s.items[item, I_START] - start
+            s.pieces[count, P_END] = covered - start
+            s.pieces[count, P_CASE] = s.items[item, I_CASE]
             count += 1
-        if s.item_end[item] <= end:
+        if s.items[item, I_END] <= end:
             free_item(s, item)
             continue
-        s.item_start[item] = end
-        s.item_pos[item] += 1
+        s.items[item, I_START] = end
+        s.items[item, I_POS] += 1
         if s.counts[LIMIT] != WHOLE:
-            s.item_pos[item] = -1
+            s.items[item, I_POS] = -1
         if not wait(s, ledger, item, account, cases, at_us):
             return -1
     return count
@@ -146,18 +155,18 @@ def arrive(
     stays = s.counts[LIMIT] != WHOLE or contains(hubs, account)
     for i in range(pieces):
         if stays:
-            amount = s.other_end[i] - s.other_start[i]
-            if not settle(s, account * cases + s.other_case[i], amount, time):
+            amount = s.others[i, P_END] - s.others[i, P_START]
+            if not settle(s, account * cases + s.others[i, P_CASE], amount, time):
                 return False
             continue
         item = new_item(s)
         if item < 0:
             return False
-        s.item_start[item] = base + s.other_start[i]
-        s.item_end[item] = base + s.other_end[i]
-        s.item_case[item] = s.other_case[i]
-        s.item_arrived[item] = time
-        s.item_pos[item] = first_outflow(ledger, account, s.item_start[item])
+        s.items[item, I_START] = base + s.others[i, P_START]
+        s.items[item, I_END] = base + s.others[i, P_END]
+        s.items[item, I_CASE] = s.others[i, P_CASE]
+        s.items[item, I_ARRIVED] = time
+        s.items[item, I_POS] = first_outflow(ledger, account, s.items[item, I_START])
         if not wait(s, ledger, item, account, cases, at_us):
             return False
     return True

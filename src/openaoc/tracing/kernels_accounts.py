@@ -12,7 +12,25 @@ from numpy.typing import NDArray
 from openaoc.ledger.arrays import LedgerArrays
 from openaoc.tracing.kernels_common import contains, free_item, heap_push, new_item
 from openaoc.tracing.kernels_lots import append_lot
-from openaoc.tracing.scratch import LOTS_FREED, NONE, STEPS, Books, Scratch
+from openaoc.tracing.scratch import (
+    A_ACCOUNT,
+    A_BALANCE,
+    A_HAS_HOLDS,
+    A_HEAD,
+    A_HELD,
+    A_HUB,
+    A_NEXT_IN,
+    A_NEXT_OUT,
+    A_TAIL,
+    A_TAINT,
+    L_NEXT,
+    LOTS_FREED,
+    NONE,
+    STEPS,
+    T_LAYER,
+    Books,
+    Scratch,
+)
 
 
 @njit(cache=True, nogil=True)
@@ -45,19 +63,19 @@ def activate(
     if slot < 0:
         return NONE
     account = ledger.creditor[row]
-    s.table_layer[place] = slot + 1
-    b.account[slot] = account
-    b.head[slot] = NONE
-    b.tail[slot] = NONE
-    b.taint[slot] = 0
-    b.held[slot] = 0
-    b.balance[slot] = 0
-    b.hub[slot] = hub
-    b.has_holds[slot] = has_holds
-    b.next_in[slot] = first_after(
+    s.table[place, T_LAYER] = slot + 1
+    b.accounts[slot, A_ACCOUNT] = account
+    b.accounts[slot, A_HEAD] = NONE
+    b.accounts[slot, A_TAIL] = NONE
+    b.accounts[slot, A_TAINT] = 0
+    b.accounts[slot, A_HELD] = 0
+    b.accounts[slot, A_BALANCE] = 0
+    b.accounts[slot, A_HUB] = hub
+    b.accounts[slot, A_HAS_HOLDS] = has_holds
+    b.accounts[slot, A_NEXT_IN] = first_after(
         ledger, ledger.in_rows, ledger.in_off[account], ledger.in_len[account], row
     )
-    b.next_out[slot] = first_after(
+    b.accounts[slot, A_NEXT_OUT] = first_after(
         ledger, ledger.out_rows, ledger.out_off[account], ledger.out_len[account], row
     )
     return slot
@@ -78,10 +96,10 @@ def balance_before(
     The inflow's start less the end of the last outflow before it. Only where the line does not
     tell (its opening counts as unknown, or it paid restitutions) is the balance added up.
     """
-    account = b.account[slot]
+    account = b.accounts[slot, A_ACCOUNT]
     opening = max(ledger.base_in[account] - ledger.base_out[account], 0)
-    out, end = ledger.out_off[account], b.next_out[slot]
-    if (unknown == 0 or opening == 0) and (b.has_holds[slot] == 0 or len(paying) == 0):
+    out, end = ledger.out_off[account], b.accounts[slot, A_NEXT_OUT]
+    if (unknown == 0 or opening == 0) and (b.accounts[slot, A_HAS_HOLDS] == 0 or len(paying) == 0):
         last_end = ledger.base_out[account]
         if end > out:
             last = ledger.out_rows[end - 1]
@@ -89,10 +107,10 @@ def balance_before(
         return int(ledger.in_start[row] - last_end)
     balance = np.int64(0) if unknown else opening
     place = ledger.in_off[account]
-    while place < b.next_in[slot] or out < end:
+    while place < b.accounts[slot, A_NEXT_IN] or out < end:
         s.counts[STEPS] += 1
         inflow_first = out >= end
-        if not inflow_first and place < b.next_in[slot]:
+        if not inflow_first and place < b.accounts[slot, A_NEXT_IN]:
             one, other = ledger.in_rows[place], ledger.out_rows[out]
             time, other_time = ledger.time_us[one], ledger.time_us[other]
             inflow_first = time < other_time or (time == other_time and one < other)
@@ -114,18 +132,18 @@ def catch_up(
 
     All of them are clean: what carries a case's money is delivered when its own turn comes.
     """
-    account = b.account[slot]
+    account = b.accounts[slot, A_ACCOUNT]
     end = ledger.in_off[account] + ledger.in_len[account]
     clean = np.int64(0)
-    while b.next_in[slot] < end:
-        inflow = ledger.in_rows[b.next_in[slot]]
+    while b.accounts[slot, A_NEXT_IN] < end:
+        inflow = ledger.in_rows[b.accounts[slot, A_NEXT_IN]]
         inflow_time = ledger.time_us[inflow]
         if inflow_time > time or (inflow_time == time and inflow >= row):
             break
         clean += ledger.amount[inflow]
-        b.next_in[slot] += 1
+        b.accounts[slot, A_NEXT_IN] += 1
         s.counts[STEPS] += 1
-    b.balance[slot] += clean
+    b.accounts[slot, A_BALANCE] += clean
     if shares:
         return True
     return bool(append_lot(s, b, slot, int(clean), NONE, 0))
@@ -134,8 +152,8 @@ def catch_up(
 @njit(cache=True, nogil=True)
 def wait(s: Scratch, b: Books, ledger: LedgerArrays, slot: int, at_us: int) -> None:
     """Put the account's next outflow by `at_us` into the heap, if there is one."""
-    account = b.account[slot]
-    place = b.next_out[slot]
+    account = b.accounts[slot, A_ACCOUNT]
+    place = b.accounts[slot, A_NEXT_OUT]
     if place < ledger.out_off[account] + ledger.out_len[account]:
         row = ledger.out_rows[place]
         if ledger.time_us[row] <= at_us:
@@ -145,11 +163,11 @@ def wait(s: Scratch, b: Books, ledger: LedgerArrays, slot: int, at_us: int) -> N
 @njit(cache=True, nogil=True)
 def deactivate(s: Scratch, b: Books, slot: int, place: int) -> None:
     """Stop replaying an account that has none of any case's money; `place`: its table entry."""
-    lot = b.head[slot]
+    lot = b.accounts[slot, A_HEAD]
     while lot != NONE:
-        b.lot_free[s.counts[LOTS_FREED]] = lot
+        b.free[s.counts[LOTS_FREED]] = lot
         s.counts[LOTS_FREED] += 1
-        lot = b.lot_next[lot]
-    b.account[slot] = NONE
-    s.table_layer[place] = 0
+        lot = b.lots[lot, L_NEXT]
+    b.accounts[slot, A_ACCOUNT] = NONE
+    s.table[place, T_LAYER] = 0
     free_item(s, slot)

@@ -15,11 +15,27 @@ from openaoc.ledger.arrays import EXIT, LedgerArrays
 from openaoc.tracing.scratch import (
     CHARGED,
     FREED,
+    H_ITEM,
+    H_ROW,
+    H_START,
+    H_TIME,
     HEAP,
     INFERRED,
     ITEMS,
     LOCATED,
+    P_CASE,
+    P_END,
+    P_START,
+    R_AMOUNT,
+    R_CASE,
+    R_ROW,
     RECORDS,
+    T_AMOUNT,
+    T_HELD,
+    T_KEY,
+    T_LAYER,
+    T_MARKS,
+    T_RECEIVED,
     USED,
     Scratch,
 )
@@ -47,36 +63,39 @@ def heap_push(s: Scratch, time: int, row: int, start: int, item: int) -> None:
     s.counts[HEAP] = at + 1
     while at > 0:
         up = (at - 1) >> 1
-        if s.heap_time[up] < time or (
-            s.heap_time[up] == time
-            and (s.heap_row[up] < row or (s.heap_row[up] == row and s.heap_start[up] <= start))
+        if s.heap[up, H_TIME] < time or (
+            s.heap[up, H_TIME] == time
+            and (
+                s.heap[up, H_ROW] < row
+                or (s.heap[up, H_ROW] == row and s.heap[up, H_START] <= start)
+            )
         ):
             break
-        s.heap_time[at] = s.heap_time[up]
-        s.heap_row[at] = s.heap_row[up]
-        s.heap_start[at] = s.heap_start[up]
-        s.heap_item[at] = s.heap_item[up]
+        s.heap[at, H_TIME] = s.heap[up, H_TIME]
+        s.heap[at, H_ROW] = s.heap[up, H_ROW]
+        s.heap[at, H_START] = s.heap[up, H_START]
+        s.heap[at, H_ITEM] = s.heap[up, H_ITEM]
         at = up
-    s.heap_time[at] = time
-    s.heap_row[at] = row
-    s.heap_start[at] = start
-    s.heap_item[at] = item
+    s.heap[at, H_TIME] = time
+    s.heap[at, H_ROW] = row
+    s.heap[at, H_START] = start
+    s.heap[at, H_ITEM] = item
 
 
 @njit(cache=True, nogil=True)
 def heap_before(s: Scratch, one: int, other: int) -> bool:
     """Whether one entry comes before another."""
-    if s.heap_time[one] != s.heap_time[other]:
-        return bool(s.heap_time[one] < s.heap_time[other])
-    if s.heap_row[one] != s.heap_row[other]:
-        return bool(s.heap_row[one] < s.heap_row[other])
-    return bool(s.heap_start[one] < s.heap_start[other])
+    if s.heap[one, H_TIME] != s.heap[other, H_TIME]:
+        return bool(s.heap[one, H_TIME] < s.heap[other, H_TIME])
+    if s.heap[one, H_ROW] != s.heap[other, H_ROW]:
+        return bool(s.heap[one, H_ROW] < s.heap[other, H_ROW])
+    return bool(s.heap[one, H_START] < s.heap[other, H_START])
 
 
 @njit(cache=True, nogil=True)
 def heap_pop(s: Scratch) -> int:
     """Remove the first entry and return its item."""
-    first = s.heap_item[0]
+    first = s.heap[0, H_ITEM]
     last = s.counts[HEAP] - 1
     s.counts[HEAP] = last
     at = 0
@@ -88,15 +107,15 @@ def heap_pop(s: Scratch) -> int:
             down += 1
         if heap_before(s, last, down):
             break
-        s.heap_time[at] = s.heap_time[down]
-        s.heap_row[at] = s.heap_row[down]
-        s.heap_start[at] = s.heap_start[down]
-        s.heap_item[at] = s.heap_item[down]
+        s.heap[at, H_TIME] = s.heap[down, H_TIME]
+        s.heap[at, H_ROW] = s.heap[down, H_ROW]
+        s.heap[at, H_START] = s.heap[down, H_START]
+        s.heap[at, H_ITEM] = s.heap[down, H_ITEM]
         at = down
-    s.heap_time[at] = s.heap_time[last]
-    s.heap_row[at] = s.heap_row[last]
-    s.heap_start[at] = s.heap_start[last]
-    s.heap_item[at] = s.heap_item[last]
+    s.heap[at, H_TIME] = s.heap[last, H_TIME]
+    s.heap[at, H_ROW] = s.heap[last, H_ROW]
+    s.heap[at, H_START] = s.heap[last, H_START]
+    s.heap[at, H_ITEM] = s.heap[last, H_ITEM]
     return int(first)
 
 
@@ -105,8 +124,8 @@ def new_item(s: Scratch) -> int:
     """A free item's number, or -1 when scratch must grow."""
     if s.counts[FREED] > 0:
         s.counts[FREED] -= 1
-        return int(s.item_free[s.counts[FREED]])
-    if s.counts[ITEMS] >= len(s.item_free):
+        return int(s.free[s.counts[FREED]])
+    if s.counts[ITEMS] >= len(s.free):
         return -1
     s.counts[ITEMS] += 1
     return int(s.counts[ITEMS] - 1)
@@ -115,7 +134,7 @@ def new_item(s: Scratch) -> int:
 @njit(cache=True, nogil=True)
 def free_item(s: Scratch, item: int) -> None:
     """Give an item back."""
-    s.item_free[s.counts[FREED]] = item
+    s.free[s.counts[FREED]] = item
     s.counts[FREED] += 1
 
 
@@ -123,27 +142,27 @@ def free_item(s: Scratch, item: int) -> None:
 def clear(s: Scratch) -> None:
     """Forget the last trace."""
     for i in range(s.counts[USED]):
-        s.table_key[s.table_used[i]] = -1
+        s.table[s.used[i], T_KEY] = -1
     s.counts[:] = 0
 
 
 @njit(cache=True, nogil=True)
 def table_slot(s: Scratch, key: int) -> int:
     """The slot of account * cases + case, made if it is not there; -1 when scratch must grow."""
-    mask = len(s.table_key) - 1
+    mask = len(s.table) - 1
     slot = ((key * SPREAD) >> 20) & mask
-    while s.table_key[slot] != key:
-        if s.table_key[slot] == -1:
-            if s.counts[USED] >= len(s.table_used):
+    while s.table[slot, T_KEY] != key:
+        if s.table[slot, T_KEY] == -1:
+            if s.counts[USED] >= len(s.used):
                 return -1
-            s.table_used[s.counts[USED]] = slot
+            s.used[s.counts[USED]] = slot
             s.counts[USED] += 1
-            s.table_key[slot] = key
-            s.table_layer[slot] = 0
-            s.table_amount[slot] = 0
-            s.table_received[slot] = NEVER
-            s.table_held[slot] = 0
-            s.table_marks[slot] = 0
+            s.table[slot, T_KEY] = key
+            s.table[slot, T_LAYER] = 0
+            s.table[slot, T_AMOUNT] = 0
+            s.table[slot, T_RECEIVED] = NEVER
+            s.table[slot, T_HELD] = 0
+            s.table[slot, T_MARKS] = 0
             return int(slot)
         slot = (slot + 1) & mask
     return int(slot)
@@ -155,8 +174,8 @@ def settle(s: Scratch, key: int, amount: int, arrived: int) -> bool:
     slot = table_slot(s, key)
     if slot < 0:
         return False
-    s.table_amount[slot] += amount
-    s.table_received[slot] = min(s.table_received[slot], arrived)
+    s.table[slot, T_AMOUNT] += amount
+    s.table[slot, T_RECEIVED] = min(s.table[slot, T_RECEIVED], arrived)
     return True
 
 
@@ -176,14 +195,14 @@ def contains(ordered: NDArray[np.int64], value: int) -> bool:
 @njit(cache=True, nogil=True)
 def emit(s: Scratch, count: int, start: int, end: int, case: int) -> int:
     """Append a piece to the others, joined with the last where they touch; -1: grow."""
-    if count > 0 and s.other_end[count - 1] == start and s.other_case[count - 1] == case:
-        s.other_end[count - 1] = end
+    if count > 0 and s.others[count - 1, P_END] == start and s.others[count - 1, P_CASE] == case:
+        s.others[count - 1, P_END] = end
         return count
-    if count >= len(s.other_end):
+    if count >= len(s.others):
         return -1
-    s.other_start[count] = start
-    s.other_end[count] = end
-    s.other_case[count] = case
+    s.others[count, P_START] = start
+    s.others[count, P_END] = end
+    s.others[count, P_CASE] = case
     return count + 1
 
 
@@ -210,12 +229,12 @@ def mark(
         left = claim_amount[claim]
         case = claim_case[claim]
         while left > 0 and at < amount and count >= 0:
-            if done < pieces and s.piece_start[done] == at:
-                at = s.piece_end[done]
-                count = emit(s, count, s.piece_start[done], at, s.piece_case[done])
+            if done < pieces and s.pieces[done, P_START] == at:
+                at = s.pieces[done, P_END]
+                count = emit(s, count, s.pieces[done, P_START], at, s.pieces[done, P_CASE])
                 done += 1
                 continue
-            gap = s.piece_start[done] if done < pieces else amount
+            gap = s.pieces[done, P_START] if done < pieces else amount
             part = min(left, gap - at)
             count = emit(s, count, at, at + part, case)
             at += part
@@ -228,9 +247,11 @@ def mark(
             slot = table_slot(s, debtor * cases + case)
             if slot < 0:
                 return -1
-            s.table_marks[slot] |= np.uint8(CHARGED)
+            s.table[slot, T_MARKS] |= CHARGED
     while done < pieces and count >= 0:
-        count = emit(s, count, s.piece_start[done], s.piece_end[done], s.piece_case[done])
+        count = emit(
+            s, count, s.pieces[done, P_START], s.pieces[done, P_END], s.pieces[done, P_CASE]
+        )
         done += 1
     return count
 
@@ -240,11 +261,11 @@ def add_up(s: Scratch, pieces: int, totals: NDArray[np.int64]) -> int:
     """Sum the others by case into totals; returns how many cases, listed as touched."""
     touched = 0
     for i in range(pieces):
-        case = s.other_case[i]
+        case = s.others[i, P_CASE]
         if totals[SUM, case] == 0:
             totals[TOUCHED, touched] = case
             touched += 1
-        totals[SUM, case] += s.other_end[i] - s.other_start[i]
+        totals[SUM, case] += s.others[i, P_END] - s.others[i, P_START]
     return touched
 
 
@@ -266,7 +287,7 @@ def carry(
     Works on the others and returns how many of them are left to follow, or -1: grow.
     """
     touched = add_up(s, pieces, totals)
-    if s.counts[RECORDS] + touched > len(s.record_row):
+    if s.counts[RECORDS] + touched > len(s.records):
         return -1
     dropping = False
     for i in range(touched):
@@ -274,9 +295,9 @@ def carry(
         total = totals[SUM, case]
         totals[SUM, case] = 0
         totals[DROP, case] = 0
-        s.record_row[s.counts[RECORDS]] = row
-        s.record_case[s.counts[RECORDS]] = case
-        s.record_amount[s.counts[RECORDS]] = total
+        s.records[s.counts[RECORDS], R_ROW] = row
+        s.records[s.counts[RECORDS], R_CASE] = case
+        s.records[s.counts[RECORDS], R_AMOUNT] = total
         s.counts[RECORDS] += 1
         if ledger.flags[row] & EXIT:
             continue
@@ -290,10 +311,10 @@ def carry(
         return pieces
     kept = 0
     for i in range(pieces):
-        if totals[DROP, s.other_case[i]] == 0:
-            s.other_start[kept] = s.other_start[i]
-            s.other_end[kept] = s.other_end[i]
-            s.other_case[kept] = s.other_case[i]
+        if totals[DROP, s.others[i, P_CASE]] == 0:
+            s.others[kept, P_START] = s.others[i, P_START]
+            s.others[kept, P_END] = s.others[i, P_END]
+            s.others[kept, P_CASE] = s.others[i, P_CASE]
             kept += 1
     return kept
 
@@ -318,12 +339,12 @@ def _set_layer(
         slot = table_slot(s, ledger.debtor[row] * cases + case)
         if slot < 0:
             return False
-        layer = s.table_layer[slot] + 1
+        layer = s.table[slot, T_LAYER] + 1
     slot = table_slot(s, ledger.creditor[row] * cases + case)
     if slot < 0:
         return False
-    if s.table_layer[slot] == 0 or layer < s.table_layer[slot]:
-        s.table_layer[slot] = layer
+    if s.table[slot, T_LAYER] == 0 or layer < s.table[slot, T_LAYER]:
+        s.table[slot, T_LAYER] = layer
     return True
 
 
@@ -332,16 +353,16 @@ def export(s: Scratch, width: int) -> None:
     """List what is located or held: case, account, amount, layer, received, marks, held."""
     count = 0
     for i in range(s.counts[USED]):
-        slot = s.table_used[i]
-        inferred = s.table_marks[slot] & INFERRED
-        if s.table_amount[slot] > 0 or s.table_held[slot] > 0 or inferred:
-            s.located[count, 0] = s.table_key[slot] % width
-            s.located[count, 1] = s.table_key[slot] // width
-            s.located[count, 2] = s.table_amount[slot]
-            s.located[count, 3] = s.table_layer[slot]
-            s.located[count, 4] = s.table_received[slot]
-            s.located[count, 5] = s.table_marks[slot]
-            s.located[count, 6] = s.table_held[slot]
+        slot = s.used[i]
+        inferred = s.table[slot, T_MARKS] & INFERRED
+        if s.table[slot, T_AMOUNT] > 0 or s.table[slot, T_HELD] > 0 or inferred:
+            s.located[count, 0] = s.table[slot, T_KEY] % width
+            s.located[count, 1] = s.table[slot, T_KEY] // width
+            s.located[count, 2] = s.table[slot, T_AMOUNT]
+            s.located[count, 3] = s.table[slot, T_LAYER]
+            s.located[count, 4] = s.table[slot, T_RECEIVED]
+            s.located[count, 5] = s.table[slot, T_MARKS]
+            s.located[count, 6] = s.table[slot, T_HELD]
             count += 1
     s.counts[LOCATED] = count
 
@@ -350,11 +371,11 @@ def export(s: Scratch, width: int) -> None:
 def next_row(s: Scratch, ledger: LedgerArrays, claim_row: NDArray[np.int64], claim: int) -> int:
     """The next transfer in ledger order: of the heap, or the next claim's."""
     if claim >= len(claim_row):
-        return int(s.heap_row[0])
+        return int(s.heap[0, H_ROW])
     origin = claim_row[claim]
     if s.counts[HEAP] == 0:
         return int(origin)
     time = ledger.time_us[origin]
-    if time < s.heap_time[0] or (time == s.heap_time[0] and origin < s.heap_row[0]):
+    if time < s.heap[0, H_TIME] or (time == s.heap[0, H_TIME] and origin < s.heap[0, H_ROW]):
         return int(origin)
-    return int(s.heap_row[0])
+    return int(s.heap[0, H_ROW])

@@ -10,7 +10,27 @@ from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.tracing.kernels_common import RESTITUTED
-from openaoc.tracing.scratch import LOTS, LOTS_FREED, NONE, Books, Scratch
+from openaoc.tracing.scratch import (
+    A_HEAD,
+    A_HELD,
+    A_TAIL,
+    A_TAINT,
+    L_AMOUNT,
+    L_ARRIVED,
+    L_CASE,
+    L_HELD,
+    L_KEPT,
+    L_NEXT,
+    L_PREV,
+    LOTS,
+    LOTS_FREED,
+    NONE,
+    P_CASE,
+    P_END,
+    P_START,
+    Books,
+    Scratch,
+)
 
 
 @njit(cache=True, nogil=True)
@@ -18,51 +38,51 @@ def new_lot(s: Scratch, b: Books, amount: int, case: int, arrived: int) -> int:
     """A free lot that stands in no queue yet; -1 when memory must grow."""
     if s.counts[LOTS_FREED] > 0:
         s.counts[LOTS_FREED] -= 1
-        lot = np.int64(b.lot_free[s.counts[LOTS_FREED]])
-    elif s.counts[LOTS] < len(b.lot_free):
+        lot = np.int64(b.free[s.counts[LOTS_FREED]])
+    elif s.counts[LOTS] < len(b.free):
         lot = s.counts[LOTS]
         s.counts[LOTS] += 1
     else:
         return NONE
-    b.lot_amount[lot] = amount
-    b.lot_case[lot] = case
-    b.lot_arrived[lot] = arrived
-    b.lot_held[lot] = 0
-    b.lot_kept[lot] = 0
-    b.lot_next[lot] = NONE
-    b.lot_prev[lot] = NONE
+    b.lots[lot, L_AMOUNT] = amount
+    b.lots[lot, L_CASE] = case
+    b.lots[lot, L_ARRIVED] = arrived
+    b.lots[lot, L_HELD] = 0
+    b.lots[lot, L_KEPT] = 0
+    b.lots[lot, L_NEXT] = NONE
+    b.lots[lot, L_PREV] = NONE
     return int(lot)
 
 
 @njit(cache=True, nogil=True)
 def link_after(b: Books, slot: int, before: int, lot: int) -> None:
     """Put a lot into the queue after another; `before` -1 puts it first."""
-    after = b.head[slot] if before == NONE else b.lot_next[before]
-    b.lot_prev[lot] = before
-    b.lot_next[lot] = after
+    after = b.accounts[slot, A_HEAD] if before == NONE else b.lots[before, L_NEXT]
+    b.lots[lot, L_PREV] = before
+    b.lots[lot, L_NEXT] = after
     if before == NONE:
-        b.head[slot] = lot
+        b.accounts[slot, A_HEAD] = lot
     else:
-        b.lot_next[before] = lot
+        b.lots[before, L_NEXT] = lot
     if after == NONE:
-        b.tail[slot] = lot
+        b.accounts[slot, A_TAIL] = lot
     else:
-        b.lot_prev[after] = lot
+        b.lots[after, L_PREV] = lot
 
 
 @njit(cache=True, nogil=True)
 def unlink(s: Scratch, b: Books, slot: int, lot: int) -> None:
     """Take a lot out of the queue and give it back."""
-    before, after = b.lot_prev[lot], b.lot_next[lot]
+    before, after = b.lots[lot, L_PREV], b.lots[lot, L_NEXT]
     if before == NONE:
-        b.head[slot] = after
+        b.accounts[slot, A_HEAD] = after
     else:
-        b.lot_next[before] = after
+        b.lots[before, L_NEXT] = after
     if after == NONE:
-        b.tail[slot] = before
+        b.accounts[slot, A_TAIL] = before
     else:
-        b.lot_prev[after] = before
-    b.lot_free[s.counts[LOTS_FREED]] = lot
+        b.lots[after, L_PREV] = before
+    b.free[s.counts[LOTS_FREED]] = lot
     s.counts[LOTS_FREED] += 1
 
 
@@ -71,26 +91,26 @@ def append_lot(s: Scratch, b: Books, slot: int, amount: int, case: int, arrived:
     """Add a lot as the newest; clean money joins clean money. False when memory must grow."""
     if amount == 0:
         return True
-    tail = b.tail[slot]
-    if case == NONE and tail != NONE and b.lot_case[tail] == NONE:
-        b.lot_amount[tail] += amount
+    tail = b.accounts[slot, A_TAIL]
+    if case == NONE and tail != NONE and b.lots[tail, L_CASE] == NONE:
+        b.lots[tail, L_AMOUNT] += amount
         return True
     lot = new_lot(s, b, amount, case, arrived)
     if lot == NONE:
         return False
     link_after(b, slot, tail, lot)
     if case != NONE:
-        b.taint[slot] += amount
+        b.accounts[slot, A_TAINT] += amount
     return True
 
 
 @njit(cache=True, nogil=True)
 def _take_from(s: Scratch, b: Books, slot: int, lot: int, part: int) -> None:
     """Lessen a free lot, and remove it when nothing is left."""
-    if b.lot_case[lot] != NONE:
-        b.taint[slot] -= part
-    b.lot_amount[lot] -= part
-    if b.lot_amount[lot] == 0:
+    if b.lots[lot, L_CASE] != NONE:
+        b.accounts[slot, A_TAINT] -= part
+    b.lots[lot, L_AMOUNT] -= part
+    if b.lots[lot, L_AMOUNT] == 0:
         unlink(s, b, slot, lot)
 
 
@@ -98,17 +118,17 @@ def _take_from(s: Scratch, b: Books, slot: int, lot: int, part: int) -> None:
 def take_oldest(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]:
     """Fifo: take free lots from the front. (tainted pieces or -1: grow, missing)."""
     count = taken = 0
-    lot = b.head[slot]
+    lot = b.accounts[slot, A_HEAD]
     while lot != NONE and taken < amount:
-        after = b.lot_next[lot]
-        if b.lot_held[lot] == 0:
-            part = min(b.lot_amount[lot], amount - taken)
-            if b.lot_case[lot] != NONE:
-                if count >= len(s.piece_start):
+        after = b.lots[lot, L_NEXT]
+        if b.lots[lot, L_HELD] == 0:
+            part = min(b.lots[lot, L_AMOUNT], amount - taken)
+            if b.lots[lot, L_CASE] != NONE:
+                if count >= len(s.pieces):
                     return -1, 0
-                s.piece_start[count] = taken
-                s.piece_end[count] = taken + part
-                s.piece_case[count] = b.lot_case[lot]
+                s.pieces[count, P_START] = taken
+                s.pieces[count, P_END] = taken + part
+                s.pieces[count, P_CASE] = b.lots[lot, L_CASE]
                 count += 1
             taken += part
             _take_from(s, b, slot, lot, part)
@@ -123,30 +143,30 @@ def take_newest(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]
     What is taken travels oldest first, so the pieces are turned round at the end.
     """
     count = taken = 0
-    lot = b.tail[slot]
+    lot = b.accounts[slot, A_TAIL]
     while lot != NONE and taken < amount:
-        before = b.lot_prev[lot]
-        if b.lot_held[lot] == 0:
-            part = min(b.lot_amount[lot], amount - taken)
-            if b.lot_case[lot] != NONE:
-                if count >= len(s.piece_start):
+        before = b.lots[lot, L_PREV]
+        if b.lots[lot, L_HELD] == 0:
+            part = min(b.lots[lot, L_AMOUNT], amount - taken)
+            if b.lots[lot, L_CASE] != NONE:
+                if count >= len(s.pieces):
                     return -1, 0
-                s.piece_start[count] = taken + part
-                s.piece_end[count] = taken
-                s.piece_case[count] = b.lot_case[lot]
+                s.pieces[count, P_START] = taken + part
+                s.pieces[count, P_END] = taken
+                s.pieces[count, P_CASE] = b.lots[lot, L_CASE]
                 count += 1
             taken += part
             _take_from(s, b, slot, lot, part)
         lot = before
     low, high = 0, count - 1
     while low <= high:
-        start, end, case = s.piece_start[low], s.piece_end[low], s.piece_case[low]
-        s.piece_start[low] = taken - s.piece_start[high]
-        s.piece_end[low] = taken - s.piece_end[high]
-        s.piece_case[low] = s.piece_case[high]
-        s.piece_start[high] = taken - start
-        s.piece_end[high] = taken - end
-        s.piece_case[high] = case
+        start, end, case = s.pieces[low, P_START], s.pieces[low, P_END], s.pieces[low, P_CASE]
+        s.pieces[low, P_START] = taken - s.pieces[high, P_START]
+        s.pieces[low, P_END] = taken - s.pieces[high, P_END]
+        s.pieces[low, P_CASE] = s.pieces[high, P_CASE]
+        s.pieces[high, P_START] = taken - start
+        s.pieces[high, P_END] = taken - end
+        s.pieces[high, P_CASE] = case
         low += 1
         high -= 1
     return count, amount - taken
@@ -156,22 +176,22 @@ def take_newest(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]
 def hold_lots(s: Scratch, b: Books, slot: int, case: int, amount: int) -> int:
     """Keep the oldest free lots of a case; of a split lot the older part. Found, or -1: grow."""
     found = 0
-    lot = b.head[slot]
+    lot = b.accounts[slot, A_HEAD]
     while lot != NONE and found < amount:
-        after = b.lot_next[lot]
-        if b.lot_case[lot] == case and b.lot_held[lot] == 0:
-            part = min(b.lot_amount[lot], amount - found)
-            if part < b.lot_amount[lot]:
-                rest = new_lot(s, b, b.lot_amount[lot] - part, case, b.lot_arrived[lot])
+        after = b.lots[lot, L_NEXT]
+        if b.lots[lot, L_CASE] == case and b.lots[lot, L_HELD] == 0:
+            part = min(b.lots[lot, L_AMOUNT], amount - found)
+            if part < b.lots[lot, L_AMOUNT]:
+                rest = new_lot(s, b, b.lots[lot, L_AMOUNT] - part, case, b.lots[lot, L_ARRIVED])
                 if rest == NONE:
                     return -1
                 link_after(b, slot, lot, rest)
-                b.lot_amount[lot] = part
-            b.lot_held[lot] = 1
+                b.lots[lot, L_AMOUNT] = part
+            b.lots[lot, L_HELD] = 1
             found += part
         lot = after
-    b.taint[slot] -= found
-    b.held[slot] += found
+    b.accounts[slot, A_TAINT] -= found
+    b.accounts[slot, A_HELD] += found
     return int(found)
 
 
@@ -179,23 +199,23 @@ def hold_lots(s: Scratch, b: Books, slot: int, case: int, amount: int) -> int:
 def release_lots(s: Scratch, b: Books, slot: int, case: int, amount: int) -> bool:
     """Free the newest held lots of a case where they stand; False when memory must grow."""
     left = amount
-    lot = b.tail[slot]
+    lot = b.accounts[slot, A_TAIL]
     while lot != NONE and left > 0:
-        before = b.lot_prev[lot]
-        if b.lot_case[lot] == case and b.lot_held[lot] == 1:
-            part = min(b.lot_amount[lot], left)
-            if part < b.lot_amount[lot]:
-                newer = new_lot(s, b, part, case, b.lot_arrived[lot])
+        before = b.lots[lot, L_PREV]
+        if b.lots[lot, L_CASE] == case and b.lots[lot, L_HELD] == 1:
+            part = min(b.lots[lot, L_AMOUNT], left)
+            if part < b.lots[lot, L_AMOUNT]:
+                newer = new_lot(s, b, part, case, b.lots[lot, L_ARRIVED])
                 if newer == NONE:
                     return False
                 link_after(b, slot, lot, newer)
-                b.lot_amount[lot] -= part
+                b.lots[lot, L_AMOUNT] -= part
             else:
-                b.lot_held[lot] = 0
+                b.lots[lot, L_HELD] = 0
             left -= part
         lot = before
-    b.taint[slot] += amount - left
-    b.held[slot] -= amount - left
+    b.accounts[slot, A_TAINT] += amount - left
+    b.accounts[slot, A_HELD] -= amount - left
     return True
 
 
@@ -205,15 +225,15 @@ def restitute_lots(
 ) -> None:
     """Take the oldest held lots of a case out of the ledger."""
     left = amount
-    lot = b.head[slot]
+    lot = b.accounts[slot, A_HEAD]
     while lot != NONE and left > 0:
-        after = b.lot_next[lot]
-        if b.lot_case[lot] == case and b.lot_held[lot] == 1:
-            part = min(b.lot_amount[lot], left)
+        after = b.lots[lot, L_NEXT]
+        if b.lots[lot, L_CASE] == case and b.lots[lot, L_HELD] == 1:
+            part = min(b.lots[lot, L_AMOUNT], left)
             left -= part
-            b.lot_amount[lot] -= part
-            if b.lot_amount[lot] == 0:
+            b.lots[lot, L_AMOUNT] -= part
+            if b.lots[lot, L_AMOUNT] == 0:
                 unlink(s, b, slot, lot)
         lot = after
-    b.held[slot] -= amount - left
+    b.accounts[slot, A_HELD] -= amount - left
     totals[RESTITUTED, case] += amount - left

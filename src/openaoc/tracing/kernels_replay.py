@@ -41,11 +41,27 @@ from openaoc.tracing.kernels_shares import (
     take_shares,
 )
 from openaoc.tracing.scratch import (
+    A_ACCOUNT,
+    A_BALANCE,
+    A_HAS_HOLDS,
+    A_HEAD,
+    A_HELD,
+    A_HUB,
+    A_NEXT_IN,
+    A_NEXT_OUT,
+    A_TAINT,
     DONE,
     GROW,
+    H_ROW,
     HEAP,
     INFERRED,
     ITEMS,
+    L_AMOUNT,
+    L_ARRIVED,
+    L_CASE,
+    L_HELD,
+    L_KEPT,
+    L_NEXT,
     LIMIT,
     LIMIT_ACCOUNTS,
     LIMIT_LOTS,
@@ -53,8 +69,14 @@ from openaoc.tracing.scratch import (
     LOTS,
     LOTS_FREED,
     NONE,
+    P_CASE,
+    P_END,
+    P_START,
     RECORDS,
     STEPS,
+    T_HELD,
+    T_LAYER,
+    T_MARKS,
     USED,
     WHOLE,
     Books,
@@ -117,16 +139,16 @@ def take(s: Scratch, b: Books, task: Task, slot: int, amount: int) -> int:
         pieces, missing = take_newest(s, b, slot, amount)
     else:
         pieces, missing = take_shares(s, b, slot, amount)
-    if missing > 0 and b.held[slot] > 0:
+    if missing > 0 and b.accounts[slot, A_HELD] > 0:
         width = task.settings[CASES] + 1
-        lot = b.head[slot]
+        lot = b.accounts[slot, A_HEAD]
         while lot != NONE:
-            if b.lot_held[lot] == 1 or b.lot_kept[lot] > 0:
-                place = table_slot(s, b.account[slot] * width + b.lot_case[lot])
+            if b.lots[lot, L_HELD] == 1 or b.lots[lot, L_KEPT] > 0:
+                place = table_slot(s, b.accounts[slot, A_ACCOUNT] * width + b.lots[lot, L_CASE])
                 if place < 0:
                     return -1
-                s.table_marks[place] |= np.uint8(INFERRED)
-            lot = b.lot_next[lot]
+                s.table[place, T_MARKS] |= INFERRED
+            lot = b.lots[lot, L_NEXT]
     return int(pieces)
 
 
@@ -142,12 +164,16 @@ def outflow(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int) ->
         pieces = take(s, b, task, slot, ledger.amount[row])
         if pieces < 0:
             return -1
-    if b.taint[slot] == 0 and b.held[slot] == 0 and b.has_holds[slot] == 0:
+    if (
+        b.accounts[slot, A_TAINT] == 0
+        and b.accounts[slot, A_HELD] == 0
+        and b.accounts[slot, A_HAS_HOLDS] == 0
+    ):
         width = task.settings[CASES] + 1
-        place = table_slot(s, b.account[slot] * width + width - 1)
+        place = table_slot(s, b.accounts[slot, A_ACCOUNT] * width + width - 1)
         deactivate(s, b, slot, place)
     else:
-        b.next_out[slot] += 1
+        b.accounts[slot, A_NEXT_OUT] += 1
         wait(s, b, ledger, slot, task.settings[AT_US])
     return pieces
 
@@ -164,7 +190,7 @@ def reach(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int) -> i
     place = table_slot(s, account * width + width - 1)
     if place < 0:
         return NONE
-    slot = s.table_layer[place] - 1
+    slot = s.table[place, T_LAYER] - 1
     if slot < 0:
         hub = contains(task.hubs, account)
         has_holds = len(task.held) > 0 and contains(task.held, account)
@@ -173,15 +199,15 @@ def reach(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int) -> i
             return int(slot)
         unknown = task.settings[OPENINGS_UNKNOWN]
         balance = balance_before(s, ledger, b, slot, row, unknown, task.paying)
-        b.balance[slot] = balance
+        b.accounts[slot, A_BALANCE] = balance
         if not shares and not append_lot(s, b, slot, balance, NONE, 0):
             return NONE
         wait(s, b, ledger, slot, task.settings[AT_US])
-    if b.hub[slot] == 0:
+    if b.accounts[slot, A_HUB] == 0:
         if not catch_up(s, b, ledger, slot, ledger.time_us[row], row, shares):
             return NONE
-        b.next_in[slot] += 1
-        b.balance[slot] += ledger.amount[row]
+        b.accounts[slot, A_NEXT_IN] += 1
+        b.accounts[slot, A_BALANCE] += ledger.amount[row]
     return int(slot)
 
 
@@ -193,15 +219,15 @@ def deliver(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int, pi
     slot = reach(s, b, ledger, task, row)
     if slot < 0:
         return False
-    clean_too = not shares and b.hub[slot] == 0
+    clean_too = not shares and b.accounts[slot, A_HUB] == 0
     at = 0
     for i in range(pieces):
-        start, end = s.other_start[i], s.other_end[i]
+        start, end = s.others[i, P_START], s.others[i, P_END]
         if shares:
-            grown = not raise_share(s, b, slot, s.other_case[i], end - start, time)
+            grown = not raise_share(s, b, slot, s.others[i, P_CASE], end - start, time)
         else:
             grown = clean_too and not append_lot(s, b, slot, start - at, NONE, 0)
-            grown = grown or not append_lot(s, b, slot, end - start, s.other_case[i], time)
+            grown = grown or not append_lot(s, b, slot, end - start, s.others[i, P_CASE], time)
         if grown:
             return False
         at = end
@@ -246,7 +272,7 @@ def act(s: Scratch, b: Books, task: Task, event: int, totals: NDArray[np.int64])
     place = table_slot(s, task.event_account[event] * width + width - 1)
     if place < 0:
         return False
-    slot = s.table_layer[place] - 1
+    slot = s.table[place, T_LAYER] - 1
     if slot < 0:
         if task.event_kind[event] == HOLD:
             task.event_excess[event] = task.event_amount[event]
@@ -260,25 +286,25 @@ def act(s: Scratch, b: Books, task: Task, event: int, totals: NDArray[np.int64])
 def close(s: Scratch, b: Books, width: int) -> bool:
     """Settle everything that stands on active accounts; False when memory must grow."""
     for slot in range(s.counts[ITEMS]):
-        if b.account[slot] < 0:
+        if b.accounts[slot, A_ACCOUNT] < 0:
             continue
-        lot = b.head[slot]
+        lot = b.accounts[slot, A_HEAD]
         while lot != NONE:
-            case = b.lot_case[lot]
-            kept = b.lot_kept[lot]
-            amount = b.lot_amount[lot]
-            if b.lot_held[lot] == 1:
+            case = b.lots[lot, L_CASE]
+            kept = b.lots[lot, L_KEPT]
+            amount = b.lots[lot, L_AMOUNT]
+            if b.lots[lot, L_HELD] == 1:
                 kept, amount = amount, kept
             if case != NONE and (amount > 0 or kept > 0):
-                key = b.account[slot] * width + case
-                arrived = b.lot_arrived[lot]
+                key = b.accounts[slot, A_ACCOUNT] * width + case
+                arrived = b.lots[lot, L_ARRIVED]
                 if amount > 0 and not settle(s, key, amount, arrived):
                     return False
                 place = table_slot(s, key)
                 if place < 0:
                     return False
-                s.table_held[place] += kept
-            lot = b.lot_next[lot]
+                s.table[place, T_HELD] += kept
+            lot = b.lots[lot, L_NEXT]
     return True
 
 
@@ -314,7 +340,7 @@ def transfer(
     width = task.settings[CASES] + 1
     pieces = 0
     s.counts[STEPS] += 1
-    if s.counts[HEAP] > 0 and s.heap_row[0] == row:
+    if s.counts[HEAP] > 0 and s.heap[0, H_ROW] == row:
         pieces = outflow(s, b, ledger, task, row)
         if pieces < 0:
             return False
@@ -331,8 +357,8 @@ def transfer(
     if s.counts[LIMIT] == WHOLE:
         return bool(deliver(s, b, ledger, task, row, pieces))
     for i in range(pieces):
-        key = ledger.creditor[row] * width + s.other_case[i]
-        if not settle(s, key, s.other_end[i] - s.other_start[i], ledger.time_us[row]):
+        key = ledger.creditor[row] * width + s.others[i, P_CASE]
+        if not settle(s, key, s.others[i, P_END] - s.others[i, P_START], ledger.time_us[row]):
             return False
     return True
 

@@ -13,7 +13,23 @@ from numpy.typing import NDArray
 
 from openaoc.tracing.kernels_common import RESTITUTED
 from openaoc.tracing.kernels_lots import link_after, new_lot
-from openaoc.tracing.scratch import NONE, Books, Scratch
+from openaoc.tracing.scratch import (
+    A_BALANCE,
+    A_HEAD,
+    A_HELD,
+    A_TAINT,
+    L_AMOUNT,
+    L_ARRIVED,
+    L_CASE,
+    L_KEPT,
+    L_NEXT,
+    NONE,
+    P_CASE,
+    P_END,
+    P_START,
+    Books,
+    Scratch,
+)
 
 _WIDE: Final = np.int64(2**63 - 1)
 
@@ -50,11 +66,11 @@ def share_of(part: int, amount: int, whole: int) -> int:
 def find_share(s: Scratch, b: Books, slot: int, case: int) -> int:
     """The lot that is the case's share, made if it is not there; -1 when memory must grow."""
     before = NONE
-    lot = b.head[slot]
-    while lot != NONE and b.lot_case[lot] < case:
+    lot = b.accounts[slot, A_HEAD]
+    while lot != NONE and b.lots[lot, L_CASE] < case:
         before = lot
-        lot = b.lot_next[lot]
-    if lot != NONE and b.lot_case[lot] == case:
+        lot = b.lots[lot, L_NEXT]
+    if lot != NONE and b.lots[lot, L_CASE] == case:
         return int(lot)
     fresh = new_lot(s, b, 0, case, 0)
     if fresh != NONE:
@@ -68,10 +84,10 @@ def raise_share(s: Scratch, b: Books, slot: int, case: int, amount: int, time: i
     lot = find_share(s, b, slot, case)
     if lot == NONE:
         return False
-    if b.lot_amount[lot] == 0:
-        b.lot_arrived[lot] = time
-    b.lot_amount[lot] += amount
-    b.taint[slot] += amount
+    if b.lots[lot, L_AMOUNT] == 0:
+        b.lots[lot, L_ARRIVED] = time
+    b.lots[lot, L_AMOUNT] += amount
+    b.accounts[slot, A_TAINT] += amount
     return True
 
 
@@ -82,12 +98,12 @@ def take_shares(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]
     All shares when the outflow is not below the balance; else, by case order with running sums P,
     floor(Pₖ·x/B) less floor(Pₖ₋₁·x/B).
     """
-    balance = b.balance[slot]
+    balance = b.accounts[slot, A_BALANCE]
     count = 0
     at = below = floor_below = np.int64(0)
-    lot = b.head[slot]
+    lot = b.accounts[slot, A_HEAD]
     while lot != NONE:
-        share = b.lot_amount[lot]
+        share = b.lots[lot, L_AMOUNT]
         if amount >= balance:
             part = share
         else:
@@ -96,17 +112,17 @@ def take_shares(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]
             part = floor_above - floor_below
             floor_below = floor_above
         if part > 0:
-            if count >= len(s.piece_start):
+            if count >= len(s.pieces):
                 return -1, 0
-            s.piece_start[count] = at
-            s.piece_end[count] = at + part
-            s.piece_case[count] = b.lot_case[lot]
+            s.pieces[count, P_START] = at
+            s.pieces[count, P_END] = at + part
+            s.pieces[count, P_CASE] = b.lots[lot, L_CASE]
             count += 1
             at += part
-            b.lot_amount[lot] -= part
-        lot = b.lot_next[lot]
-    b.taint[slot] -= at
-    b.balance[slot] = max(balance - amount, 0)
+            b.lots[lot, L_AMOUNT] -= part
+        lot = b.lots[lot, L_NEXT]
+    b.accounts[slot, A_TAINT] -= at
+    b.accounts[slot, A_BALANCE] = max(balance - amount, 0)
     return count, max(amount - balance, 0)
 
 
@@ -116,12 +132,12 @@ def hold_share(s: Scratch, b: Books, slot: int, case: int, amount: int) -> int:
     lot = find_share(s, b, slot, case)
     if lot == NONE:
         return -1
-    found = min(amount, b.lot_amount[lot])
-    b.lot_amount[lot] -= found
-    b.lot_kept[lot] += found
-    b.balance[slot] -= found
-    b.taint[slot] -= found
-    b.held[slot] += found
+    found = min(amount, b.lots[lot, L_AMOUNT])
+    b.lots[lot, L_AMOUNT] -= found
+    b.lots[lot, L_KEPT] += found
+    b.accounts[slot, A_BALANCE] -= found
+    b.accounts[slot, A_TAINT] -= found
+    b.accounts[slot, A_HELD] += found
     return int(found)
 
 
@@ -131,11 +147,11 @@ def release_share(s: Scratch, b: Books, slot: int, case: int, amount: int, time:
     lot = find_share(s, b, slot, case)
     if lot == NONE:
         return False
-    back = min(amount, b.lot_kept[lot])
+    back = min(amount, b.lots[lot, L_KEPT])
     if back > 0:
-        b.lot_kept[lot] -= back
-        b.balance[slot] += back
-        b.held[slot] -= back
+        b.lots[lot, L_KEPT] -= back
+        b.accounts[slot, A_BALANCE] += back
+        b.accounts[slot, A_HELD] -= back
         return bool(raise_share(s, b, slot, case, back, time))
     return True
 
@@ -148,8 +164,8 @@ def restitute_share(
     lot = find_share(s, b, slot, case)
     if lot == NONE:
         return False
-    out = min(amount, b.lot_kept[lot])
-    b.lot_kept[lot] -= out
-    b.held[slot] -= out
+    out = min(amount, b.lots[lot, L_KEPT])
+    b.lots[lot, L_KEPT] -= out
+    b.accounts[slot, A_HELD] -= out
     totals[RESTITUTED, case] += out
     return True

@@ -52,79 +52,100 @@ NONE: Final = -1
 """No lot, no case (clean), no slot."""
 
 
+H_TIME: Final = 0
+H_ROW: Final = 1
+H_START: Final = 2
+H_ITEM: Final = 3
+HEAP_COLUMNS: Final = 4
+
+I_START: Final = 0
+I_END: Final = 1
+I_POS: Final = 2
+I_ARRIVED: Final = 3
+I_CASE: Final = 4
+ITEM_COLUMNS: Final = 5
+
+P_START: Final = 0
+P_END: Final = 1
+P_CASE: Final = 2
+PIECE_COLUMNS: Final = 3
+
+T_KEY: Final = 0
+T_LAYER: Final = 1
+T_AMOUNT: Final = 2
+T_RECEIVED: Final = 3
+T_HELD: Final = 4
+T_MARKS: Final = 5
+TABLE_COLUMNS: Final = 6
+
+R_ROW: Final = 0
+R_CASE: Final = 1
+R_AMOUNT: Final = 2
+RECORD_COLUMNS: Final = 3
+
+A_ACCOUNT: Final = 0
+A_NEXT_OUT: Final = 1
+A_NEXT_IN: Final = 2
+A_HEAD: Final = 3
+A_TAIL: Final = 4
+A_TAINT: Final = 5
+A_HELD: Final = 6
+A_BALANCE: Final = 7
+A_HUB: Final = 8
+A_HAS_HOLDS: Final = 9
+ACCOUNT_COLUMNS: Final = 10
+
+L_AMOUNT: Final = 0
+L_KEPT: Final = 1
+L_ARRIVED: Final = 2
+L_CASE: Final = 3
+L_HELD: Final = 4
+L_NEXT: Final = 5
+L_PREV: Final = 6
+LOT_COLUMNS: Final = 7
+
+LOCATED_COLUMNS: Final = 7
+"""Columns of the arrays below; `located`: case, account, amount, layer, received, marks, held."""
+
+
 class Scratch(NamedTuple):
-    """Working memory of one trace; arrays of one group have one length.
+    """Working memory of one trace: rows of 64-bit numbers.
 
     Heap entries in (time, row, start) order point to items. Items are a case's money on an
-    account's line ([start, end), `item_pos` the next outflow's place in the pool) or, in a replay,
-    active accounts. The table finds (account, case): layer, located and held amount, earliest
-    arrival, marks. Records are what each transfer carried.
+    account's line ([start, end), `I_POS` the next outflow's place in the pool) or, in a replay,
+    active accounts; `free` lists those given back. Pieces are what a transfer carries by offset,
+    before (pieces) and after (others) its claims. The table finds account * width + case: layer,
+    located and held amount, earliest arrival, marks; `used` lists its taken slots. Records are
+    what each transfer carried.
     """
 
     counts: NDArray[np.int64]
-    heap_time: NDArray[np.int64]
-    heap_row: NDArray[np.int64]
-    heap_start: NDArray[np.int64]
-    heap_item: NDArray[np.int32]
-    item_start: NDArray[np.int64]
-    item_end: NDArray[np.int64]
-    item_pos: NDArray[np.int64]
-    item_arrived: NDArray[np.int64]
-    item_case: NDArray[np.int32]
-    item_free: NDArray[np.int32]
-    piece_start: NDArray[np.int64]
-    piece_end: NDArray[np.int64]
-    piece_case: NDArray[np.int32]
-    piece_arrived: NDArray[np.int64]
-    other_start: NDArray[np.int64]
-    other_end: NDArray[np.int64]
-    other_case: NDArray[np.int32]
-    table_key: NDArray[np.int64]
-    table_layer: NDArray[np.int32]
-    table_amount: NDArray[np.int64]
-    table_received: NDArray[np.int64]
-    table_held: NDArray[np.int64]
-    table_marks: NDArray[np.uint8]
-    table_used: NDArray[np.int64]
-    record_row: NDArray[np.int64]
-    record_case: NDArray[np.int32]
-    record_amount: NDArray[np.int64]
+    heap: NDArray[np.int64]
+    items: NDArray[np.int64]
+    free: NDArray[np.int64]
+    pieces: NDArray[np.int64]
+    others: NDArray[np.int64]
+    table: NDArray[np.int64]
+    used: NDArray[np.int64]
+    records: NDArray[np.int64]
     located: NDArray[np.int64]
 
 
 def make_scratch(size: int) -> Scratch:
-    """A set with `size` entries (a power of two) in each group."""
-    wide, narrow = np.int64, np.int32
+    """A set with `size` (a power of two) rows in each array, twice as many in the table."""
+    table = np.empty((2 * size, TABLE_COLUMNS), np.int64)
+    table[:, T_KEY] = NONE
     return Scratch(
-        counts=np.zeros(COUNTS, wide),
-        heap_time=np.empty(size, wide),
-        heap_row=np.empty(size, wide),
-        heap_start=np.empty(size, wide),
-        heap_item=np.empty(size, narrow),
-        item_start=np.empty(size, wide),
-        item_end=np.empty(size, wide),
-        item_pos=np.empty(size, wide),
-        item_arrived=np.empty(size, wide),
-        item_case=np.empty(size, narrow),
-        item_free=np.empty(size, narrow),
-        piece_start=np.empty(size, wide),
-        piece_end=np.empty(size, wide),
-        piece_case=np.empty(size, narrow),
-        piece_arrived=np.empty(size, wide),
-        other_start=np.empty(size, wide),
-        other_end=np.empty(size, wide),
-        other_case=np.empty(size, narrow),
-        table_key=np.full(2 * size, -1, wide),
-        table_layer=np.empty(2 * size, narrow),
-        table_amount=np.empty(2 * size, wide),
-        table_received=np.empty(2 * size, wide),
-        table_held=np.empty(2 * size, wide),
-        table_marks=np.empty(2 * size, np.uint8),
-        table_used=np.empty(size, wide),
-        record_row=np.empty(size, wide),
-        record_case=np.empty(size, narrow),
-        record_amount=np.empty(size, wide),
-        located=np.empty((size, 7), wide),
+        counts=np.zeros(COUNTS, np.int64),
+        heap=np.empty((size, HEAP_COLUMNS), np.int64),
+        items=np.empty((size, ITEM_COLUMNS), np.int64),
+        free=np.empty(size, np.int64),
+        pieces=np.empty((size, PIECE_COLUMNS), np.int64),
+        others=np.empty((size, PIECE_COLUMNS), np.int64),
+        table=table,
+        used=np.empty(size, np.int64),
+        records=np.empty((size, RECORD_COLUMNS), np.int64),
+        located=np.empty((size, LOCATED_COLUMNS), np.int64),
     )
 
 
@@ -134,51 +155,20 @@ class Books(NamedTuple):
     Per active account: its number (-1: slot not in use), the next places in the two pools, first
     and last lot, free tainted and held sums, free known balance (pro-rata), whether it is a hub
     and whether it has hold events. Lots are linked in order of arrival (pro-rata: one per case, by
-    case; `lot_kept` is its held sum); a clean lot's case is -1.
+    case; `L_KEPT` is its held sum); a clean lot's case is -1; `free` lists those given back.
     """
 
-    account: NDArray[np.int64]
-    next_out: NDArray[np.int64]
-    next_in: NDArray[np.int64]
-    head: NDArray[np.int32]
-    tail: NDArray[np.int32]
-    taint: NDArray[np.int64]
-    held: NDArray[np.int64]
-    balance: NDArray[np.int64]
-    hub: NDArray[np.uint8]
-    has_holds: NDArray[np.uint8]
-    lot_amount: NDArray[np.int64]
-    lot_kept: NDArray[np.int64]
-    lot_arrived: NDArray[np.int64]
-    lot_case: NDArray[np.int32]
-    lot_held: NDArray[np.uint8]
-    lot_next: NDArray[np.int32]
-    lot_prev: NDArray[np.int32]
-    lot_free: NDArray[np.int32]
+    accounts: NDArray[np.int64]
+    lots: NDArray[np.int64]
+    free: NDArray[np.int64]
 
 
 def make_books(size: int) -> Books:
     """Room for `size` active accounts and `size` lots."""
-    wide, narrow, flag = np.int64, np.int32, np.uint8
     return Books(
-        account=np.empty(size, wide),
-        next_out=np.empty(size, wide),
-        next_in=np.empty(size, wide),
-        head=np.empty(size, narrow),
-        tail=np.empty(size, narrow),
-        taint=np.empty(size, wide),
-        held=np.empty(size, wide),
-        balance=np.empty(size, wide),
-        hub=np.empty(size, flag),
-        has_holds=np.empty(size, flag),
-        lot_amount=np.empty(size, wide),
-        lot_kept=np.empty(size, wide),
-        lot_arrived=np.empty(size, wide),
-        lot_case=np.empty(size, narrow),
-        lot_held=np.empty(size, flag),
-        lot_next=np.empty(size, narrow),
-        lot_prev=np.empty(size, narrow),
-        lot_free=np.empty(size, narrow),
+        accounts=np.empty((size, ACCOUNT_COLUMNS), np.int64),
+        lots=np.empty((size, LOT_COLUMNS), np.int64),
+        free=np.empty(size, np.int64),
     )
 
 
@@ -192,14 +182,14 @@ class Lent:
     @property
     def books(self) -> Books:
         """The part that only replays need, as large as the scratch."""
-        size = len(self.scratch.item_free)
-        if self._books is None or len(self._books.account) != size:
+        size = len(self.scratch.free)
+        if self._books is None or len(self._books.accounts) != size:
             self._books = make_books(size)
         return self._books
 
     def grow(self) -> None:
         """Four times as large; what was in it is lost."""
-        self.scratch = make_scratch(4 * len(self.scratch.item_free))
+        self.scratch = make_scratch(4 * len(self.scratch.free))
 
 
 class _Kept(threading.local):
@@ -219,5 +209,5 @@ def borrowed() -> Iterator[Lent]:
     try:
         yield lent
     finally:
-        if len(lent.scratch.item_free) <= KEPT_MAX and not _kept.free:
+        if len(lent.scratch.free) <= KEPT_MAX and not _kept.free:
             _kept.free.append(lent)
