@@ -199,18 +199,25 @@ class Cases:
             standing_why=[*case.standing_why, why],
         )
 
-    def grant_standing(self, tx: Transaction, case_id: str, *, why: str) -> None:
-        """The payer's institution confirmed: from now on orders go out by themselves."""
+    def set_standing(
+        self, tx: Transaction, case_id: str, *, automatic: bool, approvals: int, why: Sequence[str]
+    ) -> None:
+        """Standing was decided anew: a payment was found, or the payer's institution confirmed."""
         case = self.row(tx, case_id, lock=True)
+        standing = "automatic" if automatic else "needs_person"
         store.change(
             tx.connection,
             case_id,
-            standing="automatic",
-            approvals_needed=0,
-            standing_why=[*case.standing_why, why],
+            standing=standing,
+            approvals_needed=approvals,
+            standing_why=list(why),
         )
-        if case.state in (CaseState.NEEDS_PERSON, CaseState.OPEN):
-            self._move(tx, case, CaseState.PURSUED, reason=why)
+        after = CaseState.PURSUED if automatic else CaseState.NEEDS_PERSON
+        moved = msgspec.structs.replace(case, standing=standing, standing_why=list(why))
+        if case.state in (CaseState.NEEDS_PERSON, CaseState.OPEN) and case.state is not after:
+            self._move(
+                tx, moved, after, reason="; ".join(why) or "standing is proven", actor=SYSTEM
+            )
 
     # What workflow/ does.
 

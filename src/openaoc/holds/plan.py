@@ -34,7 +34,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     active_minor: int = 0
     """Drafted and waiting of this case's orders here; what is held is not in it."""
     short_minor: int = 0
-    """What the institution said is not there; not asked for again while it is unexplained."""
+    """What the institution said is not there, or a hold that ended gave free: not asked for
+    again while it lies there.
+    """
     hub: bool = False
     returned: bool = False
     exits_seen: bool = False

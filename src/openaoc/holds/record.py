@@ -26,8 +26,8 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One row of `hold_orders`.
 
     `amount_minor`: ordered by the latest revision. `ceiling_minor`: the most any revision ordered.
-    `held_minor`: blocked now. `short_minor`: what the institution said is not there, as far as no
-    later transfer explains it.
+    `held_minor`: blocked now. `short_minor`: what is not asked for again while it lies there: the
+    institution said it is not there, or a hold on it ended.
     """
 
     id: str

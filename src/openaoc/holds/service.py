@@ -35,7 +35,7 @@ from openaoc.holds.model import (
 )
 from openaoc.holds.onward import OnwardSink, check_onward
 from openaoc.holds.record import MoneyEvent, OrderRecord
-from openaoc.holds.trimming import give_back, lower_unanswered, withdraw
+from openaoc.holds.trimming import give_back, lower_unanswered, not_again, withdraw
 from openaoc.holds.words import ending
 from openaoc.kernel.actor import SYSTEM, Actor, Role
 from openaoc.kernel.errors import BadInput, Refused
@@ -351,7 +351,10 @@ class Holds:
         words = ending("expired")
         for order in ended:
             held = order.held_minor if order.state in HOLDING else 0
-            freed = msgspec.structs.replace(order, held_minor=0)
+            freed = not_again(
+                msgspec.structs.replace(order, held_minor=0),
+                amount_minor=held or order.amount_minor,
+            )
             done = self.book.step(
                 tx, order, OrderState.EXPIRED, actor=SYSTEM, reason=words.en, changes=freed
             )

@@ -6,11 +6,11 @@ proven control of the paying account.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
 import msgspec
 
-from openaoc.kernel.actor import Actor, Role
 from openaoc.reports.model import Channel
 
 
@@ -39,16 +39,21 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind == "automatic"
 
 
-PARTNER_APPROVALS: int = 2
+PARTNER_APPROVALS: Final = 2
 """A partner's word alone never holds anything here: two persons of ours have to agree."""
 
 
 def decide(
-    *, channel: Channel, sender: Actor, payments: list[PaymentFacts], four_eyes: bool = False
+    *,
+    channel: Channel,
+    own_key_of: str | None,
+    payments: Sequence[PaymentFacts],
+    four_eyes: bool = False,
 ) -> Standing:
     """Automatic only when every payment that is claimed has standing, and at least one is.
 
-    A payment that was not found is not claimed: it neither holds anything nor stops the others.
+    `own_key_of`: the institution under whose own key the report came, None for a person's. A
+    payment that was not found is not claimed: it neither holds anything nor stops the others.
     """
     claimed = [p for p in payments if p.in_ledger]
     why: list[str] = []
@@ -61,7 +66,7 @@ def decide(
     why.extend(
         f"payment from {p.debtor_bank}: {reason}"
         for p in claimed
-        if (reason := _without_standing(p, sender=sender))
+        if (reason := _without_standing(p, own_key_of))
     )
     if four_eyes:
         why.append("the legal rule asks for two persons")
@@ -76,15 +81,14 @@ def decide(
     )
 
 
-def _without_standing(payment: PaymentFacts, *, sender: Actor) -> str | None:
+def _without_standing(payment: PaymentFacts, own_key_of: str | None) -> str | None:
     """Why this payment does not let an order go out by itself, or None when it does."""
-    own_key = sender.has(Role.MACHINE) and sender.institution is not None
-    if own_key and sender.institution == payment.debtor_bank:
+    if own_key_of == payment.debtor_bank:
         return None
     if payment.confirmed_by == payment.debtor_bank:
         return None
     if payment.control_proven:
         return None
-    if own_key:
+    if own_key_of is not None:
         return "the sender is not the payer's institution"
     return "the sender is not proven to control the paying account"

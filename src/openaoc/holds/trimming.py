@@ -21,6 +21,14 @@ from openaoc.storage.unit_of_work import Transaction
 RuleOf = Callable[[OrderRecord], LegalRule]
 
 
+def not_again(order: OrderRecord, *, amount_minor: int) -> OrderRecord:
+    """What a hold's end, or a person, gave free is not asked for again while it lies there.
+
+    Without this the next trace would order it anew and no hold would have an end.
+    """
+    return msgspec.structs.replace(order, short_minor=order.short_minor + amount_minor)
+
+
 def lower_unanswered(
     tx: Transaction,
     book: OrderBook,
@@ -61,8 +69,16 @@ def withdraw(
 ) -> OrderRecord:
     """Withdraw an order nobody has answered; the institution is told if it was sent."""
     words = ending(kind, detail=reason)
-    actor = SYSTEM if kind == "moved" else tx.actor
-    ended = book.step(tx, order, OrderState.WITHDRAWN, actor=actor, reason=reason or words.en)
+    by_itself = kind == "moved"
+    kept = order if by_itself else not_again(order, amount_minor=order.amount_minor)
+    ended = book.step(
+        tx,
+        order,
+        OrderState.WITHDRAWN,
+        actor=SYSTEM if by_itself else tx.actor,
+        reason=reason or words.en,
+        changes=kept,
+    )
     if order.state in WAITING:
         book.tell_end(
             tx,
@@ -94,6 +110,8 @@ def give_back(
     words = ending(kind, detail=reason)
     left = order.held_minor - amount_minor
     changed = msgspec.structs.replace(order, revision=order.revision + 1, held_minor=left)
+    if kind != "excess":
+        changed = not_again(changed, amount_minor=amount_minor)
     if left == 0:
         actor = SYSTEM if kind == "excess" else tx.actor
         changed = book.step(

@@ -50,7 +50,7 @@ class LedgerFinder(Protocol):
         """The transfer in a row."""
         ...
 
-    def account_index(self, *, bank: str, account: str, currency: str) -> int | None:
+    def account_index(self, bank: str, account: str, currency: str) -> int | None:
         """The number of an account."""
         ...
 
@@ -95,7 +95,7 @@ class Reports:
             if by_id.row is not None:
                 return by_id
         debtor, creditor = (
-            self._ledger.account_index(bank=bank, account=account, currency=payment.currency)
+            self._ledger.account_index(bank, account, payment.currency)
             for bank, account in (
                 (payment.debtor_bank, payment.debtor_account),
                 (payment.creditor_bank, payment.creditor_account),
@@ -164,6 +164,14 @@ class Reports:
     def payments_of(self, tx: Transaction, report_ids: Sequence[str]) -> list[PaymentRow]:
         """The payments of these reports."""
         return store.payments_of(tx.connection, report_ids)
+
+    def of_cases(self, tx: Transaction, case_ids: Sequence[str]) -> list[ReportRow]:
+        """The reports of these cases."""
+        return store.of_cases(tx.connection, case_ids)
+
+    def unmatched(self, tx: Transaction, case_ids: Sequence[str]) -> list[tuple[str, PaymentRow]]:
+        """(case, payment) of these cases' payments that no transfer was found for."""
+        return store.unmatched(tx.connection, case_ids) if case_ids else []
 
     def count(self, tx: Transaction, case_id: str) -> int:
         """How many reports a case has."""

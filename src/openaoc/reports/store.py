@@ -20,6 +20,7 @@ reports: Final = sa.Table(
     sa.Column("case_id", sa.Text, nullable=False),
     sa.Column("sender", sa.Text, nullable=False),
     sa.Column("sender_institution", sa.Text),
+    sa.Column("own_key", sa.Boolean, nullable=False),
     sa.Column("source_ref", sa.Text),
     sa.Column("idempotency_key", sa.Text),
     sa.Column("digest", sa.LargeBinary, nullable=False),
@@ -74,6 +75,8 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
     case_id: str
     sender: str
     sender_institution: str | None
+    own_key: bool
+    """Sent by an institution's system under its own key."""
     source_ref: str | None
     idempotency_key: str | None
     digest: bytes
@@ -198,6 +201,28 @@ def payments_of(connection: Connection, report_ids: Sequence[str]) -> list[Payme
         PaymentRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
         for row in rows
     ]
+
+
+def of_cases(connection: Connection, case_ids: Sequence[str]) -> list[ReportRow]:
+    """The reports of these cases."""
+    statement = sa.select(reports).where(reports.c.case_id.in_(list(case_ids)))
+    return [_report(row) for row in connection.execute(statement)]
+
+
+def unmatched(connection: Connection, case_ids: Sequence[str]) -> list[tuple[str, PaymentRow]]:
+    """(case, payment) of these cases' payments that no transfer was found for."""
+    statement = (
+        sa.select(reports.c.case_id, *payments.c)
+        .join(payments, payments.c.report_id == reports.c.id)
+        .where(reports.c.case_id.in_(list(case_ids)), payments.c.matched_id.is_(None))
+        .order_by(reports.c.case_id, payments.c.report_id, payments.c.no)
+    )
+    found = []
+    for row in connection.execute(statement):
+        values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+        case_id = values.pop("case_id")
+        found.append((case_id, PaymentRow(**values)))
+    return found
 
 
 def confirm(

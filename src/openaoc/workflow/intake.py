@@ -1,24 +1,411 @@
 """Workflow: a report in; case, trace and orders committed before the answer goes out.
 
-Never answers before everything the answer names is on disk.
+Never answers before everything the answer names is on disk. Reports that arrive together share
+one transaction.
 """
 
 from __future__ import annotations
 
-from openaoc.kernel.actor import Actor
-from openaoc.reports.model import Report, ReportReceipt
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+import structlog
+
+from openaoc.cases.model import NO_FIGURES, CaseState, ClaimRecord, Figures
+from openaoc.cases.secret import hash_secret, make_secret
+from openaoc.cases.service import CaseRow, Cases
+from openaoc.holds.lock import hold_matter
+from openaoc.holds.record import OrderRecord
+from openaoc.holds.service import Holds
+from openaoc.holds.standing import Standing
+from openaoc.kernel.actor import SYSTEM, Actor, Role
+from openaoc.kernel.errors import OpenAOCError
+from openaoc.kernel.ids import new_case_id, new_report_id
+from openaoc.kernel.settings import Settings
+from openaoc.parties.permissions import Permission, require
+from openaoc.reports.matching import Match
+from openaoc.reports.model import Channel, PaymentMatch, Report, ReportReceipt
+from openaoc.reports.service import (
+    Earlier,
+    Filed,
+    IndicatorRow,
+    PaymentRow,
+    ReportRow,
+    Reports,
+    check_key,
+    decode_receipt,
+    digest_of,
+    normalised,
+    same_report,
+    source_of,
+)
+from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
+from openaoc.storage.vault import Vault
+from openaoc.tracing.service import CaseClaim, CaseLook, Tracing
+from openaoc.workflow.batcher import Batcher
+from openaoc.workflow.figures import figures_of
+from openaoc.workflow.placing import CasePlan, plan_case
+from openaoc.workflow.pursuit import Pursuit
+from openaoc.workflow.standings import Standings
+
+_LOG = structlog.get_logger(__name__)
+CASE_NUMBERS_TRIED_MAX: Final = 8
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True):
+    """A report on its way in, checked as far as it can be without the database."""
+
+    report: Report
+    sender: Actor
+    key: str | None
+    source: str | None
+    digest: bytes
+
+    def names(self) -> list[tuple[str, str, str]]:
+        """Under what the same report would come again."""
+        found = []
+        if self.source is not None:
+            found.append(("ref", self.sender.id, self.source))
+        if self.key is not None:
+            found.append(("key", self.sender.id, self.key))
+        return found
+
+
+class Opened(msgspec.Struct, kw_only=True):
+    """A new case as it grows during one transaction."""
+
+    incoming: Incoming
+    case_id: str
+    report_id: str
+    matches: list[Match]
+    payments: list[PaymentRow]
+    standing: Standing
+    claims: list[tuple[int, ClaimRecord, CaseClaim]]
+    look: CaseLook | None = None
+    plan: CasePlan | None = None
+    figures: Figures = NO_FIGURES
+    mode: Literal["live", "shadow"] = "shadow"
+
+    @property
+    def orders(self) -> list[OrderRecord]:
+        """The orders planned for it."""
+        return [] if self.plan is None else self.plan.fresh
+
+
+Taken = tuple[ReportReceipt, bool]
 
 
 class Intake:
     """The first verb of the centre: `receive`."""
 
-    def receive(
-        self, report: Report, *, sender: Actor, idempotency_key: str
-    ) -> tuple[ReportReceipt, bool]:
+    def __init__(
+        self,
+        *,
+        uow: UnitOfWork,
+        reports: Reports,
+        cases: Cases,
+        holds: Holds,
+        tracing: Tracing,
+        pursuit: Pursuit,
+        standings: Standings,
+        vault: Vault,
+        settings: Settings,
+        secret_key: bytes,
+    ) -> None:
+        self._uow = uow
+        self._reports = reports
+        self._cases = cases
+        self._holds = holds
+        self._tracing = tracing
+        self._pursuit = pursuit
+        self._standings = standings
+        self._vault = vault
+        self._settings = settings
+        self._secret_key = secret_key
+        self._batcher: Batcher[Incoming, Taken] = Batcher(self._take_together)
+
+    def receive(self, report: Report, *, sender: Actor, idempotency_key: str) -> Taken:
         """The receipt, and whether the report was new.
 
         The same `source_ref` from the same sender, or the same idempotency key with the same
         body, gives the same receipt. Raises RepeatedDifferently for the same key with another
-        body, BadInput for what cannot be a report.
+        body, BadInput for what cannot be a report, Busy when too many wait.
         """
-        raise NotImplementedError
+        require(sender, Permission.REPORT_SUBMIT)
+        clean = normalised(report)
+        incoming = Incoming(
+            report=clean,
+            sender=sender,
+            key=check_key(idempotency_key),
+            source=source_of(clean, sender),
+            digest=digest_of(clean),
+        )
+        return self._batcher.submit(incoming)
+
+    def _take_together(self, batch: Sequence[Incoming]) -> list[Taken | Exception]:
+        try:
+            return retrying(lambda: self._transact(batch))
+        except Exception as error:  # noqa: BLE001 - each waiting caller gets it
+            if len(batch) == 1:
+                return [error]
+            _LOG.warning("workflow.intake.batch_failed", reports=len(batch), error=repr(error))
+        alone: list[Taken | Exception] = []
+        for incoming in batch:  # one bad report must not refuse its neighbours
+            alone += self._take_together([incoming])
+        return alone
+
+    def _transact(self, batch: Sequence[Incoming]) -> list[Taken | Exception]:
+        registry = self._pursuit.registry
+        try:
+            with self._uow.begin(SYSTEM, purpose="take reports in") as tx:
+                hold_matter(tx)
+                registry.refresh(tx)
+                return self._take(tx, batch)
+        except BaseException:  # what was registered for this transaction is not committed
+            registry.distrust()
+            raise
+
+    def _take(self, tx: Transaction, batch: Sequence[Incoming]) -> list[Taken | Exception]:
+        known = self._known(tx, batch)
+        results: list[Taken | Exception | Opened] = []
+        fresh: dict[tuple[str, str, str], Opened] = {}
+        for incoming in batch:
+            try:
+                results.append(self._one(tx, incoming, known=known, fresh=fresh))
+            except OpenAOCError as error:
+                results.append(error)
+        opened = list({id(o): o for o in results if isinstance(o, Opened)}.values())
+        self._plan(tx, opened)
+        receipts = self._keep(tx, opened)
+        answers: list[Taken | Exception] = []
+        first: set[str] = set()
+        for result in results:
+            if not isinstance(result, Opened):
+                answers.append(result)
+                continue
+            answers.append((receipts[result.case_id], result.case_id not in first))
+            first.add(result.case_id)
+        return answers
+
+    def _known(
+        self, tx: Transaction, batch: Sequence[Incoming]
+    ) -> dict[tuple[str, str, str], Earlier]:
+        names = {name for incoming in batch for name in incoming.names()}
+        found = self._reports.earlier(
+            tx,
+            refs=sorted((sender, ref) for kind, sender, ref in names if kind == "ref"),
+            keys=sorted((sender, key) for kind, sender, key in names if kind == "key"),
+        )
+        known: dict[tuple[str, str, str], Earlier] = {}
+        for earlier in found:
+            if earlier.source_ref is not None:
+                known["ref", earlier.sender, earlier.source_ref] = earlier
+            if earlier.idempotency_key is not None:
+                known["key", earlier.sender, earlier.idempotency_key] = earlier
+        return known
+
+    def _one(
+        self,
+        tx: Transaction,
+        incoming: Incoming,
+        *,
+        known: dict[tuple[str, str, str], Earlier],
+        fresh: dict[tuple[str, str, str], Opened],
+    ) -> Taken | Opened:
+        """The receipt of a repeat, or a new case with its claims registered."""
+        for name in reversed(incoming.names()):
+            if name in known:
+                earlier = same_report(known[name], key=incoming.key, digest=incoming.digest)
+                secret = make_secret(earlier.case_id, key=self._secret_key)
+                return decode_receipt(earlier.receipt, secret=secret), False
+            if name in fresh:
+                before = fresh[name].incoming
+                same_report(_as_earlier(before), key=incoming.key, digest=incoming.digest)
+                return fresh[name]
+        opened = self._open(tx, incoming)
+        if opened.claims:
+            self._pursuit.registry.file(opened.case_id, [claim for *_, claim in opened.claims])
+        fresh.update(dict.fromkeys(incoming.names(), opened))
+        return opened
+
+    def _open(self, tx: Transaction, incoming: Incoming) -> Opened:
+        report, report_id = incoming.report, new_report_id()
+        matches = [self._reports.match(payment) for payment in report.payments]
+        payments, claims = [], []
+        claimed: set[int] = set()
+        for no, (payment, match) in enumerate(zip(report.payments, matches, strict=True)):
+            name: tuple[str | None, str | None] = (None, None)
+            if match.row is not None and match.row not in claimed:
+                claimed.add(match.row)
+                name = self._reports.named(match.row)
+                amount = payment.amount_minor
+                record = ClaimRecord(reported_by=name[0], transfer_id=name[1], amount_minor=amount)
+                filed = self._cases.filing_numbers(tx, 1)[0]
+                claim = CaseClaim(row=match.row, amount_minor=amount, filed=filed)
+                claims.append((filed, record, claim))
+            payments.append(
+                PaymentRow(
+                    report_id=report_id,
+                    no=no,
+                    matched_by=name[0],
+                    matched_id=name[1],
+                    candidates=match.candidates,
+                    **{f: getattr(payment, f) for f in payment.__struct_fields__},
+                )
+            )
+        if claims:
+            self._tracing.check([claim for *_, claim in claims])
+        row = self._row(tx, incoming, case_id="", report_id=report_id, receipt=b"")
+        return Opened(
+            incoming=incoming,
+            case_id=self._number(tx),
+            report_id=report_id,
+            matches=matches,
+            payments=payments,
+            standing=self._standings.of([row], payments, on_rule=tx),
+            claims=claims,
+        )
+
+    def _number(self, tx: Transaction) -> str:
+        for _ in range(CASE_NUMBERS_TRIED_MAX):
+            number = new_case_id()
+            if number not in self._pursuit.registry and not self._cases.taken(tx, [number]):
+                return number
+        raise AssertionError("40 random bits gave a taken number again and again")
+
+    def _plan(self, tx: Transaction, opened: Sequence[Opened]) -> None:
+        """Trace every new case with all others of the batch registered, and plan its orders."""
+        traced = [o for o in opened if o.claims]
+        for case in traced:
+            case.look = self._tracing.look(case.case_id)
+            case.figures = figures_of(case.look.trace)
+        around = self._pursuit.surroundings(tx, [c.look for c in traced if c.look is not None])
+        for case in opened:
+            if case.look is not None:
+                grounds = self._pursuit.grounds(self._case_row(tx, case), tx.now)
+                case.plan = plan_case(case.look, [], grounds, around)
+            modes = {order.mode for order in case.orders}
+            bank = case.incoming.report.payments[0].debtor_bank
+            live = "live" in modes or (not modes and around.mode_of(bank) == "live")
+            case.mode = "live" if live else "shadow"
+
+    def _keep(self, tx: Transaction, opened: Sequence[Opened]) -> dict[str, ReportReceipt]:
+        """Write everything the receipts name; the receipts by case."""
+        receipts = {case.case_id: self._receipt(case) for case in opened}
+        authority = {case.case_id: f"report by {case.incoming.sender.id}" for case in opened}
+        for case in opened:
+            if case.incoming.report.reporter is not None:
+                identity = msgspec.json.encode(case.incoming.report.reporter)
+                self._vault.seal(tx, case.report_id, identity)
+        self._cases.open(
+            tx,
+            [self._case_row(tx, case) for case in opened],
+            claims=[(n, case.case_id, record) for case in opened for n, record, _ in case.claims],
+            authority=authority,
+        )
+        self._reports.keep(tx, [self._filed(tx, c, receipts[c.case_id]) for c in opened])
+        for case in opened:
+            if case.orders:
+                self._holds.issue(tx, case.orders, authority=authority[case.case_id])
+        looks = {case.case_id: case.look for case in opened if case.look is not None}
+        others = self._pursuit.prevailed_on(looks)
+        if others:
+            self._pursuit.retrace(tx, others)
+        return receipts
+
+    def _receipt(self, case: Opened) -> ReportReceipt:
+        return ReportReceipt(
+            case=case.case_id,
+            secret=make_secret(case.case_id, key=self._secret_key),
+            mode=case.mode,
+            standing=case.standing.kind,
+            payments=[
+                PaymentMatch(matched=row.matched_id, candidates=match.candidates)
+                for row, match in zip(case.payments, case.matches, strict=True)
+            ],
+            located_minor=case.figures.located_minor,
+            exited_minor=case.figures.exited_minor,
+            orders=[order.line() for order in case.orders],
+        )
+
+    def _case_row(self, tx: Transaction, case: Opened) -> CaseRow:
+        row = CaseRow(
+            id=case.case_id,
+            opened_at=tx.now,
+            opened_by=case.incoming.sender.id,
+            channel=case.incoming.report.channel.value,
+            state=CaseState.PURSUED if case.standing.automatic else CaseState.NEEDS_PERSON,
+            mode=case.mode,
+            standing=case.standing.kind,
+            standing_why=list(case.standing.why),
+            approvals_needed=case.standing.approvals_needed,
+            approvals=[],
+            jurisdiction=self._settings.jurisdiction,
+            currency=case.incoming.report.payments[0].currency,
+            rule=self._tracing.rule.value,
+            secret_hash=hash_secret(make_secret(case.case_id, key=self._secret_key)),
+            figures=msgspec.json.encode(case.figures),
+            loss_minor=case.figures.loss_minor,
+            located_minor=case.figures.located_minor,
+            held_minor=case.figures.held_minor,
+            traced_at=tx.now if case.look is not None else None,
+        )
+        again = self._pursuit.next_at(row, now=tx.now)
+        return msgspec.structs.replace(row, retrace_at=again)
+
+    def _filed(self, tx: Transaction, case: Opened, receipt: ReportReceipt) -> Filed:
+        unsecret = msgspec.structs.replace(receipt, secret="")
+        report = case.incoming.report
+        return Filed(
+            row=self._row(
+                tx,
+                case.incoming,
+                case_id=case.case_id,
+                report_id=case.report_id,
+                receipt=msgspec.json.encode(unsecret),
+            ),
+            payments=case.payments,
+            indicators=[
+                IndicatorRow(report_id=case.report_id, no=no, kind=i.kind, value=i.value)
+                for no, i in enumerate(report.indicators)
+            ],
+            authority=f"report by {case.incoming.sender.id}",
+        )
+
+    @staticmethod
+    def _row(
+        tx: Transaction, incoming: Incoming, *, case_id: str, report_id: str, receipt: bytes
+    ) -> ReportRow:
+        report, sender = incoming.report, incoming.sender
+        return ReportRow(
+            id=report_id,
+            case_id=case_id,
+            sender=sender.id,
+            sender_institution=sender.institution,
+            own_key=sender.has(Role.MACHINE) and sender.institution is not None,
+            source_ref=incoming.source,
+            idempotency_key=incoming.key,
+            digest=incoming.digest,
+            channel=Channel(report.channel).value,
+            reported_at=report.reported_at,
+            received_at=tx.now,
+            language=report.language,
+            narrative=report.narrative,
+            scam_type=report.scam_type,
+            proof_kind=report.proof.kind,
+            bank_case_id=report.proof.bank_case_id,
+            has_identity=report.reporter is not None,
+            receipt=receipt,
+        )
+
+
+def _as_earlier(incoming: Incoming) -> Earlier:
+    return Earlier(
+        sender=incoming.sender.id,
+        source_ref=incoming.source,
+        idempotency_key=incoming.key,
+        digest=incoming.digest,
+        case_id="",
+        receipt=b"",
+    )

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("case_id", sa.Text, nullable=False),
         sa.Column("sender", sa.Text, nullable=False),
         sa.Column("sender_institution", sa.Text),
+        sa.Column("own_key", sa.Boolean, nullable=False),
         sa.Column("source_ref", sa.Text),
         sa.Column("idempotency_key", sa.Text),
         sa.Column("digest", sa.LargeBinary, nullable=False),

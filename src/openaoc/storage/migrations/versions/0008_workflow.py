@@ -1,4 +1,4 @@
-"""Tables of the workflow stage."""
+"""The workflow stage keeps nothing of its own: its work is in the tables of other stages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create them."""
+    """Nothing to create."""
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Nothing to drop."""

@@ -1,0 +1,120 @@
+"""Workflow: what the clock asks for: holds end, late answers escalate, open cases are traced.
+
+Each duty is a function that may be called at any time, twice, or by a test with its own clock;
+the thread only calls them often enough.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+import structlog
+
+from openaoc.holds.service import DUE_BATCH_MAX, Holds
+from openaoc.kernel.actor import SYSTEM
+from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
+from openaoc.workflow.onward import LedgerJournal
+from openaoc.workflow.pursuit import CASES_PER_RUN_MAX, Pursuit
+
+EVERY: Final = timedelta(milliseconds=500)
+"""How often the duties are looked at; an event wakes them before."""
+ROUNDS_MAX: Final = 20
+"""One duty runs at most so often in a row before the others get their turn."""
+STOP_SECONDS_MAX: Final = 30.0
+
+_LOG = structlog.get_logger(__name__)
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What one round of duties did."""
+
+    expired: int
+    escalated: int
+    retraced: int
+    journalled: int
+
+
+class Duties:
+    """The periodic work of the matter. One instance per centre."""
+
+    def __init__(
+        self, *, uow: UnitOfWork, holds: Holds, pursuit: Pursuit, ledger_journal: LedgerJournal
+    ) -> None:
+        self._uow = uow
+        self._holds = holds
+        self._pursuit = pursuit
+        self._ledger_journal = ledger_journal
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def run_due(self) -> Done:
+        """Do everything that is due now, to the end or to the named limits."""
+        return Done(
+            expired=self._drain(self.expire_due, DUE_BATCH_MAX),
+            escalated=self._drain(self.escalate_due, DUE_BATCH_MAX),
+            retraced=self._drain(self._pursuit.retrace_due, CASES_PER_RUN_MAX),
+            journalled=self._ledger_journal.reconcile(),
+        )
+
+    def expire_due(self) -> int:
+        """End the orders whose time is over; how many."""
+        return self._in_transaction(self._holds.expire_due, "holds end by themselves")
+
+    def escalate_due(self) -> int:
+        """Say which orders were not answered in time; how many."""
+        return self._in_transaction(self._holds.escalate_due, "escalate late answers")
+
+    def wake(self) -> None:
+        """Something became due: do not wait for the next look."""
+        self._wake.set()
+
+    def start(self) -> None:
+        """Register open cases, journal what the ledger took, and begin."""
+        assert self._thread is None, "the duties are running"
+        self._pursuit.start()
+        self._ledger_journal.reconcile()
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="duties", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the duty under way and end."""
+        if self._thread is None:
+            return
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(STOP_SECONDS_MAX)
+        self._thread = None
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(EVERY.total_seconds())
+            self._wake.clear()
+            if self._stop.is_set():
+                return
+            try:
+                self.run_due()
+            except Exception:  # noqa: BLE001 - the next look tries again
+                # A database that is away comes back; what is due stays due in its table.
+                _LOG.exception("workflow.duties.failed")
+
+    def _drain(self, duty: Callable[[], int], full: int) -> int:
+        total = 0
+        for _ in range(ROUNDS_MAX):
+            count = duty()
+            total += count
+            if count < full or self._stop.is_set():
+                break
+        return total
+
+    def _in_transaction(self, duty: Callable[[Transaction], int], purpose: str) -> int:
+        def once() -> int:
+            with self._uow.begin(SYSTEM, purpose=purpose) as tx:
+                return duty(tx)
+
+        return retrying(once)

@@ -1,0 +1,248 @@
+"""Workflow: from a case's trace and its orders to what is ordered, lowered and given back.
+
+Brings together tracing and holds for one case; every rule it applies stands in holds/.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from openaoc.holds.doubt import Holder, weigh
+from openaoc.holds.drafting import Grounds, draft
+from openaoc.holds.merchant import Trade, Verdict, judge
+from openaoc.holds.model import HOLDING, WAITING, OrderState, RuleAmounts
+from openaoc.holds.plan import (
+    Place,
+    PlannedCut,
+    PlannedOrder,
+    explained_shortfall,
+    plan_place,
+    ranked,
+)
+from openaoc.holds.record import OrderRecord
+from openaoc.kernel.clock import from_us
+from openaoc.tracing.conduct import Conduct
+from openaoc.tracing.service import CaseLook, LocatedLook, Tracing
+
+PlaceKey = tuple[str, str, str]
+ModeOf = Callable[[str], Literal["live", "shadow"]]
+
+
+class Excess(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hold never found."""
+
+    order: OrderRecord
+    amount_minor: int
+
+
+class Lowering(msgspec.Struct, frozen=True, kw_only=True):
+    """Unanswered orders of one account that stand above the money there."""
+
+    orders: list[OrderRecord]
+    excess_minor: int
+
+
+class Shortfall(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an order is still not to be asked for again."""
+
+    order: OrderRecord
+    short_minor: int
+
+
+class CasePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a new trace of one case asks for, in the order in which it is done."""
+
+    case_id: str
+    excess: list[Excess]
+    lowerings: list[Lowering]
+    shortfalls: list[Shortfall]
+    fresh: list[OrderRecord]
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan needs beside the trace."""
+
+    tracing: Tracing
+    now: datetime
+    floor_minor: int
+    mode_of: ModeOf
+    held_by_all: dict[PlaceKey, int]
+    """Active orders of all cases by account; grows as plans are made."""
+
+
+def plan_case(
+    look: CaseLook, orders: Sequence[OrderRecord], grounds: Grounds, around: Surroundings
+) -> CasePlan:
+    """What a new trace asks for: first what is given back, then what is ordered."""
+    by_place: dict[PlaceKey, list[OrderRecord]] = defaultdict(list)
+    for order in orders:
+        by_place[order.place].append(order)
+    located = {(p.bank, p.account, p.currency): p for p in look.located}
+    lowerings, shortfalls = [], []
+    planned: list[tuple[PlannedOrder, LocatedLook, Verdict]] = []
+    for key in sorted(by_place.keys() | located.keys()):
+        here = by_place.get(key, [])
+        found = located.get(key)
+        waiting = [o for o in here if o.state is OrderState.DRAFTED or o.state in WAITING]
+        active = sum(order.amount_minor for order in waiting)
+        if found is None:
+            if active:
+                lowerings.append(Lowering(orders=waiting, excess_minor=active))
+            shortfalls += [Shortfall(order=o, short_minor=0) for o in here if o.short_minor]
+            continue
+        explained, short = _shortfalls(here, located_minor=found.amount_minor, active=active)
+        shortfalls += explained
+        outcome = _plan_one(found, active=active, short=short, around=around)
+        if isinstance(outcome, PlannedCut):
+            lowerings.append(Lowering(orders=waiting, excess_minor=outcome.excess_minor))
+        elif outcome is not None:
+            planned.append(outcome)
+    return CasePlan(
+        case_id=look.case,
+        excess=_excess(look, orders),
+        lowerings=lowerings,
+        shortfalls=shortfalls,
+        fresh=_drafts(planned, grounds, around),
+    )
+
+
+def _excess(look: CaseLook, orders: Sequence[OrderRecord]) -> list[Excess]:
+    known = {order.id: order for order in orders if order.state in HOLDING}
+    return [
+        Excess(order=known[e.order], amount_minor=min(e.amount_minor, known[e.order].held_minor))
+        for e in look.excess
+        if e.order in known and e.amount_minor > 0 and known[e.order].held_minor > 0
+    ]
+
+
+def _shortfalls(
+    orders: Sequence[OrderRecord], *, located_minor: int, active: int
+) -> tuple[list[Shortfall], int]:
+    """Which orders' shortfalls shrink because money left, and what of all of them still stands."""
+    total = sum(order.short_minor for order in orders)
+    left = explained_shortfall(located_minor=located_minor, active_minor=active, short_minor=total)
+    changed, gone = [], total - left
+    for order in orders:
+        cut = min(order.short_minor, gone)
+        if cut:
+            changed.append(Shortfall(order=order, short_minor=order.short_minor - cut))
+            gone -= cut
+    return changed, left
+
+
+def _plan_one(
+    found: LocatedLook, *, active: int, short: int, around: Surroundings
+) -> tuple[PlannedOrder, LocatedLook, Verdict] | PlannedCut | None:
+    place = Place(
+        bank=found.bank,
+        account=found.account,
+        currency=found.currency,
+        located_minor=found.amount_minor,
+        layer=found.layer,
+        received_at=found.received_at,
+        active_minor=active,
+        short_minor=short,
+        hub=found.hub,
+        returned=found.returned,
+    )
+    amounts = amounts_of(found)
+    key = (found.bank, found.account, found.currency)
+    blind = Holder(
+        likely_innocent=False, history_missing=False, balance_minor=0, held_by_all_minor=0
+    )
+    certain = weigh(
+        located_minor=found.amount_minor,
+        active_minor=active,
+        amounts=amounts,
+        holder=blind,
+        floor_minor=around.floor_minor,
+    )
+    first = plan_place(place, certain, now=around.now)
+    if not isinstance(first, PlannedOrder):
+        return first
+    before = around.tracing.conduct(found.account_index, before=found.received_at)
+    today = around.tracing.conduct(
+        found.account_index, before=around.now + timedelta(microseconds=1)
+    )
+    verdict = judge(trade_of(before))
+    holder = Holder(
+        likely_innocent=verdict.likely_innocent,
+        history_missing=before.first_seen_us is None and before.known_balance_minor == 0,
+        balance_minor=today.known_balance_minor,
+        held_by_all_minor=around.held_by_all.get(key, 0),
+    )
+    doubt = weigh(
+        located_minor=found.amount_minor,
+        active_minor=active,
+        amounts=amounts,
+        holder=holder,
+        floor_minor=around.floor_minor,
+    )
+    known = msgspec.structs.replace(place, exits_seen=before.exits > 0, half_life=_dwell(before))
+    outcome = plan_place(known, doubt, now=around.now)
+    if not isinstance(outcome, PlannedOrder):
+        return None
+    around.held_by_all[key] = around.held_by_all.get(key, 0) + outcome.amount_minor
+    return outcome, found, verdict
+
+
+def _drafts(
+    planned: Sequence[tuple[PlannedOrder, LocatedLook, Verdict]],
+    grounds: Grounds,
+    around: Surroundings,
+) -> list[OrderRecord]:
+    known = {(p.place.bank, p.place.account, p.place.currency): (f, v) for p, f, v in planned}
+    fresh = []
+    for order in ranked([p for p, _, _ in planned]):
+        found, verdict = known[order.place.bank, order.place.account, order.place.currency]
+        fresh.append(
+            draft(
+                order,
+                grounds,
+                mode=around.mode_of(order.place.bank) if _live_rule(grounds) else "shadow",
+                amounts=amounts_of(found),
+                why=verdict.why if verdict.likely_innocent else (),
+                now=around.now,
+            )
+        )
+    return fresh
+
+
+def _live_rule(grounds: Grounds) -> bool:
+    return grounds.rule.confirmed
+
+
+def amounts_of(found: LocatedLook) -> RuleAmounts:
+    """The located amount under each rule and with the opening unknown."""
+    return RuleAmounts(
+        fifo=found.doubt.fifo_minor,
+        lifo=found.doubt.lifo_minor,
+        pro_rata=found.doubt.pro_rata_minor,
+        opening_unknown=found.doubt.opening_unknown_minor,
+    )
+
+
+def trade_of(conduct: Conduct) -> Trade:
+    """What the merchant test needs of an account's past."""
+    return Trade(
+        inflows=conduct.inflows,
+        payers=conduct.payers,
+        days=conduct.days_active,
+        outflows=conduct.outflows - conduct.exits,
+        payees=conduct.payees,
+        inflow_minor=conduct.inflow_minor,
+        outflow_minor=conduct.outflow_minor,
+        dwell_median=_dwell(conduct),
+    )
+
+
+def _dwell(conduct: Conduct) -> timedelta | None:
+    if conduct.dwell_median_us is None:
+        return None
+    # Never zero: a half-life of nothing divides by nothing.
+    return max(from_us(conduct.dwell_median_us) - from_us(0), timedelta(seconds=1))

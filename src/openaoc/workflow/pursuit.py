@@ -1,0 +1,232 @@
+"""Workflow: follow open cases: trace again, order what is newly found, give back what has left.
+
+Every plan is made while the matter is held, from what is committed; all of one look commits
+together. Never asks anything of anybody outside the transaction's outbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+import structlog
+
+from openaoc.cases.model import NO_FIGURES, Figures
+from openaoc.cases.service import CaseRow, Cases
+from openaoc.holds.drafting import Grounds
+from openaoc.holds.legal import LegalRule, rulebook
+from openaoc.holds.lock import hold_matter
+from openaoc.holds.model import WAITING
+from openaoc.holds.service import Holds
+from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.settings import Settings
+from openaoc.parties.service import Parties
+from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
+from openaoc.tracing.service import CaseLook, Tracing
+from openaoc.workflow.figures import figures_of
+from openaoc.workflow.placing import CasePlan, Surroundings, plan_case
+from openaoc.workflow.registry import Registry
+from openaoc.workflow.standings import LOOK_AGAIN_FOR, Standings
+
+RETRACE_FIRST: Final = timedelta(seconds=5)
+"""A fresh case is traced again this soon: half of the money leaves in three minutes."""
+RETRACE_AGE_SHARE: Final = 0.1
+"""Later, after this share of the case's age: old money moves slowly."""
+RETRACE_LAST: Final = timedelta(hours=1)
+CASES_PER_RUN_MAX: Final = 50
+LINKED_PER_RUN_MAX: Final = 200
+"""Linked cases planned in one transaction; further ones are due at once, in the next."""
+
+_LOG = structlog.get_logger(__name__)
+
+
+class Pursuit:
+    """The verb that keeps orders in step with the ledger. One instance per centre."""
+
+    def __init__(
+        self,
+        *,
+        uow: UnitOfWork,
+        tracing: Tracing,
+        registry: Registry,
+        standings: Standings,
+        cases: Cases,
+        holds: Holds,
+        parties: Parties,
+        settings: Settings,
+    ) -> None:
+        self._uow = uow
+        self._tracing = tracing
+        self.registry = registry
+        self._standings = standings
+        self._cases = cases
+        self._holds = holds
+        self._parties = parties
+        self._settings = settings
+        self._rules = rulebook(settings.jurisdiction)
+
+    def start(self) -> int:
+        """Register all open cases with tracing, from the database; how many. Once, at start."""
+        with self._uow.begin(SYSTEM, purpose="reconcile tracing with open cases") as tx:
+            hold_matter(tx)
+            return self.registry.load(tx)
+
+    def retrace_due(self) -> int:
+        """Trace the cases that are due; how many were. Run again while it is at its limit."""
+        try:
+            return retrying(self._retrace_due)
+        except Exception:
+            self.registry.distrust()
+            raise
+
+    def _retrace_due(self) -> int:
+        with self._uow.begin(SYSTEM, purpose="pursue open cases") as tx:
+            if not self._cases.due(tx, limit=1):
+                return 0
+            hold_matter(tx)
+            due = self._cases.due(tx, limit=CASES_PER_RUN_MAX)
+            self.registry.refresh(tx)
+            self.retrace(tx, due)
+            return len(due)
+
+    def retrace_one(self, tx: Transaction, case_id: str) -> None:
+        """Trace one case in a transaction that holds the matter already."""
+        self.registry.refresh(tx)
+        self.retrace(tx, [case_id])
+
+    def retrace(self, tx: Transaction, case_ids: Sequence[str]) -> None:
+        """Trace these cases and those their claims prevail on; carry out what follows.
+
+        The matter is held and the registry is fresh.
+        """
+        self._standings.rematch(tx, case_ids)
+        looks = self._looks(tx, case_ids)
+        rows = {row.id: row for row in self._cases.rows(tx, list(looks) or list(case_ids))}
+        orders = self._holds.orders_of(tx, sorted(looks))
+        around = self.surroundings(tx, list(looks.values()))
+        traced: list[tuple[str, Figures, datetime | None]] = [
+            (case_id, NO_FIGURES, self._look_again(rows[case_id], now=tx.now))
+            for case_id in case_ids
+            if case_id not in looks and case_id in rows
+        ]
+        for case_id, look in looks.items():
+            own = [order for order in orders if order.case_id == case_id]
+            plan = plan_case(look, own, self.grounds(rows[case_id], tx.now), around)
+            self.carry_out(tx, plan, authority=f"trace of {case_id}")
+            figures = figures_of(look.trace)
+            resting = figures.located_minor or figures.held_minor
+            next_at = self.next_at if resting else self._look_again
+            again = next_at(rows[case_id], now=tx.now)
+            traced.append((case_id, figures, again))
+            self._note(look)
+        self._cases.save_figures(tx, traced)
+
+    def _looks(self, tx: Transaction, case_ids: Sequence[str]) -> dict[str, CaseLook]:
+        """Looks of these cases and of linked cases that these prevail on."""
+        looks = {c: self._tracing.look(c) for c in case_ids if c in self.registry}
+        follow = self.prevailed_on(looks)
+        for case_id in follow[:LINKED_PER_RUN_MAX]:
+            looks[case_id] = self._tracing.look(case_id)
+        if len(follow) > LINKED_PER_RUN_MAX:
+            self._cases.mark_due(tx, follow[LINKED_PER_RUN_MAX:], at=tx.now)
+        return looks
+
+    def prevailed_on(self, looks: dict[str, CaseLook]) -> list[str]:
+        """Linked cases with a later origin than a case looked at: their figures may change."""
+        found: set[str] = set()
+        for case_id, look in looks.items():
+            first = self.registry.first_origin(case_id)
+            found.update(
+                other
+                for other in look.linked
+                if other in self.registry
+                and other not in looks
+                and self.registry.first_origin(other) > first
+            )
+        return sorted(found)
+
+    def surroundings(self, tx: Transaction, looks: Sequence[CaseLook]) -> Surroundings:
+        """What plans need beside the traces; one statement for all accounts."""
+        places = {(p.bank, p.account, p.currency) for look in looks for p in look.located}
+        modes: dict[str, Literal["live", "shadow"]] = {}
+
+        def mode_of(institution: str) -> Literal["live", "shadow"]:
+            if institution not in modes:
+                modes[institution] = self.mode_at(tx, institution)
+            return modes[institution]
+
+        return Surroundings(
+            tracing=self._tracing,
+            now=tx.now,
+            floor_minor=self._settings.floor_minor,
+            mode_of=mode_of,
+            held_by_all=dict(self._holds.active_on(tx, places)),
+        )
+
+    def mode_at(self, tx: Transaction, institution: str) -> Literal["live", "shadow"]:
+        """Whether orders to the institution are sent."""
+        live = self._parties.is_live(
+            tx, jurisdiction=self._settings.jurisdiction, institution=institution
+        )
+        return "live" if live else "shadow"
+
+    def grounds(self, case: CaseRow, now: datetime) -> Grounds:
+        """The legal rule and the standing on which the case's next orders rest."""
+        rule = self.rule_for(complaint_at=case.complaint_at, now=now)
+        return Grounds(
+            case_id=case.id,
+            rule=rule,
+            trace_rule=case.rule,
+            standing="automatic" if case.standing == "automatic" else "needs_person",
+            approvals_needed=case.approvals_needed,
+            complaint_at=case.complaint_at,
+        )
+
+    def rule_for(self, *, complaint_at: datetime | None, now: datetime) -> LegalRule:
+        """The jurisdiction's rule for a victim's report; after a complaint the one for that.
+
+        Where the time from the complaint is over, the rule for a report is asked again: a new
+        order under it starts its own clock.
+        """
+        rule = self._rules.named(self._rules.default, on=now.date())
+        if complaint_at is None or rule.extends_to is None:
+            return rule
+        after = self._rules.named(rule.extends_to, on=now.date())
+        return after if complaint_at + after.longest > now else rule
+
+    def carry_out(self, tx: Transaction, plan: CasePlan, *, authority: str) -> None:
+        """Give back first, then order: the institution can only block what is free."""
+        for item in plan.excess:
+            self._holds.settle_excess(tx, item.order, amount_minor=item.amount_minor)
+        for lowering in plan.lowerings:
+            self._holds.lower(tx, lowering.orders, excess_minor=lowering.excess_minor)
+        touched = {item.order.id for item in plan.excess}
+        for short in plan.shortfalls:
+            if short.order.id not in touched and short.order.state not in WAITING:
+                self._holds.explain_shortfall(tx, short.order, short_minor=short.short_minor)
+        if plan.fresh:
+            self._holds.issue(tx, plan.fresh, authority=authority)
+
+    @staticmethod
+    def next_at(case: CaseRow, *, now: datetime) -> datetime:
+        """When the case is traced again: soon while it is fresh, ever later as it ages."""
+        wait = (now - case.opened_at) * RETRACE_AGE_SHARE
+        return now + min(max(wait, RETRACE_FIRST), RETRACE_LAST)
+
+    def _look_again(self, case: CaseRow, *, now: datetime) -> datetime | None:
+        """With nothing resting: only while a payment or a late transfer may still come in."""
+        if now - case.opened_at > LOOK_AGAIN_FOR:
+            return None
+        return self.next_at(case, now=now)
+
+    @staticmethod
+    def _note(look: CaseLook) -> None:
+        if look.inferred_under_hold:
+            _LOG.warning(
+                "workflow.hold.unseen_money",
+                case=look.case,
+                accounts=len(look.inferred_under_hold),
+            )
+        if look.trace.truncated is not None:
+            _LOG.warning("workflow.trace.truncated", case=look.case, by=look.trace.truncated)

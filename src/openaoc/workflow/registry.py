@@ -1,0 +1,169 @@
+"""Workflow: what tracing must know of open cases, kept in step with what is committed.
+
+A cache of claims and hold events; the database is the truth. Used only while the matter is held.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from openaoc.cases.model import ClaimRecord
+from openaoc.cases.service import Cases
+from openaoc.holds.record import MoneyEvent
+from openaoc.holds.service import Holds
+from openaoc.kernel.clock import to_us
+from openaoc.ledger.model import Transfer
+from openaoc.storage.unit_of_work import Transaction
+from openaoc.tracing.model import HoldKind
+from openaoc.tracing.service import CaseClaim, CaseHold, Tracing
+
+_LOG = structlog.get_logger(__name__)
+
+
+class LedgerNumbers(Protocol):
+    """What is needed of the ledger to go from names to numbers."""
+
+    def find(self, *, reported_by: str, transfer_id: str) -> int | None:
+        """The row of a transfer, by reporter and id."""
+        ...
+
+    def account_index(self, bank: str, account: str, currency: str) -> int | None:
+        """The number of an account."""
+        ...
+
+    def transfer(self, row: int) -> Transfer:
+        """The transfer in a row."""
+        ...
+
+
+class Registry:
+    """Registers open cases with tracing and brings what happened since."""
+
+    def __init__(
+        self, *, tracing: Tracing, ledger: LedgerNumbers, cases: Cases, holds: Holds
+    ) -> None:
+        self._tracing = tracing
+        self._ledger = ledger
+        self._cases = cases
+        self._holds = holds
+        self._claims: dict[str, list[CaseClaim]] = {}
+        self._events: dict[str, list[MoneyEvent]] = defaultdict(list)
+        self._first: dict[str, tuple[datetime, int]] = {}
+        self._seen = 0
+        self._loaded = False
+
+    def __contains__(self, case_id: str) -> bool:
+        return case_id in self._claims
+
+    def load(self, tx: Transaction) -> int:
+        """Register every case under work from the database; how many. At start."""
+        claimed: dict[str, list[CaseClaim]] = defaultdict(list)
+        for filed, case_id, record in self._cases.claims_under_work(tx):
+            claim = self._claim(case_id, filed, record)
+            if claim is not None:
+                claimed[case_id].append(claim)
+        for case_id in self._tracing.registered():
+            self._tracing.forget(case_id)
+        self._claims = dict(claimed)
+        self._first.clear()
+        self._events.clear()
+        self._seen = 0
+        self._take_events(tx)
+        for case_id in self._claims:
+            self._register(case_id)
+        self._loaded = True
+        return len(self._claims)
+
+    def refresh(self, tx: Transaction) -> None:
+        """Bring what institutions did since the last look; everything, at the first."""
+        if not self._loaded:
+            self.load(tx)
+            return
+        for case_id in self._take_events(tx):
+            if case_id in self._claims:
+                self._register(case_id)
+
+    def file(self, case_id: str, claims: Sequence[CaseClaim]) -> None:
+        """Add claims of a case that are about to be committed."""
+        if not claims:
+            return
+        self._claims.setdefault(case_id, []).extend(claims)
+        self._register(case_id)
+
+    def forget(self, case_id: str) -> None:
+        """The case was not committed, or is not under work any more."""
+        if self._claims.pop(case_id, None) is not None:
+            self._first.pop(case_id, None)
+            self._tracing.forget(case_id)
+
+    def distrust(self) -> None:
+        """What was registered may not be committed: read it all again at the next look.
+
+        May be called without holding the matter.
+        """
+        self._loaded = False
+
+    def rows(self, case_id: str) -> list[int]:
+        """The rows of a case's origins."""
+        return [claim.row for claim in self._claims.get(case_id, ())]
+
+    def _take_events(self, tx: Transaction) -> set[str]:
+        touched: set[str] = set()
+        for event in self._holds.events_after(tx, self._seen):
+            self._events[event.case_id].append(event)
+            self._seen = max(self._seen, event.sequence)
+            touched.add(event.case_id)
+        return touched
+
+    def _claim(self, case_id: str, filed: int, record: ClaimRecord) -> CaseClaim | None:
+        row = self._ledger.find(reported_by=record.reported_by, transfer_id=record.transfer_id)
+        if row is None:
+            _LOG.warning("workflow.claim.not_in_ledger", case=case_id, filed=filed)
+            return None
+        return CaseClaim(row=row, amount_minor=record.amount_minor, filed=filed)
+
+    def first_origin(self, case_id: str) -> tuple[datetime, int]:
+        """The place in the ledger of a case's earliest origin: of two claims it prevails."""
+        return self._first[case_id]
+
+    def _register(self, case_id: str) -> None:
+        claims = self._claims[case_id]
+        self._first[case_id] = min(
+            (self._ledger.transfer(claim.row).booked_at, claim.row) for claim in claims
+        )
+        holds = self.case_holds(self._events.get(case_id, []))
+        self._tracing.register(case_id, self._claims[case_id], holds)
+
+    def case_holds(self, events: Sequence[MoneyEvent]) -> list[CaseHold]:
+        """Hold events as tracing takes them: each hold less what it never found."""
+        never_found: dict[str, int] = defaultdict(int)
+        for event in events:
+            if event.kind == "excess":
+                never_found[event.order_id] += event.amount_minor
+        found: list[CaseHold] = []
+        for event in events:
+            amount = event.amount_minor
+            if event.kind == "hold":
+                amount -= never_found[event.order_id]
+            if event.kind == "excess" or amount <= 0:
+                continue
+            account = self._ledger.account_index(event.bank, event.account, event.currency)
+            if account is None:
+                _LOG.warning("workflow.hold.account_unknown", order=event.order_id)
+                continue
+            found.append(
+                CaseHold(
+                    order=event.order_id,
+                    kind=HoldKind(event.kind),
+                    at_us=to_us(event.at),
+                    account=account,
+                    amount_minor=amount,
+                    sequence=event.sequence,
+                )
+            )
+        return found

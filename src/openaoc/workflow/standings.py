@@ -1,0 +1,136 @@
+"""Workflow: standing as facts come in: a payment found later, a payer's institution that confirms.
+
+Decides nothing itself: holds/standing.py does. Used only while the matter is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from openaoc.cases.model import ClaimRecord
+from openaoc.cases.service import Cases
+from openaoc.holds.legal import rulebook
+from openaoc.holds.standing import PaymentFacts, Standing, decide
+from openaoc.kernel.actor import Role
+from openaoc.kernel.errors import NotFound, Refused
+from openaoc.reports.model import Channel, Payment
+from openaoc.reports.service import PaymentRow, ReportRow, Reports
+from openaoc.storage.unit_of_work import Transaction
+from openaoc.tracing.service import CaseClaim
+from openaoc.workflow.registry import Registry
+
+LOOK_AGAIN_FOR: Final = timedelta(days=1)
+"""A payment not found in the ledger is looked for again for so long: banks answer late."""
+
+
+class Standings:
+    """Finds late payments and decides standing anew."""
+
+    def __init__(
+        self, *, reports: Reports, cases: Cases, registry: Registry, jurisdiction: str
+    ) -> None:
+        self._reports = reports
+        self._cases = cases
+        self._registry = registry
+        self._rules = rulebook(jurisdiction)
+
+    def rematch(self, tx: Transaction, case_ids: Sequence[str]) -> list[str]:
+        """Look again for payments that were not in the ledger; the cases that gained a claim."""
+        fresh = [
+            row.id
+            for row in self._cases.rows(tx, case_ids)
+            if tx.now - row.opened_at <= LOOK_AGAIN_FOR
+        ]
+        gained: dict[str, list[CaseClaim]] = {}
+        for case_id, row in self._reports.unmatched(tx, fresh):
+            match = self._reports.match(payment_of(row))
+            if match.row is None:
+                continue
+            reporter, transfer_id = self._reports.named(match.row)
+            self._reports.set_match(tx, report_id=row.report_id, no=row.no, row=match.row)
+            record = ClaimRecord(
+                reported_by=reporter, transfer_id=transfer_id, amount_minor=row.amount_minor
+            )
+            filed = self._cases.add_claim(tx, case_id, record)
+            claim = CaseClaim(row=match.row, amount_minor=row.amount_minor, filed=filed)
+            gained.setdefault(case_id, []).append(claim)
+        for case_id, claims in gained.items():
+            self._registry.file(case_id, claims)
+        for case_id in gained:
+            self.decide_again(tx, case_id)
+        return sorted(gained)
+
+    def confirm(self, tx: Transaction, case_id: str) -> Standing:
+        """The payer's institution confirms, under its own key, its customers' payments of a case.
+
+        Raises NotFound when the case has no payment from that institution.
+        """
+        if not tx.actor.has(Role.MACHINE) or tx.actor.institution is None:
+            raise Refused("only the payer's institution confirms, under its own key")
+        reports = self._reports.of_case(tx, case_id)
+        own = [
+            p
+            for p in self._reports.payments_of(tx, [r.id for r in reports])
+            if p.debtor_bank == tx.actor.institution
+        ]
+        if not own:
+            raise NotFound("no payment of yours in this case")
+        for payment in own:
+            self._reports.confirm(
+                tx, report_id=payment.report_id, no=payment.no, institution=tx.actor.institution
+            )
+        return self.decide_again(tx, case_id)
+
+    def decide_again(self, tx: Transaction, case_id: str) -> Standing:
+        """The case's standing from all that is known of its payments now, saved with the case."""
+        reports = self._reports.of_case(tx, case_id)
+        payments = self._reports.payments_of(tx, [r.id for r in reports])
+        standing = self.of(reports, payments, on_rule=tx)
+        self._cases.set_standing(
+            tx,
+            case_id,
+            automatic=standing.automatic,
+            approvals=standing.approvals_needed,
+            why=standing.why,
+        )
+        return standing
+
+    def of(
+        self, reports: Sequence[ReportRow], payments: Sequence[PaymentRow], *, on_rule: Transaction
+    ) -> Standing:
+        """Standing of a case by its first report's channel and key, over all its payments."""
+        first = reports[0]
+        rule = self._rules.named(self._rules.default, on=on_rule.now.date())
+        return decide(
+            channel=Channel(first.channel),
+            own_key_of=first.sender_institution if first.own_key else None,
+            payments=[facts_of(payment) for payment in payments],
+            four_eyes=rule.four_eyes,
+        )
+
+
+def facts_of(payment: PaymentRow) -> PaymentFacts:
+    """What standing needs of a kept payment."""
+    return PaymentFacts(
+        debtor_bank=payment.debtor_bank,
+        in_ledger=payment.matched_id is not None,
+        candidates=payment.candidates,
+        confirmed_by=payment.confirmed_by,
+    )
+
+
+def payment_of(row: PaymentRow) -> Payment:
+    """The payment as it was reported."""
+    return Payment(
+        transfer_id=row.transfer_id,
+        reported_by=row.reported_by,
+        booked_at=row.booked_at,
+        debtor_bank=row.debtor_bank,
+        debtor_account=row.debtor_account,
+        creditor_bank=row.creditor_bank,
+        creditor_account=row.creditor_account,
+        amount_minor=row.amount_minor,
+        currency=row.currency,
+    )

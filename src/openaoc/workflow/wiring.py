@@ -1,0 +1,121 @@
+"""Workflow: builds the matter (reports, cases, holds, intake, pursuit, duties) and wires events.
+
+The one place that knows which stage listens to which; bootstrap calls it once.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from openaoc.cases.service import Cases
+from openaoc.holds.book import Outbox
+from openaoc.holds.service import Holds
+from openaoc.kernel.events import Event
+from openaoc.kernel.settings import Settings
+from openaoc.parties.service import Parties
+from openaoc.reports.service import LedgerFinder, Reports
+from openaoc.storage.database import Database
+from openaoc.storage.unit_of_work import Transaction
+from openaoc.storage.vault import Vault
+from openaoc.tracing.service import Tracing
+from openaoc.workflow.duties import Duties
+from openaoc.workflow.intake import Intake
+from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
+from openaoc.workflow.pursuit import Pursuit
+from openaoc.workflow.registry import Registry
+from openaoc.workflow.standings import Standings
+
+SECRET_LABEL = "openaoc case secrets v1"  # noqa: S105 - names the purpose, is not a secret
+
+
+class CentreLedger(LedgerFinder, LedgerTaking, Protocol):
+    """The ledger as the matter uses it; `ledger.service.Ledger` is one."""
+
+
+class Matter(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that works on cases."""
+
+    reports: Reports
+    cases: Cases
+    holds: Holds
+    intake: Intake
+    pursuit: Pursuit
+    standings: Standings
+    duties: Duties
+
+
+def build_matter(
+    *,
+    database: Database,
+    ledger: CentreLedger,
+    tracing: Tracing,
+    parties: Parties,
+    outbox: Outbox,
+    vault: Vault,
+    settings: Settings,
+) -> Matter:
+    """Build and wire; nothing runs before `duties.start()`."""
+    uow = database.uow
+    reports = Reports(ledger)
+    cases = Cases(reports)
+    holds = Holds(
+        outbox=outbox, cases=cases, jurisdiction=settings.jurisdiction, onward=Onward(ledger)
+    )
+    cases.show_orders_of(holds)
+    registry = Registry(tracing=tracing, ledger=ledger, cases=cases, holds=holds)
+    standings = Standings(
+        reports=reports, cases=cases, registry=registry, jurisdiction=settings.jurisdiction
+    )
+    pursuit = Pursuit(
+        uow=uow,
+        tracing=tracing,
+        registry=registry,
+        standings=standings,
+        cases=cases,
+        holds=holds,
+        parties=parties,
+        settings=settings,
+    )
+    holds.refresh_with(pursuit.retrace_one)
+    intake = Intake(
+        uow=uow,
+        reports=reports,
+        cases=cases,
+        holds=holds,
+        tracing=tracing,
+        pursuit=pursuit,
+        standings=standings,
+        vault=vault,
+        settings=settings,
+        secret_key=database.keys.derived(SECRET_LABEL),
+    )
+    duties = Duties(
+        uow=uow,
+        holds=holds,
+        pursuit=pursuit,
+        ledger_journal=LedgerJournal(uow=uow, ledger=ledger),
+    )
+
+    def due(tx: Transaction, event: Event) -> None:
+        assert event.subject, "a case is due"
+        tx.after_commit(duties.wake)
+
+    def left_work(tx: Transaction, event: Event) -> None:
+        tx.after_commit(pursuit.registry.distrust)
+        assert event.subject, "a case left work"
+
+    uow.subscribe("cases.case.due", due)
+    uow.subscribe("cases.case.closed", left_work)
+    uow.subscribe("cases.case.dropped", left_work)
+    uow.subscribe("cases.case.open", left_work)
+    return Matter(
+        reports=reports,
+        cases=cases,
+        holds=holds,
+        intake=intake,
+        pursuit=pursuit,
+        standings=standings,
+        duties=duties,
+    )
