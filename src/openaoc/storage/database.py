@@ -26,8 +26,8 @@ STATEMENT_SECONDS_MAX: Final = 60
 LOCK_SECONDS_MAX: Final = 10
 IDLE_IN_TRANSACTION_SECONDS_MAX: Final = 120
 """A trace is computed inside of one; nothing waits for people or for the network in one."""
-OWNER_PASSWORD_NAME: Final = "postgres-owner.password"  # noqa: S105  a file's name
-APPLICATION_PASSWORD_NAME: Final = "postgres-application.password"  # noqa: S105  a file's name
+OWNER_PASSWORD_NAME: Final = "postgres-owner.password"  # noqa: S105 - a file's name
+APPLICATION_PASSWORD_NAME: Final = "postgres-application.password"  # noqa: S105 - a file's name
 
 _OPTIONS: Final = " ".join(
     f"-c {name}={value}"
@@ -153,6 +153,6 @@ def _open_embedded(settings: Settings, *, keys: Keyring, clock: Clock) -> Databa
             clock=clock,
             server=server,
         )
-    except BaseException:
+    except BaseException:  # whatever it is, the server must not outlive it
         server.stop()
         raise

@@ -162,7 +162,7 @@ class JobWorker:
                     runner.run(self._run())
             except asyncio.CancelledError:
                 return
-            except Exception:  # noqa: BLE001  the worker outlives every fault
+            except Exception:  # noqa: BLE001 - the worker outlives every fault
                 _LOG.exception("storage.jobs.interrupted")
             self._stopping.wait(RESTART_PAUSE_S)
 
@@ -266,7 +266,7 @@ class Ticker:
             self._wanted.clear()
             try:
                 self._call()
-            except Exception:  # noqa: BLE001  the ticker outlives every fault
+            except Exception:  # noqa: BLE001 - the ticker outlives every fault
                 _LOG.exception("storage.ticker.failed", ticker=self._name)
             self._stopping.wait(self._rest_s)
             self._wanted.wait(self._every_s)

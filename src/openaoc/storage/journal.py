@@ -18,10 +18,10 @@ from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock
 from openaoc.kernel.errors import BadInput, Corrupt, NotFound
 from openaoc.kernel.limits import PAGE_MAX
-from openaoc.storage import journal_verify, merkle
+from openaoc.storage import merkle
 from openaoc.storage.database import Database
 from openaoc.storage.jobs import Ticker
-from openaoc.storage.journal_heads import KEY_NAME, SignedHead, public_bytes, sign_head
+from openaoc.storage.journal_heads import KEY_NAME, Head, public_bytes, sign_head
 from openaoc.storage.journal_store import (
     find_head,
     insert_head,
@@ -32,6 +32,7 @@ from openaoc.storage.journal_store import (
     node_lookup,
     take_waiting,
 )
+from openaoc.storage.journal_verify import Verdict, verify_journal
 from openaoc.storage.tables import journal_leaves, journal_rows, journal_waiting
 
 LOCK_NUMBER: Final = 0x0A0C_106
@@ -43,11 +44,23 @@ REST_S: Final = 0.1
 """At most ten heads a second, however many changes."""
 
 
+__all__ = (
+    "Consistency",
+    "Head",
+    "Inclusion",
+    "JournalEntry",
+    "JournalService",
+    "Sequencer",
+    "UnknownLeaf",
+    "Verdict",
+)
+
+
 class UnknownLeaf(NotFound):
     """The journal has no such leaf or head."""
 
 
-class InclusionProof(msgspec.Struct, frozen=True, kw_only=True):
+class Inclusion(msgspec.Struct, frozen=True, kw_only=True):
     """That the leaf is in the tree of the first `size` leaves; hashes in hexadecimal."""
 
     leaf: int
@@ -56,7 +69,7 @@ class InclusionProof(msgspec.Struct, frozen=True, kw_only=True):
     path: list[str]
 
 
-class ConsistencyProof(msgspec.Struct, frozen=True, kw_only=True):
+class Consistency(msgspec.Struct, frozen=True, kw_only=True):
     """That the tree of `new` leaves extends the tree of `old`; hashes in hexadecimal."""
 
     old: int
@@ -156,18 +169,15 @@ class JournalService:
         """The 32 bytes of the public key in hexadecimal, for witnesses."""
         return public_bytes(self.public_key).hex()
 
-    def head(self, *, size: int | None = None) -> SignedHead | None:
-        """The newest signed head, or the one of that size; None before the first row.
-
-        Raises UnknownLeaf when no head of that size was signed.
-        """
+    def head(self, *, size: int | None = None) -> Head:
+        """The newest signed head, or the one of that size. Raises UnknownLeaf for none."""
         with self._uow.read(SYSTEM) as tx:
             found = find_head(tx.connection, size=size)
-        if found is None and size is not None:
-            raise UnknownLeaf(f"no head of size {size}")
+        if found is None:
+            raise UnknownLeaf("no head yet" if size is None else f"no head of size {size}")
         return found
 
-    def inclusion_proof(self, leaf: int, *, size: int | None = None) -> InclusionProof:
+    def inclusion_proof(self, leaf: int, *, size: int | None = None) -> Inclusion:
         """That a leaf is in the log of `size` leaves (default: all placed). Raises UnknownLeaf."""
         with self._uow.read(SYSTEM) as tx:
             placed = log_size(tx.connection)
@@ -176,11 +186,11 @@ class JournalService:
                 raise UnknownLeaf(f"no leaf {leaf} in a log of {within}")
             lookup = node_lookup(tx.connection)
             path = merkle.inclusion_proof(leaf, within, lookup)
-            return InclusionProof(
+            return Inclusion(
                 leaf=leaf, size=within, leaf_hash=lookup(0, leaf).hex(), path=_hex(path)
             )
 
-    def consistency_proof(self, old: int, new: int) -> ConsistencyProof:
+    def consistency_proof(self, old: int, new: int) -> Consistency:
         """That the log of `new` leaves extends the log of `old`. Raises UnknownLeaf, BadInput."""
         if not 0 <= old <= new:
             raise BadInput("the old size is not above the new one")
@@ -188,7 +198,7 @@ class JournalService:
             if new > log_size(tx.connection):
                 raise UnknownLeaf(f"no log of {new} leaves yet")
             path = merkle.consistency_proof(old, new, node_lookup(tx.connection))
-        return ConsistencyProof(old=old, new=new, path=_hex(path))
+        return Consistency(old=old, new=new, path=_hex(path))
 
     def rows(self, *, after: int = -1, limit: int = PAGE_MAX) -> list[JournalEntry]:
         """Placed rows in the log's order after a leaf, a page at a time."""
@@ -218,10 +228,10 @@ class JournalService:
             count, oldest = tx.connection.execute(query).one()
         return int(count), oldest
 
-    def verify(self, *, witnessed: Sequence[SignedHead] = ()) -> journal_verify.Verdict:
+    def verify(self, *, witnessed: Sequence[Head] = ()) -> Verdict:
         """Walk the whole log; see journal_verify."""
         with self._uow.read(SYSTEM) as tx:
-            return journal_verify.verify(tx.connection, key=self.public_key, witnessed=witnessed)
+            return verify_journal(tx.connection, key=self.public_key, witnessed=witnessed)
 
 
 def _hex(path: Sequence[bytes]) -> list[str]:

@@ -36,7 +36,7 @@ class HeadStatement(msgspec.Struct, frozen=True, kw_only=True):
     at: str
 
 
-class SignedHead(msgspec.Struct, frozen=True, kw_only=True):
+class Head(msgspec.Struct, frozen=True, kw_only=True):
     """The first `size` rows of the journal have this root (hexadecimal); signature in base64."""
 
     size: int
@@ -65,13 +65,11 @@ def _statement(*, key: str, size: int, root: str, at: str) -> bytes:
     return canonical_json(HeadStatement(purpose=PURPOSE, key_id=key, size=size, root=root, at=at))
 
 
-def sign_head(
-    signer: Ed25519PrivateKey, *, size: int, root_hash: bytes, at: datetime
-) -> SignedHead:
+def sign_head(signer: Ed25519PrivateKey, *, size: int, root_hash: bytes, at: datetime) -> Head:
     """State the head."""
     name, root, time = key_id(signer.public_key()), root_hash.hex(), format_time(at)
     signature = signer.sign(_statement(key=name, size=size, root=root, at=time))
-    return SignedHead(
+    return Head(
         size=size,
         root=root,
         at=time,
@@ -80,7 +78,7 @@ def sign_head(
     )
 
 
-def verify_head(head: SignedHead, key: Ed25519PublicKey) -> bool:
+def verify_head(head: Head, key: Ed25519PublicKey) -> bool:
     """Whether the holder of the key stated this head."""
     if head.key_id != key_id(key):
         return False

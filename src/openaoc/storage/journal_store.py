@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from openaoc.kernel.clock import format_time, parse_time
 from openaoc.kernel.errors import Corrupt
-from openaoc.storage.journal_heads import SignedHead
+from openaoc.storage.journal_heads import Head
 from openaoc.storage.merkle import Lookup, Node
 from openaoc.storage.tables import (
     journal_heads,
@@ -83,7 +83,7 @@ def insert_nodes(connection: sa.Connection, nodes: Sequence[Node]) -> None:
     )
 
 
-def insert_head(connection: sa.Connection, head: SignedHead) -> None:
+def insert_head(connection: sa.Connection, head: Head) -> None:
     """A signed head."""
     connection.execute(
         sa.insert(journal_heads).values(
@@ -96,9 +96,9 @@ def insert_head(connection: sa.Connection, head: SignedHead) -> None:
     )
 
 
-def as_head(row: sa.Row[*tuple[object, ...]]) -> SignedHead:
+def as_head(row: sa.Row[*tuple[object, ...]]) -> Head:
     """A stored head as others see it."""
-    return SignedHead(
+    return Head(
         size=row.size,
         root=bytes(row.root).hex(),
         at=format_time(row.at),
@@ -107,7 +107,7 @@ def as_head(row: sa.Row[*tuple[object, ...]]) -> SignedHead:
     )
 
 
-def find_head(connection: sa.Connection, *, size: int | None) -> SignedHead | None:
+def find_head(connection: sa.Connection, *, size: int | None) -> Head | None:
     """The head of that size; without one, the newest."""
     query = sa.select(journal_heads)
     if size is not None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from openaoc.kernel.clock import format_time
 from openaoc.storage import merkle
-from openaoc.storage.journal_heads import SignedHead, verify_head
+from openaoc.storage.journal_heads import Head, verify_head
 from openaoc.storage.journal_rows import JournalRow
 from openaoc.storage.journal_store import as_head
 from openaoc.storage.tables import (
@@ -60,8 +60,8 @@ class _Found(Exception):
         super().__init__(fault.reason)
 
 
-def verify(
-    connection: sa.Connection, *, key: Ed25519PublicKey, witnessed: Sequence[SignedHead] = ()
+def verify_journal(
+    connection: sa.Connection, *, key: Ed25519PublicKey, witnessed: Sequence[Head] = ()
 ) -> Verdict:
     """Check every row, leaf, node and head, and that the log extends each witnessed head."""
     walk = _Walk(connection, key, witnessed)
@@ -85,7 +85,7 @@ class _Walk:
     """The tree as it grows over the rows, held as its peaks."""
 
     def __init__(
-        self, connection: sa.Connection, key: Ed25519PublicKey, witnessed: Sequence[SignedHead]
+        self, connection: sa.Connection, key: Ed25519PublicKey, witnessed: Sequence[Head]
     ) -> None:
         self._connection = connection
         self._key = key
@@ -143,13 +143,13 @@ class _Walk:
             held.update({(row.level, row.position): bytes(row.hash) for row in rows})
         return held
 
-    def _heads_between(self, first: int, end: int) -> dict[int, list[SignedHead]]:
+    def _heads_between(self, first: int, end: int) -> dict[int, list[Head]]:
         rows = self._connection.execute(
             sa.select(journal_heads).where(
                 journal_heads.c.size > first, journal_heads.c.size <= end
             )
         )
-        found: dict[int, list[SignedHead]] = {}
+        found: dict[int, list[Head]] = {}
         for head in (*map(as_head, rows), *self._witnessed):
             if first < head.size <= end:
                 found.setdefault(head.size, []).append(head)
@@ -177,7 +177,7 @@ class _Walk:
         keep = merkle.peaks(self.size)
         self._peaks = {place: self._peaks[place] for place in keep}
 
-    def _head(self, head: SignedHead) -> None:
+    def _head(self, head: Head) -> None:
         self.heads += 1
         if not verify_head(head, self._key):
             raise _Found(

@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> int:
                     return EXIT_REFUSED
         os.umask(0o077)
         os.chdir(given.folder)
-        os.execv(given.program[0], given.program)  # noqa: S606  becoming it is the purpose
+        os.execv(given.program[0], given.program)  # noqa: S606 - becoming it is the purpose
     except OSError as error:
         sys.stderr.write(f"cannot run {given.program[0]}: {error}\n")
     return EXIT_REFUSED

@@ -28,7 +28,7 @@ from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres_identity import Identity, binaries, choose_identity
 
 SUPERUSER: Final = "postgres"
-PASSWORD_NAME: Final = "postgres-superuser.password"  # noqa: S105  a file's name
+PASSWORD_NAME: Final = "postgres-superuser.password"  # noqa: S105 - a file's name
 VERSION: Final = "16"
 START_SECONDS_MAX: Final = 180.0
 """Crash recovery replays at most max_wal_size."""
@@ -97,7 +97,7 @@ class EmbeddedPostgres:
         self._lock_file = self._hold()
         try:
             self._prepare()
-        except BaseException:
+        except BaseException:  # whatever it is, the folder must be free again
             self._let_go()
             raise
         self._thread = threading.Thread(target=self._keep, name="postgres", daemon=True)
@@ -160,7 +160,7 @@ class EmbeddedPostgres:
         """A new cluster, whole under its final name or not at all."""
         options = ["-U", SUPERUSER, "--locale=C", "--encoding=UTF8", "--data-checksums"]
         options += ["--auth=reject"] + ([] if self._durable else ["--no-sync"])
-        done = subprocess.run(  # noqa: S603  our own interpreter and launcher
+        done = subprocess.run(  # noqa: S603 - our own interpreter and launcher
             self._identity.command(
                 [str(binaries() / "initdb"), "-D", str(place), *options], folder=place
             ),
@@ -179,7 +179,7 @@ class EmbeddedPostgres:
         password = self._keys.secret(PASSWORD_NAME)
         assert "'" not in password, "our own alphabet"
         command = [str(binaries() / "postgres"), "--single", "-D", str(data), "postgres"]
-        done = subprocess.run(  # noqa: S603  our own interpreter and launcher
+        done = subprocess.run(  # noqa: S603 - our own interpreter and launcher
             self._identity.command(command, folder=data),
             input=f"ALTER ROLE {SUPERUSER} PASSWORD '{password}';\n".encode("ascii"),
             capture_output=True,
@@ -218,7 +218,7 @@ class EmbeddedPostgres:
         while not self._stopping.is_set():
             try:
                 self._launch()
-            except Exception as error:  # noqa: BLE001  told to start(), or logged below
+            except Exception as error:  # noqa: BLE001 - told to start(), or logged below
                 self._failure = error
                 if self.restarts == 0:
                     return
@@ -246,7 +246,7 @@ class EmbeddedPostgres:
             log = self.home / "postgres-start.log"
             command = [str(binaries() / "postgres"), "-D", str(self.data), "-k", str(self._socket)]
             with log.open("wb") as output:
-                self._process = subprocess.Popen(  # noqa: S603  our interpreter and launcher
+                self._process = subprocess.Popen(  # noqa: S603 - our interpreter and launcher
                     self._identity.command(command, folder=self.data, die_with_us=True),
                     stdin=subprocess.DEVNULL,
                     stdout=output,

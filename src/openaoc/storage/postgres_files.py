@@ -148,7 +148,7 @@ def socket_folder(home: Path) -> Path:
     if len(os.fsencode(near / SOCKET_NAME)) <= SOCKET_PATH_BYTES_MAX:
         near.mkdir(mode=0o700, exist_ok=True)
         return near
-    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108  mkdtemp makes a private folder
+    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes a private folder
         place = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER_PREFIX, dir=parent))
         if len(os.fsencode(place / SOCKET_NAME)) <= SOCKET_PATH_BYTES_MAX:
             return place

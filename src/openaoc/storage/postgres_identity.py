@@ -5,6 +5,7 @@ PostgreSQL refuses root. Never widens a folder's mode to make the way free: see 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -78,10 +79,9 @@ def binaries() -> Path:
 def _passwd_of_root_child(owner: int | None) -> pwd.struct_passwd:
     """The data folder's owner where it has one, else the first of the known users."""
     if owner:
-        try:
+        # A folder from another machine may be owned by a number that is nobody here.
+        with contextlib.suppress(KeyError):
             return pwd.getpwuid(owner)
-        except KeyError:
-            pass  # the folder came from another machine: it is given to one of ours
     for name in USERS:
         try:
             found = pwd.getpwnam(name)
@@ -129,7 +129,7 @@ def _probe(identity: Identity, folder: Path) -> str | None:
     command = identity.command(
         [str(binaries() / "initdb"), "--show", "-D", str(folder)], folder=folder
     )
-    done = subprocess.run(  # noqa: S603  our own interpreter and launcher
+    done = subprocess.run(  # noqa: S603 - our own interpreter and launcher
         command, capture_output=True, timeout=PROBE_SECONDS_MAX, check=False
     )
     if done.returncode == 0:

@@ -146,7 +146,7 @@ class Transaction:
         for call in self._afterwards:
             try:
                 call()
-            except Exception:  # noqa: BLE001  the change is committed, whatever comes
+            except Exception:  # noqa: BLE001 - the change is committed, whatever comes
                 _LOG.exception("storage.after_commit.failed", call=repr(call))
 
 
@@ -176,7 +176,7 @@ class UnitOfWork:
         """
         with self._opened(actor, purpose, read_only=False) as tx:
             yield tx
-            tx._finish(self._listeners)  # noqa: SLF001  the two are one mechanism
+            tx._finish(self._listeners)  # noqa: SLF001 - the two are one mechanism
             if tx.journalled:
                 tx._afterwards[:0] = self._on_journal  # noqa: SLF001
 
@@ -208,7 +208,7 @@ class UnitOfWork:
             if ours is None:
                 raise
             raise ours from error
-        tx._run_afterwards()  # noqa: SLF001  the two are one mechanism
+        tx._run_afterwards()  # noqa: SLF001 - the two are one mechanism
 
 
 _READ_ONLY: Final = sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -241,6 +241,6 @@ def retrying(call: Callable[[], Result], *, attempts: int = ATTEMPTS_DEFAULT) ->
         except TryAgain:
             if left == 0:
                 raise
-            time.sleep(random.uniform(0, pause_s))  # noqa: S311  spreads load, hides nothing
+            time.sleep(random.uniform(0, pause_s))  # noqa: S311 - spreads load, hides nothing
             pause_s *= 2
     raise AssertionError("unreachable: the last attempt returns or raises")
