@@ -128,7 +128,7 @@ class Couriers:
             "/v1/ledger/transfers",
             batch.body,
             key=self._credentials.institutions[code].api_key,
-            idempotency_key=f"feed-{self._nation.openings_us}-{batch.number}",
+            idempotency_key=f"feed-{self._nation.founded_us}-{batch.number}",
             content_type=ARROW,
             signer=self._signers[code],
         )
@@ -164,7 +164,7 @@ class Couriers:
             "/v1/reports",
             report.body,
             key=known.api_key if known is not None else self._credentials.hotline_key,
-            idempotency_key=f"report-{self._nation.openings_us}-{report.scam}",
+            idempotency_key=f"report-{self._nation.founded_us}-{report.scam}",
             signer=self._signers[bank] if known is not None and bank is not None else None,
         )
         if outcome.fate is Fate.LATER:

@@ -132,10 +132,9 @@ class Nation:
             self._anchor = _Anchor(world.now_s, now_us - int(ahead_s / self.speed * 1e6))
 
     @property
-    def openings_us(self) -> int:
-        """The moment on the wall the opening balances are of."""
-        history_us = self.parameters.nation.history_s.value / self.speed * 1e6
-        return self._founded_us - int(history_us)
+    def founded_us(self) -> int:
+        """The moment on the wall of the first start; makes this nation's request keys its own."""
+        return self._founded_us
 
     def _meta(self) -> dict[str, int | float]:
         world, truth = self._world, self._truth

@@ -23,6 +23,8 @@ like account numbers and lead back to the account without a table.
 """
 NUMBER_FACTOR: Final = 7_318_264_093
 BAHT: Final = 100
+MULES_PER_GANG_LEAST: Final = 8
+"""A small nation has fewer gangs, not gangs without accounts."""
 
 
 class Kind(enum.IntEnum):
@@ -94,7 +96,7 @@ def make_population(parameters: Parameters, *, accounts: int, seed: int) -> Popu
     )
     kind = _kinds(parameters, exchange, rng)
     mules = rng.permutation(np.flatnonzero((kind == Kind.MULE) & ~exchange))
-    gangs = min(parameters.mules.gangs.value, len(mules))
+    gangs = max(min(parameters.mules.gangs.value, len(mules) // MULES_PER_GANG_LEAST), 1)
     mules = mules[: len(mules) // gangs * gangs].reshape(gangs, -1)
     return Population(
         codes=tuple(one.code for one in parameters.institutions),
