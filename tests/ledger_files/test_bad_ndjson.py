@@ -53,7 +53,12 @@ BROKEN_LINES: list[tuple[str, str, str | None, str]] = [
     ("number as account", TEXT.replace('"0011223344"', "11223344"), "debtor_account", "a number"),
     ("object as bank", TEXT.replace('"BANKA"', '{"code": "A"}'), "debtor_bank", "an object"),
     ("time without zone", TEXT.replace("06Z", "06"), "booked_at", "no time zone"),
-    ("number as time", TEXT.replace('"2026-01-02T03:04:05.000006Z"', "17"), "booked_at", "a number"),
+    (
+        "number as time",
+        TEXT.replace('"2026-01-02T03:04:05.000006Z"', "17"),
+        "booked_at",
+        "a number",
+    ),
     ("key missing", TEXT.replace('"currency"', '"money"'), "currency", "is empty"),
 ]
 

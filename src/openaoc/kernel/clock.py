@@ -1,5 +1,6 @@
-"""Time: aware UTC everywhere, microseconds inside the ledger, and a clock that is passed in,
-never read from the air.
+"""Time: aware UTC everywhere, microseconds inside the ledger.
+
+A clock is passed in, never read from the air.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from openaoc.kernel.errors import BadInput
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?")
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?"
+    r"([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?",
+    re.ASCII,
+)
 
 
 class Clock(Protocol):
