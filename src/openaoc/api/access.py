@@ -13,6 +13,7 @@ from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
 
+from openaoc.api.metrics import Metrics
 from openaoc.api.problems import KeyMissing
 from openaoc.api.rates import FAILED_SIGN_INS, Rate, RateLimits
 from openaoc.bootstrap import Centre
@@ -22,7 +23,7 @@ from openaoc.kernel.errors import BadInput, NotFound, NotSignedIn, Refused
 Connection = ASGIConnection[Any, Any, Any, State]
 Guard = Callable[[Connection, BaseRouteHandler], None]
 
-BEARER: Final = [{"bearer": []}]
+BEARER: Final[list[dict[str, list[str]]]] = [{"bearer": []}]
 """OpenAPI security of routes that need a key."""
 API_KEY_CHARACTERS_MAX: Final = 256
 IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 128
@@ -51,6 +52,12 @@ def limits_of(connection: Connection) -> RateLimits:
     """The application's rate limits."""
     limits: RateLimits = connection.app.state.rates
     return limits
+
+
+def metrics_of(connection: Connection) -> Metrics:
+    """The application's counters."""
+    metrics: Metrics = connection.app.state.metrics
+    return metrics
 
 
 def address_of(connection: Connection) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from litestar import Litestar, Router
-from litestar.config.app import AppConfig
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -14,7 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
 import openaoc
-from openaoc.api import cases, holds, journal, ledger, parties, reports, status
+from openaoc.api import cases, holds, journal, ledger, live, parties, reports, status
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import HANDLERS as ERROR_HANDLERS
 from openaoc.api.rates import RateLimits
@@ -33,6 +32,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *holds.HANDLERS,
     *ledger.HANDLERS,
     *parties.HANDLERS,
+    *live.HANDLERS,
     *journal.HANDLERS,
     *status.HANDLERS,
 )
@@ -41,13 +41,13 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
 def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) -> Litestar:
     """The ASGI application over a started centre; `pages` are other packages' routes."""
     metrics = Metrics()
-    state = State({"centre": centre, "rates": RateLimits(), "metrics": metrics})
-    config = AppConfig(
-        route_handlers=[Router("/", route_handlers=[*ROUTES]), *pages],
-        exception_handlers=ERROR_HANDLERS,
+    return Litestar(
+        route_handlers=[*ROUTES, *pages],
+        exception_handlers=dict(ERROR_HANDLERS),
         request_max_body_size=DEFAULT_BODY_BYTES_MAX,
+        response_headers=HEADERS,
         middleware=[metrics.middleware],
-        state=state,
+        state=State({"centre": centre, "rates": RateLimits(), "metrics": metrics}),
         openapi_config=OpenAPIConfig(
             title="OpenAOC",
             version=openaoc.__version__,
@@ -61,5 +61,3 @@ def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) 
         debug=False,
         logging_config=None,
     )
-    config.response_headers = [*_headers()]
-    return Litestar.from_config(config)

@@ -6,8 +6,8 @@ Raises errors with the JSON path; never lets a body decide a type.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -29,15 +29,15 @@ LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _PLACE: Final = re.compile(r"^(?P<reason>.*) - at `(?P<path>[^`]*)`$", re.DOTALL)
 
 
-@cache
-def _decoder(kind: type[Value]) -> msgspec.json.Decoder[Value]:
-    return msgspec.json.Decoder(kind)
+_decoders: dict[object, msgspec.json.Decoder[Any]] = {}
+"""One per wire type of the routes; bounded by the program itself."""
 
 
 def decode(body: bytes, kind: type[Value]) -> Value:
     """The body as `kind`. Raises BadInput with the JSON path of the first thing wrong."""
     try:
-        value = _decoder(kind).decode(body)
+        decoder = _decoders.get(kind) or _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+        value: Value = decoder.decode(body)
     except msgspec.ValidationError as error:
         match = _PLACE.match(str(error))
         reason, path = (match["reason"], match["path"]) if match else (str(error), "$")
@@ -58,16 +58,23 @@ def _check(value: object, path: str) -> None:
     elif isinstance(value, datetime):
         if value.tzinfo is None or not EARLIEST <= value < LATEST:
             raise BadInput("is not between the years 1970 and 2200", where=path)
-    elif isinstance(value, msgspec.Struct):
+    else:
+        for place, item in _parts(value):
+            _check(item, path + place)
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    """What a value is made of, with each part's place in it."""
+    if isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
-            _check(getattr(value, name), f"{path}.{name}")
-    elif isinstance(value, (list, tuple)):
+            yield f".{name}", getattr(value, name)
+    elif isinstance(value, list | tuple):
         for place, item in enumerate(value):
-            _check(item, f"{path}[{place}]")
+            yield f"[{place}]", item
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check(key, path)
-            _check(item, f"{path}.{key}")
+            yield "", key
+            yield f".{key}", item
 
 
 def media_type(connection: ASGIConnection[Any, Any, Any, State]) -> str:
@@ -89,13 +96,19 @@ class Body(AbstractDTO[Value]):
 
     @classmethod
     def create_for_field_definition(
-        cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
+        cls,
+        field_definition: FieldDefinition,
+        handler_id: str,
+        backend_cls: Any = None,
     ) -> None:
         """Nothing to generate: the struct is its own transfer type."""
 
     @classmethod
     def create_openapi_schema(
-        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
+        cls,
+        field_definition: FieldDefinition,  # noqa: ARG003 - the base's signature
+        handler_id: str,  # noqa: ARG003 - the base's signature
+        schema_creator: Any,
     ) -> Reference | Schema:
         """The struct's own schema."""
         schema: Reference | Schema = schema_creator.for_field_definition(
@@ -104,11 +117,11 @@ class Body(AbstractDTO[Value]):
         return schema
 
     @classmethod
-    def generate_field_definitions(cls, model_type: type[Any]) -> Any:
+    def generate_field_definitions(cls, model_type: Any) -> Any:  # noqa: ARG003 - the base's
         """Not used: see create_for_field_definition."""
         yield from ()
 
     @classmethod
-    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
+    def detect_nested_field(cls, field_definition: Any) -> bool:  # noqa: ARG003 - the base's
         """Not used: see create_for_field_definition."""
         return False

@@ -52,8 +52,8 @@ def show(request: ApiRequest, case_id: str, secret: CaseSecret = None) -> CaseVi
         raise NoSuchCase
     with centre.uow.begin(request.user, purpose="show a case") as tx:
         if request.user == CITIZEN:
-            return centre.cases.follow(tx, case, secret=secret or "")
-        return centre.cases.show(tx, case)
+            return centre.matter.cases.show(tx, case, secret=secret or "")
+        return centre.matter.cases.show(tx, case)
 
 
 @get(
@@ -70,14 +70,14 @@ def show(request: ApiRequest, case_id: str, secret: CaseSecret = None) -> CaseVi
 )
 def list_cases(
     request: ApiRequest,
-    state: CaseState | None = None,
+    case_state: Annotated[CaseState | None, Parameter(query="state", required=False)] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> CasePage:
     """One page of cases."""
     centre = centre_of(request)
     with centre.uow.read(request.user, purpose="list cases") as tx:
-        return centre.cases.list(tx, state=state, cursor=cursor, limit=limit)
+        return centre.matter.cases.list(tx, state=case_state, cursor=cursor, limit=limit)
 
 
 HANDLERS: Final = (show, list_cases)

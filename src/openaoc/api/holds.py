@@ -61,7 +61,7 @@ def list_holds(
     """One page of the orders that the actor may see."""
     centre = centre_of(request)
     with centre.uow.read(request.user, purpose="list orders") as tx:
-        return centre.holds.list(
+        return centre.matter.holds.list(
             tx, case=case, institution=institution, state=order_state, cursor=cursor, limit=limit
         )
 
@@ -102,7 +102,7 @@ def answer(
                 method=request.method,
                 path=request.url.path,
             )
-        view = centre.holds.answer(tx, order_id, data, actor)
+        view = centre.matter.holds.answer(tx, order_id, data, actor)
         centre.channels.settle(tx, subject=order_id)
         return view
 
@@ -128,7 +128,7 @@ def release(request: ApiRequest, order: str, data: ReleaseRequest) -> OrderView:
     order_id = need_id(order, what="order")
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="release a hold") as tx:
-        return centre.holds.release(tx, order_id, reason=data.reason)
+        return centre.matter.holds.release(tx, order_id, data.reason)
 
 
 @post(
@@ -149,7 +149,7 @@ def approve(request: ApiRequest, order: str) -> OrderView:
     order_id = need_id(order, what="order")
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="approve an order") as tx:
-        return centre.holds.approve(tx, order_id)
+        return centre.matter.holds.approve(tx, order_id)
 
 
 @post(
@@ -173,7 +173,7 @@ def withdraw(request: ApiRequest, order: str, data: ReleaseRequest) -> OrderView
     order_id = need_id(order, what="order")
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="withdraw an order") as tx:
-        return centre.holds.withdraw(tx, order_id, reason=data.reason)
+        return centre.matter.holds.withdraw(tx, order_id, data.reason)
 
 
 HANDLERS: Final = (list_holds, answer, release, approve, withdraw)

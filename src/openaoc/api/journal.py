@@ -14,7 +14,9 @@ from litestar.params import Parameter
 from openaoc.api.access import BEARER, centre_of, signed_in
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.parties.permissions import Permission, require
-from openaoc.storage.journal import Consistency, Head, Inclusion, Verdict
+from openaoc.storage.journal import Consistency, Inclusion
+from openaoc.storage.journal_heads import Head
+from openaoc.storage.journal_verify import Verdict
 
 LEAF_MAX: Final = 2**62
 Size = Annotated[int, Parameter(ge=0, le=LEAF_MAX, required=True)]

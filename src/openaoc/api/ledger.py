@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
-from litestar.openapi.spec.enums import OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import Parameter
 
 from openaoc.api.access import (
@@ -25,19 +25,20 @@ from openaoc.api.access import (
 from openaoc.api.bodies import media_type
 from openaoc.api.problems import ApiRequest, UnsupportedType, problems
 from openaoc.api.reports import REPLAYED
-from openaoc.api.wire import OpeningsReceipt
 from openaoc.kernel.actor import Role
+from openaoc.kernel.clock import EPOCH, parse_time
 from openaoc.kernel.errors import Busy
 from openaoc.kernel.limits import TRANSFERS_BODY_BYTES_MAX
 from openaoc.ledger.model import IngestReceipt
 from openaoc.ledger.table import CONTENT_TYPES
+from openaoc.workflow.telling import OpeningsReceipt
 
 ACCOUNTS_BODY_BYTES_MAX: Final = 256 << 20
 BATCHES_AT_ONCE_MAX: Final = 8
 """Bodies that are parsed and stored at the same time; more are told to come again."""
 
 _TYPES: Final = tuple(sorted(CONTENT_TYPES))
-_FILE: Final = Schema(type=OpenAPIType.STRING, format="binary")
+_FILE: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
 
 
 @dataclass
@@ -87,6 +88,12 @@ Live = Annotated[
         description="False for the import of history; a live batch may not be from the future.",
     ),
 ]
+At = Annotated[
+    str | None,
+    Parameter(
+        query="at", required=False, max_length=40, description="RFC 3339; the balances' moment."
+    ),
+]
 AssumeUtc = Annotated[
     bool,
     Parameter(query="assume_utc", required=False, description="Take times without zone as UTC."),
@@ -123,7 +130,7 @@ def transfers(
     """Take a batch of transfers."""
     key, kind = need_key(idempotency_key), _known_type(request)
     with _one_of_few():
-        receipt, created = centre_of(request).ingest.transfers(
+        receipt, created = centre_of(request).telling.transfers(
             body, kind, actor=request.user, key=key, live=live, assume_utc=assume_utc
         )
     headers = {} if created else {REPLAYED: "true"}
@@ -139,8 +146,9 @@ def transfers(
     tags=["ledger"],
     summary="Tell opening balances",
     description=(
-        "The accounts format: bank, account, opening_minor, currency. An institution's machine "
-        "tells its own accounts."
+        "The accounts format: bank, account, opening_minor, currency. Transfers before `at` stand "
+        "outside of these accounts' lines; without `at` the balances stand before every transfer. "
+        "An institution's machine tells its own accounts."
     ),
     responses={
         201: ResponseSpec(OpeningsReceipt, description="Durable", generate_examples=False),
@@ -149,13 +157,14 @@ def transfers(
     sync_to_thread=True,
 )
 def accounts(
-    request: ApiRequest, body: bytes, idempotency_key: IdempotencyKey = None
+    request: ApiRequest, body: bytes, idempotency_key: IdempotencyKey = None, at: At = None
 ) -> Response[OpeningsReceipt]:
     """Take opening balances."""
     key, kind = need_key(idempotency_key), _known_type(request)
+    since = EPOCH if at is None else parse_time(at, where="at")
     with _one_of_few():
-        receipt, created = centre_of(request).ingest.accounts(
-            body, kind, actor=request.user, key=key
+        receipt, created = centre_of(request).telling.accounts(
+            body, kind, actor=request.user, key=key, at=since
         )
     headers = {} if created else {REPLAYED: "true"}
     return Response(receipt, status_code=201, headers=headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
@@ -38,10 +39,10 @@ class Metrics:
         """Counts each request once it is answered."""
 
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http":
+            if scope["type"] != ScopeType.HTTP:
                 await app(scope, receive, send)
                 return
-            begun, status = time.perf_counter(), "0"
+            begun, status, method = time.perf_counter(), "0", str(scope.get("method"))
 
             async def observe(message: Message) -> None:
                 nonlocal status
@@ -53,7 +54,7 @@ class Metrics:
                 await app(scope, receive, observe)
             finally:
                 route = str(scope.get("path_template") or "?")
-                self.requests.labels(scope["method"], route, status).inc()
-                self.seconds.labels(scope["method"], route).observe(time.perf_counter() - begun)
+                self.requests.labels(method, route, status).inc()
+                self.seconds.labels(method, route).observe(time.perf_counter() - begun)
 
         return counted

@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, delete, get, post, put
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
 from openaoc.api.access import BEARER, IdempotencyKey, centre_of, need_id, need_key, signed_in
 from openaoc.api.bodies import Body
-from openaoc.api.problems import ApiRequest, problems
+from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.reports import REPLAYED
 from openaoc.api.wire import (
     AddedUser,
     FreshKey,
     InstitutionList,
-    LiveScope,
     NewEndpoint,
     NewInstitution,
     NewUser,
     RegisteredKey,
-    ShadowScope,
-    SwitchList,
     UserList,
 )
 from openaoc.channels.idempotency import once
 from openaoc.channels.model import check_endpoint
 from openaoc.channels.signing import PublicJwk, check_public_jwk, parse_public_jwk
 from openaoc.kernel.limits import PAGE_MAX
-from openaoc.parties.model import Institution, Switch
+from openaoc.parties.model import Institution
 from openaoc.parties.permissions import Permission, require
 
 SMALL_BODY_BYTES_MAX: Final = 64 << 10
-Kind = TypeVar("Kind")
 After = Annotated[
     str, Parameter(query="after", max_length=64, required=False, description="The last id seen.")
 ]
-
-
-def _described(
-    kind: type[msgspec.Struct], words: str, status: int = 200
-) -> dict[int, ResponseSpec]:
-    return {status: ResponseSpec(kind, description=words, generate_examples=False)}
 
 
 @post(
@@ -56,7 +45,7 @@ def _described(
     tags=["parties"],
     summary="Add an institution, in shadow",
     responses={
-        **_described(Institution, "Added", 201),
+        **described(Institution, "Added", 201),
         **problems(401, 403, 409, 413, 415),
     },
     sync_to_thread=True,
@@ -95,7 +84,7 @@ def add_institution(
     security=BEARER,
     tags=["parties"],
     summary="List institutions",
-    responses={**_described(InstitutionList, "All of them"), **problems(401, 403)},
+    responses={**described(InstitutionList, "All of them"), **problems(401, 403)},
     sync_to_thread=True,
 )
 def list_institutions(request: ApiRequest) -> InstitutionList:
@@ -115,7 +104,7 @@ def list_institutions(request: ApiRequest) -> InstitutionList:
     security=BEARER,
     tags=["parties"],
     summary="Set where an institution's system listens",
-    responses={**_described(Institution, "Set"), **problems(401, 403, 404, 413, 415)},
+    responses={**described(Institution, "Set"), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
 def set_endpoint(request: ApiRequest, code: str, data: NewEndpoint) -> Institution:
@@ -138,7 +127,7 @@ def set_endpoint(request: ApiRequest, code: str, data: NewEndpoint) -> Instituti
     tags=["parties"],
     summary="Register a public key that signs for an institution",
     description="From the first key on, every answer of the institution must be signed.",
-    responses={**_described(RegisteredKey, "Registered", 201), **problems(401, 403, 404, 409, 413)},
+    responses={**described(RegisteredKey, "Registered", 201), **problems(401, 403, 404, 409, 413)},
     sync_to_thread=True,
 )
 def register_key(
@@ -189,7 +178,7 @@ def retire_key(request: ApiRequest, code: str, kid: str) -> None:
     security=BEARER,
     tags=["parties"],
     summary="Add a user; the key is shown this once",
-    responses={**_described(AddedUser, "Added", 201), **problems(401, 403, 404, 409, 413, 415)},
+    responses={**described(AddedUser, "Added", 201), **problems(401, 403, 404, 409, 413, 415)},
     sync_to_thread=True,
 )
 def add_user(
@@ -216,7 +205,7 @@ def add_user(
     security=BEARER,
     tags=["parties"],
     summary="List users",
-    responses={**_described(UserList, "A page of them"), **problems(401, 403)},
+    responses={**described(UserList, "A page of them"), **problems(401, 403)},
     sync_to_thread=True,
 )
 def list_users(request: ApiRequest, after: After = "") -> UserList:
@@ -234,7 +223,7 @@ def list_users(request: ApiRequest, after: After = "") -> UserList:
     security=BEARER,
     tags=["parties"],
     summary="Replace an API key; the old one works for a day",
-    responses={**_described(FreshKey, "Replaced", 201), **problems(401, 403, 404, 409)},
+    responses={**described(FreshKey, "Replaced", 201), **problems(401, 403, 404, 409)},
     sync_to_thread=True,
 )
 def rotate_key(request: ApiRequest, key_id: str) -> FreshKey:
@@ -260,62 +249,6 @@ def revoke_key(request: ApiRequest, key_id: str) -> None:
         centre.parties.revoke_key(tx, key_id=need_id(key_id, what="key"))
 
 
-def _switch_route(path: str, summary: str, kind: type[Kind]) -> dict[str, object]:
-    return {
-        "path": path,
-        "guards": [signed_in],
-        "dto": Body[kind],  # type: ignore[valid-type] - the route's own wire form
-        "return_dto": None,
-        "status_code": 200,
-        "request_max_body_size": SMALL_BODY_BYTES_MAX,
-        "security": BEARER,
-        "tags": ["live"],
-        "summary": summary,
-        "responses": {**_described(Switch, "The switch now"), **problems(401, 403, 404, 409, 415)},
-        "sync_to_thread": True,
-    }
-
-
-@post(**_switch_route("/v1/live/propose", "Propose that orders go out for real", LiveScope))
-def propose_live(request: ApiRequest, data: LiveScope) -> Switch:
-    """The first person's word."""
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="switch live") as tx:
-        return centre.parties.propose_live(tx, data.scope)
-
-
-@post(**_switch_route("/v1/live/approve", "Approve the proposal, as another person", LiveScope))
-def approve_live(request: ApiRequest, data: LiveScope) -> Switch:
-    """The second person's word: live from now on."""
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="switch live") as tx:
-        return centre.parties.approve_live(tx, data.scope)
-
-
-@post(**_switch_route("/v1/live/shadow", "Back to shadow; one person is enough", ShadowScope))
-def back_to_shadow(request: ApiRequest, data: ShadowScope) -> Switch:
-    """Stop sending for the scope."""
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="back to shadow") as tx:
-        return centre.parties.back_to_shadow(tx, data.scope, reason=data.reason)
-
-
-@get(
-    "/v1/live",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["live"],
-    summary="List what is live",
-    responses={**_described(SwitchList, "Every switch"), **problems(401, 403)},
-    sync_to_thread=True,
-)
-def list_switches(request: ApiRequest) -> SwitchList:
-    """Every switch anybody ever touched."""
-    centre = centre_of(request)
-    with centre.uow.read(request.user) as tx:
-        return SwitchList(switches=centre.parties.switches(tx))
-
-
 HANDLERS: Final = (
     add_institution,
     list_institutions,
@@ -326,8 +259,4 @@ HANDLERS: Final = (
     list_users,
     rotate_key,
     revoke_key,
-    propose_live,
-    approve_live,
-    back_to_shadow,
-    list_switches,
 )

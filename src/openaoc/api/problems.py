@@ -208,6 +208,11 @@ _WORDS: Final = {
 }
 
 
+def described(kind: type[msgspec.Struct], words: str, status: int = 200) -> dict[int, ResponseSpec]:
+    """The good response of a route, for OpenAPI."""
+    return {status: ResponseSpec(kind, description=words, generate_examples=False)}
+
+
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
     """The error responses of a route, for OpenAPI: those named and those any route may give."""
     return {

@@ -51,7 +51,7 @@ def submit(
             raise NotSignedIn("without a key only the channel `web` is open")
         # A source_ref is the same report again only for a sender we can tell from others.
         report = msgspec.structs.replace(report, source_ref=None)
-    receipt, created = centre_of(request).intake.receive(
+    receipt, created = centre_of(request).matter.intake.receive(
         report, sender=request.user, idempotency_key=key
     )
     headers = {} if created else {REPLAYED: "true"}

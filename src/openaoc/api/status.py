@@ -7,7 +7,7 @@ from typing import Final
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 
-from openaoc.api.access import BEARER, centre_of, limited, signed_in
+from openaoc.api.access import BEARER, centre_of, limited, metrics_of, signed_in
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.rates import PUBLIC_FIGURES
 from openaoc.api.wire import Health, LineList
@@ -121,7 +121,7 @@ def metrics(request: ApiRequest) -> Response[bytes]:
     """Prometheus metrics: counts and times, no person, account or institution's customer."""
     if not request.user.roles & _OPERATORS:
         raise NotPermitted("metrics are for operators")
-    return Response(centre_of(request).metrics.render(), media_type=METRICS_TYPE)
+    return Response(metrics_of(request).render(), media_type=METRICS_TYPE)
 
 
 HANDLERS: Final = (jwks, rotate_signing_key, status, lines, health, metrics)

@@ -109,23 +109,10 @@ class SwitchList(msgspec.Struct, frozen=True, kw_only=True):
     switches: list[Switch]
 
 
-class OpeningsReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """How many openings were taken; they are durable."""
-
-    accounts: int
-
-
 class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why a hold is given back."""
 
     reason: Reason
-
-
-class LedgerStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the ledger holds: counts alone."""
-
-    transfers: int
-    accounts: int
 
 
 class LineList(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,12 +125,3 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the centre serves."""
 
     status: Literal["ok"]
-
-
-class JournalVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What `journal verify` found: every row's hash placed, every head signed and consistent."""
-
-    ok: bool
-    rows: int
-    heads: int
-    problems: list[str]

@@ -42,6 +42,8 @@ from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 log = structlog.get_logger("openaoc.channels")
 
 PATH: Final = "/v1/holds"
+ORDER_KIND: Final = "hold.order"
+"""The kind of message that is acknowledged, answered and settled as an order."""
 PURPOSE: Final = "deliver messages to institutions"
 METHOD_OF_REPLY: Final = "REPLY"
 """What a signed reply names as its method, so that it cannot pass for a request."""
@@ -51,6 +53,8 @@ _REFUSED: Final = frozenset({400, 409, 410, 413, 415, 422})
 
 AnswerSink = Callable[[str, InlineAnswer], None]
 """Takes (institution, answer) of an answer that came in the reply itself."""
+DeliveredSink = Callable[[Sequence[OutboxMessage]], None]
+"""Takes the messages an institution's system has now; called after they left the outbox."""
 ReplyCheck = Callable[[str, Reply, str], None]
 """Takes (institution, reply, path); raises BadSignature for a reply that must be signed."""
 
@@ -70,6 +74,7 @@ class DeliveryRun:
         transport: Transport,
         check_reply: ReplyCheck,
         on_answer: AnswerSink | None,
+        on_delivered: DeliveredSink | None = None,
         random: Random | None = None,
     ) -> None:
         self._uow = uow
@@ -79,6 +84,7 @@ class DeliveryRun:
         self._transport = transport
         self._check_reply = check_reply
         self._on_answer = on_answer
+        self._on_delivered = on_delivered
         self._random = random or SystemRandom()
 
     def deliver(self, institution: str) -> bool:
@@ -156,7 +162,17 @@ class DeliveryRun:
             store.line_works(tx.connection, institution, now=tx.now)
             for message in batch:
                 _tell(tx, "channels.message.delivered", message)
+        self._say_delivered(institution, batch)
         self._take_answers(institution, reply, path=urlsplit(endpoint.rstrip("/") + PATH).path)
+
+    def _say_delivered(self, institution: str, batch: Sequence[OutboxMessage]) -> None:
+        """Tell whoever keeps the orders; a failure there does not undo the delivery."""
+        if self._on_delivered is None:
+            return
+        try:
+            self._on_delivered(batch)
+        except OpenAOCError as error:
+            log.warning("delivered_not_noted", institution=institution, error=error.code)
 
     def _take_answers(self, institution: str, reply: Reply, *, path: str) -> None:
         """Answers in the reply, one by one; a wrong one is logged and does not hide the others.

@@ -16,7 +16,9 @@ import msgspec
 from openaoc.channels import store
 from openaoc.channels.delivery import (
     METHOD_OF_REPLY,
+    ORDER_KIND,
     AnswerSink,
+    DeliveredSink,
     DeliveryRun,
     escalate,
     give_up,
@@ -48,8 +50,6 @@ from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 REQUESTS_KEPT: Final = timedelta(days=7)
 """How long a repeated request still gets its first answer."""
 HOUSEKEEPING_EVERY: Final = timedelta(minutes=1)
-ORDER: Final = "hold.order"
-"""The kind of message that an answer settles."""
 
 
 class Channels:
@@ -115,7 +115,7 @@ class Channels:
             tx.after_commit(lambda: self.wake(institution))
         return key
 
-    def settle(self, tx: Transaction, *, subject: str, kinds: Iterable[str] = (ORDER,)) -> int:
+    def settle(self, tx: Transaction, *, subject: str, kinds: Iterable[str] = (ORDER_KIND,)) -> int:
         """The subject was answered another way: its waiting messages of these kinds are done."""
         return store.settle_subject(tx.connection, subject=subject, kinds=list(kinds), now=tx.now)
 
@@ -160,8 +160,14 @@ class Channels:
         """How the line to each institution is that has messages waiting or fails."""
         return store.line_statuses(tx.connection)
 
-    def start(self, *, on_answer: AnswerSink | None = None) -> None:
-        """Begin to deliver; `on_answer` takes answers that come in a delivery's reply."""
+    def start(
+        self, *, on_answer: AnswerSink | None = None, on_delivered: DeliveredSink | None = None
+    ) -> None:
+        """Begin to deliver.
+
+        `on_answer` takes answers that come in a delivery's reply, `on_delivered` the messages an
+        institution's system has taken.
+        """
         assert self._dispatcher is None, "delivery is running"
         transport = self._transport or HttpTransport(connections_max=2 * DELIVERY_THREADS)
         run = DeliveryRun(
@@ -172,6 +178,7 @@ class Channels:
             transport=transport,
             check_reply=self._check_reply,
             on_answer=on_answer,
+            on_delivered=on_delivered,
         )
         self._dispatcher = Dispatcher(deliver=run.deliver, sweep=self.sweep)
         self._dispatcher.start()

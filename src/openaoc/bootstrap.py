@@ -1,0 +1,232 @@
+"""Bootstrap: the only place that builds concrete things from settings, starts and stops them.
+
+Start order is the order of need, stop order its reverse; what was begun is undone when a later
+step fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from openaoc.channels.delivery import ORDER_KIND
+from openaoc.channels.keys import CentreKeys
+from openaoc.channels.model import InlineAnswer, OutboxMessage
+from openaoc.channels.service import Channels
+from openaoc.holds.model import Answer
+from openaoc.kernel.actor import SYSTEM, Actor, Role
+from openaoc.kernel.clock import Clock, SystemClock
+from openaoc.kernel.errors import BadInput, Conflict, Unavailable
+from openaoc.kernel.settings import Settings
+from openaoc.ledger.service import Ledger
+from openaoc.parties.service import Parties
+from openaoc.statistics.model import LiveFigures
+from openaoc.statistics.service import Statistics
+from openaoc.storage.database import Database, open_database
+from openaoc.storage.files import private_folder, write_once
+from openaoc.storage.journal import JournalService, Sequencer
+from openaoc.storage.unit_of_work import UnitOfWork, retrying
+from openaoc.storage.vault import Vault
+from openaoc.tracing.model import Rule
+from openaoc.tracing.service import Tracing
+from openaoc.workflow.telling import Telling
+from openaoc.workflow.wiring import Matter, build_matter
+
+log = structlog.get_logger("openaoc")
+
+LOCK_FILE: Final = "centre.lock"
+KEY_FILE: Final = "administrator.key"
+LEDGER_FOLDER: Final = "ledger"
+FIGURES_SECONDS: Final = 0.5
+"""Published figures are computed at most so often, however many look."""
+
+
+class InUse(Conflict):
+    """Another centre uses this data folder."""
+
+
+@contextlib.contextmanager
+def data_folder(settings: Settings) -> Iterator[Path]:
+    """The data folder, for this process alone. Raises InUse while another process has it.
+
+    The lock is the kernel's: it ends with the process, however that ends.
+    """
+    folder = private_folder(settings.data_path)
+    path = folder / LOCK_FILE
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            raise InUse(f"process {holder or '?'} runs a centre on it", where=str(folder)) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield folder
+    finally:
+        os.close(descriptor)
+
+
+class Centre:
+    """A running centre: its stages, built from settings by `build_centre`."""
+
+    def __init__(self, *, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database: Database
+        self.uow: UnitOfWork
+        self.parties: Parties
+        self.channels: Channels
+        self.ledger: Ledger
+        self.tracing: Tracing
+        self.matter: Matter
+        self.telling: Telling
+        self.journal: JournalService
+        self.statistics: Statistics
+        self._undo = contextlib.ExitStack()
+        self._figures_lock = threading.Lock()
+        self._figures: tuple[float, LiveFigures] | None = None
+
+    @property
+    def key_file(self) -> Path:
+        """Where the first administrator's key is."""
+        return self.settings.data_path / KEY_FILE
+
+    def start(self) -> Centre:
+        """Open everything and begin to work. Raises InUse, Unavailable, Corrupt, BadInput."""
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(data_folder(self.settings))
+            self._open_storage(undo)
+            self._build()
+            self._administrator()
+            self._run(undo)
+            self._undo = undo.pop_all()
+        log.info("centre_started", jurisdiction=self.settings.jurisdiction)
+        return self
+
+    def stop(self) -> None:
+        """Finish what is under way and close; everything acknowledged is on disk already."""
+        self._undo.close()
+        log.info("centre_stopped")
+
+    def _open_storage(self, undo: contextlib.ExitStack) -> None:
+        self.database = open_database(self.settings, clock=self.clock)
+        undo.callback(self.database.close)
+        before, after = self.database.migrate()
+        log.info("database_ready", before=before, after=after)
+        self.uow = self.database.uow
+        self.ledger = Ledger.open(
+            self.settings.data_path / LEDGER_FOLDER, settings=self.settings, clock=self.clock
+        )
+        undo.callback(self.ledger.close)
+
+    def _build(self) -> None:
+        try:
+            rule = Rule(self.settings.rule)
+        except ValueError as error:
+            raise BadInput(f"{self.settings.rule!r} is no rule", where="rule") from error
+        keys = self.database.keys
+        centre_keys = CentreKeys(self.settings.keys_path).open(self.clock.now())
+        self.parties = Parties(keys=keys)
+        self.channels = Channels(
+            uow=self.uow, parties=self.parties, keys=centre_keys, clock=self.clock
+        )
+        self.tracing = Tracing(self.ledger, rule=rule)
+        self.matter = build_matter(
+            database=self.database,
+            ledger=self.ledger,
+            tracing=self.tracing,
+            parties=self.parties,
+            outbox=self.channels,
+            vault=Vault(keys=keys, uow=self.uow),
+            settings=self.settings,
+        )
+        self.telling = Telling(
+            uow=self.uow,
+            ledger=self.ledger,
+            parties=self.parties,
+            wake=self.matter.duties.wake,
+        )
+        self.journal = JournalService(self.database)
+        self.statistics = Statistics(self.settings)
+
+    def _administrator(self) -> None:
+        """The first start makes an administrator whose key is written once, for its owner alone.
+
+        The key reaches the disk before the user is committed: a crash between the two leaves a
+        file that the next start replaces, never a user whose key nobody has.
+        """
+        with self.uow.begin(SYSTEM, purpose="first start") as tx:
+            made = self.parties.ensure_administrator(tx)
+            if made is not None:
+                self.key_file.unlink(missing_ok=True)
+                write_once(self.key_file, (made[1] + "\n").encode("ascii"))
+
+    def _run(self, undo: contextlib.ExitStack) -> None:
+        sequencer = Sequencer(self.database)
+        sequencer.start()
+        undo.callback(sequencer.stop)
+        self.matter.duties.start()
+        undo.callback(self.matter.duties.stop)
+        self.channels.start(on_answer=self._answered, on_delivered=self._delivered)
+        undo.callback(self.channels.stop)
+
+    def _delivered(self, messages: Sequence[OutboxMessage]) -> None:
+        """Orders that an institution's system has are acknowledged."""
+        orders = [message.subject for message in messages if message.kind == ORDER_KIND]
+        if not orders:
+            return
+
+        def acknowledge() -> None:
+            with self.uow.begin(SYSTEM, purpose="orders reached an institution") as tx:
+                self.matter.holds.acknowledge(tx, orders)
+
+        retrying(acknowledge)
+
+    def _answered(self, institution: str, given: InlineAnswer) -> None:
+        """An answer that came in the reply to a delivery, as if it had been posted."""
+        try:
+            answer = msgspec.json.decode(given.answer, type=Answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise BadInput(f"not an answer: {error}", where=given.order) from error
+        actor = Actor(
+            id=f"institution:{institution}",
+            roles=frozenset({Role.MACHINE}),
+            institution=institution,
+        )
+
+        def take() -> None:
+            with self.uow.begin(actor, purpose="answer in a delivery's reply") as tx:
+                self.matter.holds.answer(tx, given.order, answer, actor)
+
+        retrying(take)
+
+    def figures(self) -> LiveFigures:
+        """The published figures, at most FIGURES_SECONDS old."""
+        with self._figures_lock:
+            now = time.monotonic()
+            if self._figures is None or now - self._figures[0] > FIGURES_SECONDS:
+                with self.uow.read(SYSTEM, purpose="published figures") as tx:
+                    self._figures = (now, self.statistics.live(tx))
+            return self._figures[1]
+
+    def check_health(self) -> None:
+        """Raises Unavailable unless database and ledger answer."""
+        with self.uow.read(SYSTEM, purpose="health") as tx:
+            if not tx.now:
+                raise Unavailable("the database does not answer")
+        self.ledger.stats()
+
+
+def build_centre(settings: Settings, *, clock: Clock | None = None) -> Centre:
+    """A centre that is not started yet."""
+    return Centre(settings=settings, clock=clock or SystemClock())

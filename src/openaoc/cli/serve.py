@@ -1,0 +1,120 @@
+"""CLI: `openaoc serve`: start a centre, say where it is, run until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+import rich_click as click
+
+from openaoc.cli.output import json_option, say, show_json
+from openaoc.kernel.errors import Conflict, Unavailable
+from openaoc.kernel.settings import Settings
+
+BACKLOG: Final = 2048
+KEEP_ALIVE_SECONDS: Final = 30
+STOP_SECONDS_MAX: Final = 20
+CONNECTIONS_MAX: Final = 2_000
+"""Beyond it new requests get 503 at once: the machine keeps its memory."""
+
+
+class PortInUse(Conflict):
+    """Something else listens there."""
+
+
+@click.command(help="Run the centre.")
+@click.option("--host", help="Address to listen on; default 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; default 8441, 0 for a free one.")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Where the centre keeps its data."
+)
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+)
+@json_option
+def command(
+    host: str | None, port: int | None, data_dir: Path | None, log_level: str, *, as_json: bool
+) -> None:
+    """Run the centre until it is told to stop; a second start continues where this one ended."""
+    from openaoc.cli.logs import configure
+    from openaoc.kernel.settings import load_settings
+
+    configure(level=log_level)
+    environ = dict(os.environ)
+    if data_dir is not None:
+        environ["OPENAOC_DATA_DIR"] = str(data_dir.absolute())
+    if host is not None:
+        environ["OPENAOC_HOST"] = host
+    if port is not None:
+        environ["OPENAOC_PORT"] = str(port)
+    run(load_settings(environ), as_json=as_json)
+
+
+def run(settings: Settings, *, as_json: bool = False) -> None:
+    """Listen first, so that a port in use is found before anything is started; then serve."""
+    import uvicorn
+
+    from openaoc.api.app import build_app
+    from openaoc.bootstrap import build_centre
+    from openaoc.public.routes import ROUTES
+
+    with listening(settings) as listener:
+        centre = build_centre(settings)
+        app = build_app(centre, pages=ROUTES)
+        centre.start()
+        try:
+            config = uvicorn.Config(
+                app,
+                loop="uvloop",
+                http="httptools",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=STOP_SECONDS_MAX,
+                limit_concurrency=CONNECTIONS_MAX,
+                backlog=BACKLOG,
+            )
+            announce(listener, settings, key_file=centre.key_file, as_json=as_json)
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            centre.stop()
+
+
+def listening(settings: Settings) -> socket.socket:
+    """A bound socket. Raises PortInUse, or Unavailable for an address that is not ours."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        place = f"{settings.host}:{settings.port}"
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse("stop it, or choose another with --port", where=place) from error
+        raise Unavailable(error.strerror or "cannot listen", where=place) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def announce(listener: socket.socket, settings: Settings, *, key_file: Path, as_json: bool) -> None:
+    """Say where the centre is and where its first key lies."""
+    host, port = listener.getsockname()[:2]
+    url = settings.url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if as_json:
+        show_json({"url": url, "administrator_key_file": str(key_file), "pid": os.getpid()})
+        return
+    say(f"OpenAOC on {url}")
+    say(f"data in {settings.data_path}")
+    if key_file.exists():
+        say(f"the administrator's key is in {key_file}")
