@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -42,7 +42,8 @@ def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) 
     """The ASGI application over a started centre; `pages` are other packages' routes."""
     metrics = Metrics()
     return Litestar(
-        route_handlers=[*ROUTES, *pages],
+        # In one router: registered one by one, Litestar wraps a handler that shares its path twice.
+        route_handlers=[Router("/", route_handlers=[*ROUTES]), *pages],
         exception_handlers=dict(ERROR_HANDLERS),
         request_max_body_size=DEFAULT_BODY_BYTES_MAX,
         response_headers=HEADERS,
