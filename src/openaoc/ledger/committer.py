@@ -6,6 +6,7 @@ Answers when a batch is acknowledged. Two locks in one order: `_commit` (staging
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,11 +30,10 @@ from openaoc.ledger.gate import Gate
 from openaoc.ledger.hot import SLICE_ROWS_MIN, HotLog, Staged
 from openaoc.ledger.line_limits import NeedsApplied
 from openaoc.ledger.model import Batch, DiskRefused, IngestReceipt, LedgerStopped
-from openaoc.ledger.wal import ALIGN, BATCH, JOURNALLED, OPENINGS, Entry, Wal
+from openaoc.ledger.wal import BATCH, JOURNALLED, OPENINGS, Entry, Outgoing, Wal
 
 GROUP_ROWS_MAX: Final = 1_000_000
 """Rows that one write to disk may carry, unless a single batch is larger."""
-_LENGTH_BYTES: Final = 4
 
 _log = structlog.get_logger(__name__)
 
@@ -132,10 +132,10 @@ class Committer:
 
     def _replay_entry(self, entry: Entry) -> None:
         if entry.kind == JOURNALLED:
-            for position in msgspec.msgpack.decode(entry.body, type=list[int]):
+            for position in msgspec.msgpack.decode(entry.head, type=list[int]):
                 self._batches.waiting.pop(position, None)
             return
-        head, payload = _split(entry.body)
+        head, payload = entry.head, entry.payload
         if entry.kind == OPENINGS:
             opened = msgspec.msgpack.decode(head, type=Opened)
             accounts, amounts = self._number_openings(_read_table(payload))
@@ -258,13 +258,14 @@ class Committer:
         return exact or bool(ticket.staged.planned.amendments)
 
     def _log_group(self, staged: list[Ticket]) -> None:
-        entries: list[tuple[int, Sequence[bytes]]] = []
+        entries: list[Outgoing] = []
         sequence = self._wal.sequence
         for ticket in staged:
             ticket.position = sequence
             if ticket.staged is not None and ticket.staged.changes:
                 told = Told(told_by=ticket.told_by, told_at_us=to_us(ticket.told_at))
-                entries.append((BATCH, _join(told, ticket.payload)))
+                head, sha = msgspec.msgpack.encode(told), bytes.fromhex(ticket.digest)
+                entries.append(Outgoing(BATCH, head, ticket.payload, sha))
                 sequence = ticket.position = sequence + 1
         if entries:
             self._append(entries)
@@ -272,18 +273,18 @@ class Committer:
             self._keep(ticket)
             ticket.payload = b""
 
-    def _append(self, entries: list[tuple[int, Sequence[bytes]]]) -> None:
+    def _append(self, entries: list[Outgoing]) -> None:
         """Log the entries, and behind them which batches were journalled since."""
         journalled = self._journalled
         if journalled:
-            entries.append((JOURNALLED, [msgspec.msgpack.encode(journalled)]))
+            entries.append(Outgoing(JOURNALLED, msgspec.msgpack.encode(journalled)))
         try:
             self._wal.append(entries)
         except LedgerStopped as error:
             self._stopped = error.detail or error.title
             raise
         self._journalled = self._journalled[len(journalled) :]
-        self.log_bytes += sum(len(part) for _, body in entries for part in body)
+        self.log_bytes += sum(len(entry.payload) + len(entry.head) for entry in entries)
 
     def _keep(self, ticket: Ticket) -> None:
         staged = ticket.staged
@@ -357,7 +358,9 @@ class Committer:
             accounts, amounts = self._number_openings(table)
             openings.check(self._hot, accounts, amounts)
             head = Opened(from_us=from_us)
-            self._append([(OPENINGS, _join(head, _write_table(table)))])
+            payload = _write_table(table)
+            sha = hashlib.sha256(payload).digest()
+            self._append([Outgoing(OPENINGS, msgspec.msgpack.encode(head), payload, sha)])
             self._apply_openings(accounts, amounts, from_us)
         return int(accounts.size)
 
@@ -432,18 +435,6 @@ def _size(offsets: NDArray[np.int32]) -> int:
     return int(offsets[-1]) - int(offsets[0])
 
 
-def _join(head: msgspec.Struct, payload: bytes) -> list[bytes]:
-    """A head and a payload that starts aligned."""
-    packed = msgspec.msgpack.encode(head)
-    start = len(packed).to_bytes(_LENGTH_BYTES, "little") + packed
-    return [start + bytes(-len(start) % ALIGN), payload]
-
-
-def _split(body: bytes) -> tuple[bytes, memoryview]:
-    size = int.from_bytes(body[:_LENGTH_BYTES], "little") + _LENGTH_BYTES
-    return body[_LENGTH_BYTES:size], memoryview(body)[size + (-size % ALIGN) :]
-
-
 def _write_table(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -452,6 +443,6 @@ def _write_table(table: pa.Table) -> bytes:
     return value
 
 
-def _read_table(payload: memoryview) -> pa.Table:
+def _read_table(payload: bytes) -> pa.Table:
     with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
         return reader.read_all()

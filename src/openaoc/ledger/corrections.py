@@ -66,6 +66,8 @@ class Planned:
     known: dict[int, Known] = field(default_factory=dict)
     now: dict[int, Content] = field(default_factory=dict)
     reporters: dict[int, int] = field(default_factory=dict)
+    told: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Names under which the debtor's bank told rows that do not carry its name yet."""
     renamed: dict[tuple[str, str], int] = field(default_factory=dict)
     merged: list[int] = field(default_factory=list)
     corrected: int = 0
@@ -99,6 +101,7 @@ class Corrections:
 
     def retime(
         self,
+        batch: Prepared,
         incoming: Incoming,
         places: NDArray[np.int64],
         matched: NDArray[np.int32],
@@ -111,6 +114,8 @@ class Corrections:
             content = self.content(row)._replace(time_us=int(incoming.time_us[place]))
             reporter = int(incoming.reporter[place]) | BOTH | (own & REVISED)
             planned.now[row], planned.reporters[row] = content, reporter
+            who = self._store.institutions.words[int(incoming.reporter[place])]
+            planned.told[who, _id(batch, place)] = row
             planned.amendments.append(Amendment(row=row, content=content, reporter=reporter))
 
     def plan(
@@ -128,7 +133,9 @@ class Corrections:
         Raises TransferConflict or UnknownCorrection with the place in the batch.
         """
         for place in np.flatnonzero(codes == DIFFERS).tolist():
-            if not self._once_said(int(matched[place]), _content(incoming, place), exact=True):
+            row = int(matched[place])
+            own = int(self._store.facts.reporter[row]) & REPORTER == int(incoming.reporter[place])
+            if not self._once_said(row, _content(incoming, place), exact=own):
                 raise TransferConflict(
                     f"{_id(batch, place)!r} was told before with other content; a correction "
                     "names in `corrects` what it corrects",
@@ -246,6 +253,8 @@ class Corrections:
             return planned.renamed[key]
         if key in self.renamed:
             return self.renamed[key]
+        if key in planned.told:
+            return planned.told[key]
         return self._store.find_row(who, transfer_id, visible=self._store.rows)
 
     def _banks(self, content: Content) -> tuple[int, int]:

@@ -116,7 +116,7 @@ class HotLog:
         self._write(incoming, codes, matched, mark)
         planned = Planned()
         retimed = self._seconds(incoming, codes, matched, mark)
-        self.corrections.retime(incoming, retimed, matched, planned)
+        self.corrections.retime(batch, incoming, retimed, matched, planned)
         if (codes > SECOND).any() or batch.corrections:
             self.corrections.plan(batch, incoming, codes, matched, planned, first_new=mark.rows)
             merged = np.array(planned.merged, np.int32)

@@ -119,6 +119,21 @@ def put_slot(slots: NDArray[np.int64], tag: np.int64, number: np.int64) -> np.in
 
 
 @njit(cache=True, nogil=True)
+def next_tagged(slots: NDArray[np.int64], tag: np.int64, slot: np.int64) -> np.int64:
+    """The next slot from `slot` on that carries the tag, -1 when an empty one comes first."""
+    size = slots.size
+    while True:
+        value = slots[slot]
+        if value == 0:
+            return np.int64(-1)
+        if (value >> np.int64(32)) & _LOW == tag:
+            return slot
+        slot += 1
+        if slot == size:
+            slot = 0
+
+
+@njit(cache=True, nogil=True)
 def grow_slots(old: NDArray[np.int64], fresh: NDArray[np.int64]) -> None:
     """Enter everything of the old table into the larger, empty one."""
     for k in range(old.size):
@@ -149,18 +164,15 @@ def find_account(
     length: np.int64,
 ) -> np.int64:
     """The account's number, or -1."""
-    tag, size = account_tag(text_hash, kind), slots.size
-    slot = home(tag, size)
-    while slots[slot] != 0:
-        if (slots[slot] >> np.int64(32)) & _LOW == tag:
-            number = (slots[slot] & _LOW) - 1
-            if names.kind[number] == kind and equals_stored(
-                names.text, np.int64(names.offset[number]), data, start, length
-            ):
-                return number
-        slot += 1
-        if slot == size:
-            slot = 0
+    tag = account_tag(text_hash, kind)
+    slot = next_tagged(slots, tag, home(tag, slots.size))
+    while slot >= 0:
+        number = (slots[slot] & _LOW) - 1
+        if names.kind[number] == kind and equals_stored(
+            names.text, np.int64(names.offset[number]), data, start, length
+        ):
+            return number
+        slot = next_tagged(slots, tag, (slot + 1) % slots.size)
     return np.int64(-1)
 
 
@@ -184,6 +196,8 @@ def intern_accounts(
     when there is no number left for it. The caller has seen to room in the table and the texts.
     """
     first, size = count, slots.size
+    # Arrays taken out of the tuple once: taken inside the loop, each costs a reference count.
+    all_kinds, places, text = names.kind, names.offset, names.text
     for i in range(out.size):
         if absent[i]:
             out[i] = -1
@@ -195,8 +209,8 @@ def intern_accounts(
         while slots[slot] != 0:
             if (slots[slot] >> np.int64(32)) & _LOW == tag:
                 number = (slots[slot] & _LOW) - 1
-                if names.kind[number] == kind and equals_stored(
-                    names.text, np.int64(names.offset[number]), data, start, length
+                if all_kinds[number] == kind and equals_stored(
+                    text, np.int64(places[number]), data, start, length
                 ):
                     found = number
                     break
@@ -204,13 +218,13 @@ def intern_accounts(
             if slot == size:
                 slot = 0
         if found < 0:
-            if count == names.kind.size:
+            if count == all_kinds.size:
                 out[i] = -2
                 return count, text_end
             found = count
-            names.kind[found] = kind
-            names.offset[found] = np.uint32(text_end)
-            text_end = store_text(names.text, text_end, data, start, length)
+            all_kinds[found] = kind
+            places[found] = np.uint32(text_end)
+            text_end = store_text(text, text_end, data, start, length)
             slots[slot] = (tag << np.int64(32)) | (found + 1)
             undo[count - first] = slot
             count += 1
@@ -277,20 +291,17 @@ def find_row(
     length: np.int64,
 ) -> np.int64:
     """The row that `who` reported under this id, or -1. Rows from ends.rows on are not seen."""
-    tag, size = id_tag(text_hash, who), slots.size
-    slot = home(tag, size)
-    while slots[slot] != 0:
-        if (slots[slot] >> np.int64(32)) & _LOW == tag:
-            row = (slots[slot] & _LOW) - 1
-            if (
-                row < ends.rows
-                and told_by(facts, names, np.int64(ends.exits), row, who)
-                and equals_stored(facts.id_text, text_place(facts, row), data, start, length)
-            ):
-                return row
-        slot += 1
-        if slot == size:
-            slot = 0
+    tag = id_tag(text_hash, who)
+    slot = next_tagged(slots, tag, home(tag, slots.size))
+    while slot >= 0:
+        row = (slots[slot] & _LOW) - 1
+        if (
+            row < ends.rows
+            and told_by(facts, names, np.int64(ends.exits), row, who)
+            and equals_stored(facts.id_text, text_place(facts, row), data, start, length)
+        ):
+            return row
+        slot = next_tagged(slots, tag, (slot + 1) % slots.size)
     return np.int64(-1)
 
 
@@ -308,33 +319,6 @@ def same_payment(
 
 
 @njit(cache=True, nogil=True)
-def write_row(
-    facts: Facts, row: np.int64, batch: Incoming, i: np.int64, exits: np.int64
-) -> np.int64:
-    """Write the facts of batch row i as a row on no line yet; the number of named exits after."""
-    debtor, named = batch.debtor[i], batch.named[i]
-    flags = np.uint8(0)
-    if batch.channel[i] != 0 or named < 0:
-        flags = np.uint8(EXIT)
-    elif debtor == named:
-        flags = np.uint8(SELF)
-    facts.time_us[row] = batch.time_us[i]
-    facts.debtor[row] = debtor
-    facts.creditor[row] = np.int32(-1) if flags == EXIT else named
-    facts.amount[row] = batch.amount[i]
-    facts.flags[row] = flags
-    facts.channel[row] = batch.channel[i]
-    facts.out_start[row] = -1
-    facts.in_start[row] = -1
-    facts.reporter[row] = batch.reporter[i]
-    if flags == EXIT and named >= 0:
-        facts.exit_row[exits] = np.int32(row)
-        facts.exit_creditor[exits] = named
-        return exits + 1
-    return exits
-
-
-@njit(cache=True, nogil=True)
 def merge_second(
     facts: Facts, row: np.int64, by_payer: bool, reporter: np.uint16, time_us: np.int64
 ) -> None:
@@ -347,6 +331,30 @@ def merge_second(
     if by_payer:
         facts.reporter[row] = reporter | np.uint16(BOTH) | (own & np.uint16(REVISED))
         facts.time_us[row] = time_us
+
+
+@njit(cache=True, nogil=True)
+def _repeats(
+    facts: Facts, exits: np.int64, row: np.int64, batch: Incoming, i: np.int64, who: np.int64
+) -> bool:
+    """Whether batch row i says of the row what is known; the other bank's time does not count."""
+    if not same_payment(facts, exits, row, batch, i):
+        return False
+    own = np.int64(facts.reporter[row]) & REPORTER
+    return facts.time_us[row] == batch.time_us[i] or own != who
+
+
+@njit(cache=True, nogil=True)
+def _second(
+    facts: Facts, exits: np.int64, row: np.int64, batch: Incoming, i: np.int64
+) -> np.int64:
+    """What batch row i is beside the other bank's row of its id (-1: there is none)."""
+    if row < 0:
+        return np.int64(NEW)
+    if same_payment(facts, exits, row, batch, i):
+        return np.int64(SECOND)
+    revised = np.int64(facts.reporter[row]) & REVISED
+    return np.int64(OTHER_BANK) if revised else np.int64(NEW)
 
 
 @njit(cache=True, nogil=True)
@@ -368,56 +376,73 @@ def stage_rows(
     merged here, else nothing else changes. The other codes change nothing. The caller has seen
     to room.
     """
-    rows, text_end, exits = np.int64(ends.rows), np.int64(ends.id_bytes), np.int64(ends.exits)
-    taken = np.int64(0)
+    first = np.int64(ends.rows)
+    rows, text_end, exits = first, np.int64(ends.id_bytes), np.int64(ends.exits)
+    taken, size = np.int64(0), slots.size
+    # Arrays taken out of the tuples once: taken inside the loop, each costs a reference count.
+    debtors, named, reporters = batch.debtor, batch.named, batch.reporter
+    corrections, hashes, offsets, data = (
+        batch.correction, batch.id_hash, batch.id_offset, batch.id_data,
+    )  # fmt: skip
+    kinds, id_text, id_block = names.kind, facts.id_text, facts.id_block
+    times, amounts, channels = batch.time_us, batch.amount, batch.channel
+    to_time, to_debtor, to_creditor = facts.time_us, facts.debtor, facts.creditor
+    to_amount, to_flags, to_channel = facts.amount, facts.flags, facts.channel
+    to_out, to_in, to_reporter = facts.out_start, facts.in_start, facts.reporter
     for i in range(codes.size):
         matched[i] = -1
-        if batch.correction[i]:
+        if corrections[i]:
             codes[i] = CORRECTION
             continue
-        who = np.int64(batch.reporter[i])
-        start = batch.id_offset[i]
-        length = batch.id_offset[i + 1] - start
-        now = Ends(rows, text_end, exits)
-        found = find_row(
-            slots, facts, names, now, who, batch.id_hash[i], batch.id_data, start, length
-        )
-        if found >= 0:
-            matched[i] = np.int32(found)
-            exact = same_payment(facts, exits, found, batch, np.int64(i)) and (
-                facts.time_us[found] == batch.time_us[i]
-                or (np.int64(facts.reporter[found]) & REPORTER) != who
-            )
-            codes[i] = REPEAT if exact else DIFFERS
-            continue
-        payer = bank_of(names, np.int64(batch.debtor[i]))
-        payee = np.int64(-1)
-        if batch.named[i] >= 0:
-            payee = bank_of(names, np.int64(batch.named[i]))
-        other = payee if who == payer else payer
-        if payee >= 0 and payer != payee and who in (payer, payee):
-            found = find_row(
-                slots, facts, names, now, other, batch.id_hash[i], batch.id_data, start, length
-            )
+        who, begin = np.int64(reporters[i]), np.int64(offsets[i])
+        length = np.int64(offsets[i + 1]) - begin
+        tag = id_tag(hashes[i], who)
+        if next_tagged(slots, tag, home(tag, size)) >= 0:
+            now = Ends(rows, text_end, exits)
+            found = find_row(slots, facts, names, now, who, hashes[i], data, begin, length)
             if found >= 0:
                 matched[i] = np.int32(found)
-                if same_payment(facts, exits, found, batch, np.int64(i)):
-                    codes[i] = SECOND
-                    undo[taken] = put_slot(slots, id_tag(batch.id_hash[i], who), found)
-                    taken += 1
-                    if found >= ends.rows:
-                        merge_second(
-                            facts, found, who == payer, batch.reporter[i], batch.time_us[i]
-                        )
+                codes[i] = REPEAT if _repeats(facts, exits, found, batch, i, who) else DIFFERS
+                continue
+        payer = np.int64(kinds[debtors[i]] >> np.uint32(16))
+        payee = np.int64(kinds[named[i]] >> np.uint32(16)) if named[i] >= 0 else np.int64(-1)
+        if payee >= 0 and payer != payee and (who in (payer, payee)):
+            other = payee if who == payer else payer
+            other_tag = id_tag(hashes[i], other)
+            if next_tagged(slots, other_tag, home(other_tag, size)) >= 0:
+                now = Ends(rows, text_end, exits)
+                found = find_row(slots, facts, names, now, other, hashes[i], data, begin, length)
+                code = _second(facts, exits, found, batch, i)
+                if code != NEW:
+                    matched[i] = np.int32(found)
+                    codes[i] = code
+                    if code == SECOND:
+                        undo[taken] = put_slot(slots, tag, found)
+                        taken += 1
+                        if found >= first:
+                            merge_second(
+                                facts, found, who == payer, reporters[i], times[i]
+                            )
                     continue
-                if np.int64(facts.reporter[found]) & REVISED:
-                    codes[i] = OTHER_BANK
-                    continue
-        exits = write_row(facts, rows, batch, np.int64(i), exits)
+        flags = np.uint8(0)
+        if channels[i] != 0 or payee < 0:
+            flags = np.uint8(EXIT)
+            if payee >= 0:
+                facts.exit_row[exits] = np.int32(rows)
+                facts.exit_creditor[exits] = named[i]
+                exits += 1
+        elif debtors[i] == named[i]:
+            flags = np.uint8(SELF)
+        to_time[rows], to_amount[rows] = times[i], amounts[i]
+        to_debtor[rows] = debtors[i]
+        to_creditor[rows] = np.int32(-1) if flags == EXIT else named[i]
+        to_flags[rows], to_channel[rows], to_reporter[rows] = flags, channels[i], reporters[i]
+        to_out[rows] = -1
+        to_in[rows] = -1
         if rows % ROWS_PER_BLOCK == 0:
-            facts.id_block[rows // ROWS_PER_BLOCK] = text_end
-        text_end = store_text(facts.id_text, text_end, batch.id_data, start, length)
-        undo[taken] = put_slot(slots, id_tag(batch.id_hash[i], who), rows)
+            id_block[rows // ROWS_PER_BLOCK] = text_end
+        text_end = store_text(id_text, text_end, data, begin, length)
+        undo[taken] = put_slot(slots, tag, rows)
         taken += 1
         matched[i] = np.int32(rows)
         codes[i] = NEW

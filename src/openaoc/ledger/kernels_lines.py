@@ -93,10 +93,8 @@ def class_rows(size: np.int64) -> np.int64:
 @njit(cache=True, nogil=True, inline="always")
 def block_full(length: np.int64) -> bool:
     """Whether a list of this length fills its block: 0, 2^k or 3·2^k."""
-    if length == 0:
-        return True
-    odd = length // (length & -length)
-    return odd in (1, 3)
+    lowest = length & -length
+    return length in (lowest, 3 * lowest)
 
 
 @njit(cache=True, nogil=True)
@@ -118,45 +116,68 @@ def _take_block(
 
 
 @njit(cache=True, nogil=True)
+def _move_out(
+    rows: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    free: NDArray[np.int64],
+    pool_end: NDArray[np.int64],
+    offset: np.int64,
+    length: np.int64,
+) -> np.int64:
+    """Move a debtor's full block to one of the next size; its new place."""
+    fresh = _take_block(rows, free, pool_end, OUT_END, size_class(length + 1))
+    for i in range(length):
+        rows[fresh + i] = rows[offset + i]
+        starts[fresh + i] = starts[offset + i]
+    if length:
+        old = size_class(length)
+        rows[offset] = np.int32(free[old])
+        free[old] = offset + 1
+    return fresh
+
+
+@njit(cache=True, nogil=True)
+def _move_in(
+    rows: NDArray[np.int32],
+    free: NDArray[np.int64],
+    pool_end: NDArray[np.int64],
+    offset: np.int64,
+    length: np.int64,
+) -> np.int64:
+    """Move a creditor's full block to one of the next size; its new place."""
+    fresh = _take_block(rows, free, pool_end, IN_END, size_class(length + 1))
+    for i in range(length):
+        rows[fresh + i] = rows[offset + i]
+    if length:
+        old = size_class(length)
+        rows[offset] = np.int32(free[old])
+        free[old] = offset + 1
+    return fresh
+
+
+@njit(cache=True, nogil=True, inline="always")
 def push_out(lines: Lines, account: np.int64, row: np.int64, start: np.int64) -> None:
-    """Append a row to the debtor's list; a full block moves to one of the next size."""
+    """Append a row to the debtor's list."""
     length = np.int64(lines.out_len[account])
     offset = lines.out_off[account]
     if block_full(length):
-        fresh = _take_block(
-            lines.out_rows, lines.free_out, lines.pool_end, OUT_END, size_class(length + 1)
+        offset = _move_out(
+            lines.out_rows, lines.out_starts, lines.free_out, lines.pool_end, offset, length
         )
-        for i in range(length):
-            lines.out_rows[fresh + i] = lines.out_rows[offset + i]
-            lines.out_starts[fresh + i] = lines.out_starts[offset + i]
-        if length:
-            old = size_class(length)
-            lines.out_rows[offset] = np.int32(lines.free_out[old])
-            lines.free_out[old] = offset + 1
-        lines.out_off[account] = fresh
-        offset = fresh
+        lines.out_off[account] = offset
     lines.out_rows[offset + length] = np.int32(row)
     lines.out_starts[offset + length] = start
     lines.out_len[account] = np.int32(length + 1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def push_in(lines: Lines, account: np.int64, row: np.int64) -> None:
-    """Append a row to the creditor's list; a full block moves to one of the next size."""
+    """Append a row to the creditor's list."""
     length = np.int64(lines.in_len[account])
     offset = lines.in_off[account]
     if block_full(length):
-        fresh = _take_block(
-            lines.in_rows, lines.free_in, lines.pool_end, IN_END, size_class(length + 1)
-        )
-        for i in range(length):
-            lines.in_rows[fresh + i] = lines.in_rows[offset + i]
-        if length:
-            old = size_class(length)
-            lines.in_rows[offset] = np.int32(lines.free_in[old])
-            lines.free_in[old] = offset + 1
-        lines.in_off[account] = fresh
-        offset = fresh
+        offset = _move_in(lines.in_rows, lines.free_in, lines.pool_end, offset, length)
+        lines.in_off[account] = offset
     lines.in_rows[offset + length] = np.int32(row)
     lines.in_len[account] = np.int32(length + 1)
 
@@ -305,36 +326,57 @@ def apply_rows(
     A row not older than everything its account has is appended in constant time; the accounts of
     the others are repaired once, at the end. `dirty` has room for 2·(stop − start) accounts.
     """
+    # Arrays taken out of the tuple once: taken inside the loop, each costs a reference count.
+    time_us, amounts, all_flags = lines.time_us, lines.amount, lines.flags
+    debtors, creditors, line_from = lines.debtor, lines.creditor, lines.line_from
+    in_end, out_end, last_us = lines.in_end, lines.out_end, lines.last_us
+    out_off, out_len, in_off, in_len = lines.out_off, lines.out_len, lines.in_off, lines.in_len
+    out_rows, out_starts, in_rows = lines.out_rows, lines.out_starts, lines.in_rows
+    out_start, in_start = lines.out_start, lines.in_start
+    free_out, free_in, pool_end = lines.free_out, lines.free_in, lines.pool_end
     waiting = np.int64(0)
     for k in range(start, stop):
         row = np.int64(rows[k])
-        flags = lines.flags[row]
+        flags = all_flags[row]
         if flags & SELF:
             continue
-        when, amount = lines.time_us[row], lines.amount[row]
-        debtor = np.int64(lines.debtor[row])
-        if lines.line_from[debtor] == 0 or when >= lines.line_from[debtor]:
-            if when >= lines.last_us[debtor]:
-                begin = lines.out_end[debtor]
-                lines.out_start[row] = begin
-                lines.out_end[debtor] = begin + amount
-                lines.last_us[debtor] = when
-                push_out(lines, debtor, row, begin)
+        when, amount = time_us[row], amounts[row]
+        debtor = np.int64(debtors[row])
+        if line_from[debtor] == 0 or when >= line_from[debtor]:
+            begin = np.int64(0)
+            if when >= last_us[debtor]:
+                begin = out_end[debtor]
+                out_start[row] = begin
+                out_end[debtor] = begin + amount
+                last_us[debtor] = when
             else:
                 waiting = _late(lines, dirty, waiting, debtor, row)
-                push_out(lines, debtor, row, np.int64(0))
+            length = np.int64(out_len[debtor])
+            offset = out_off[debtor]
+            if block_full(length):
+                offset = _move_out(out_rows, out_starts, free_out, pool_end, offset, length)
+                out_off[debtor] = offset
+            out_rows[offset + length] = np.int32(row)
+            out_starts[offset + length] = begin
+            out_len[debtor] = np.int32(length + 1)
         if flags & EXIT:
             continue
-        creditor = np.int64(lines.creditor[row])
-        if lines.line_from[creditor] == 0 or when >= lines.line_from[creditor]:
-            if when >= lines.last_us[creditor]:
-                begin = max(lines.in_end[creditor], lines.out_end[creditor])
-                lines.in_start[row] = begin
-                lines.in_end[creditor] = begin + amount
-                lines.last_us[creditor] = when
+        creditor = np.int64(creditors[row])
+        if line_from[creditor] == 0 or when >= line_from[creditor]:
+            if when >= last_us[creditor]:
+                begin = max(in_end[creditor], out_end[creditor])
+                in_start[row] = begin
+                in_end[creditor] = begin + amount
+                last_us[creditor] = when
             else:
                 waiting = _late(lines, dirty, waiting, creditor, row)
-            push_in(lines, creditor, row)
+            length = np.int64(in_len[creditor])
+            offset = in_off[creditor]
+            if block_full(length):
+                offset = _move_in(in_rows, free_in, pool_end, offset, length)
+                in_off[creditor] = offset
+            in_rows[offset + length] = np.int32(row)
+            in_len[creditor] = np.int32(length + 1)
     return mend(lines, dirty, waiting)
 
 

@@ -5,6 +5,8 @@ Answers which entries are durable. Never interprets one.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import mmap
 import os
 import struct
@@ -17,11 +19,14 @@ from openaoc.kernel.errors import Corrupt
 from openaoc.ledger.model import DiskRefused, LedgerStopped
 
 MAGIC: Final = b"OAOCWAL1"
-_FRAME: Final = struct.Struct("<8sQQIIII24x")
-"""Magic, first sequence, payload bytes, entries, checksum of the payload, version, checksum of
-this header up to here; 64 bytes."""
-_ENTRY: Final = struct.Struct("<QII48x")
-"""Body bytes, kind, reserved; 64 bytes, so that bodies are aligned for Arrow."""
+_FRAME: Final = struct.Struct("<8sQQIII28x")
+"""Magic, first sequence, payload bytes, entries, version, checksum of what stands before; 64
+bytes."""
+_FRAME_SUMMED: Final = 32
+_ENTRY: Final = struct.Struct("<QII32s12xI")
+"""Payload bytes, head bytes, kind, SHA-256 of head and payload digests, checksum of what stands
+before; 64 bytes, so that payloads are aligned for Arrow."""
+_ENTRY_SUMMED: Final = 60
 _VERSION: Final = 1
 ALIGN: Final = 64
 BATCH: Final = 1
@@ -32,11 +37,21 @@ SEGMENT_PATTERN: Final = "wal-*.log"
 
 
 class Entry(NamedTuple):
-    """One entry of the log."""
+    """One entry of the log: a small head and its payload."""
 
     sequence: int
     kind: int
-    body: bytes
+    head: bytes
+    payload: bytes
+
+
+class Outgoing(NamedTuple):
+    """An entry to be written; `digest` is the SHA-256 of its payload."""
+
+    kind: int
+    head: bytes
+    payload: bytes = b""
+    digest: bytes = hashlib.sha256(b"").digest()
 
 
 class Wal:
@@ -79,9 +94,9 @@ class Wal:
                     frame = _read_frame(view, offset)
                     if frame is None:
                         break
-                    first, count, start, stop = frame
-                    self._check_sequence(path, offset, first, count)
-                    for entry in _entries(view, first, count, start, stop):
+                    entries, stop = frame
+                    self._check_sequence(path, offset, entries[0].sequence)
+                    for entry in entries:
                         if entry.sequence > self.sequence:
                             self.sequence = entry.sequence
                             yield entry
@@ -91,14 +106,13 @@ class Wal:
         if offset < size:
             _cut(path, offset)
 
-    def _check_sequence(self, path: Path, offset: int, first: int, count: int) -> None:
+    def _check_sequence(self, path: Path, offset: int, first: int) -> None:
         if first > self.sequence + 1:
             raise Corrupt(
                 f"entries {self.sequence + 1} to {first - 1} of the ledger's log are missing; "
                 "put the missing wal-*.log back from a backup",
                 where=f"{path}, byte {offset}",
             )
-        assert count > 0, "a frame has entries"
 
     @staticmethod
     def _check_tail(path: Path, view: memoryview, offset: int, *, last: bool) -> None:
@@ -132,12 +146,12 @@ class Wal:
     def drop_before(self, sequence: int) -> None:
         """Delete the segments whose entries are all at or below `sequence`."""
         paths = sorted(self._folder.glob(SEGMENT_PATTERN))
-        for path, following in zip(paths, paths[1:], strict=False):
+        for path, following in itertools.pairwise(paths):
             if int(following.stem.removeprefix("wal-")) <= sequence + 1:
                 path.unlink()
 
-    def append(self, entries: Sequence[tuple[int, Sequence[bytes]]]) -> int:
-        """Make the entries (kind, parts of the body) durable as one frame; the last's sequence.
+    def append(self, entries: Sequence[Outgoing]) -> int:
+        """Make the entries durable as one frame; the last's sequence.
 
         Raises DiskRefused when the disk did not take them: then the log is as before. Raises
         LedgerStopped when the disk cannot say: then nothing more is written by this process.
@@ -145,18 +159,19 @@ class Wal:
         if self._broken or self._fd < 0:
             raise LedgerStopped
         parts: list[bytes] = []
-        for kind, body in entries:
-            size = sum(len(part) for part in body)
-            parts += [_ENTRY.pack(size, kind, 0), *body, bytes(-size % ALIGN)]
-        checksum = 0
-        for part in parts:
-            checksum = zlib.crc32(part, checksum)
+        for entry in entries:
+            parts += [
+                _entry_header(entry),
+                entry.head,
+                bytes(-len(entry.head) % ALIGN),
+                entry.payload,
+                bytes(-len(entry.payload) % ALIGN),
+            ]
         size = sum(len(part) for part in parts)
-        head = _FRAME.pack(MAGIC, self.sequence + 1, size, len(entries), checksum, _VERSION, 0)
-        head = _FRAME.pack(
-            MAGIC, self.sequence + 1, size, len(entries), checksum, _VERSION, zlib.crc32(head[:36])
-        )
-        self._write([head, *parts])
+        summed = _FRAME.pack(MAGIC, self.sequence + 1, size, len(entries), _VERSION, 0)
+        checksum = zlib.crc32(summed[:_FRAME_SUMMED])
+        header = _FRAME.pack(MAGIC, self.sequence + 1, size, len(entries), _VERSION, checksum)
+        self._write([header, *parts])
         self.sequence += len(entries)
         return self.sequence
 
@@ -209,29 +224,52 @@ def _write_all(fd: int, part: bytes, offset: int) -> int:
     return done
 
 
-def _read_frame(view: memoryview, offset: int) -> tuple[int, int, int, int] | None:
-    """(first sequence, entries, start, stop) of a whole frame at `offset`, else None."""
+def _entry_header(entry: Outgoing) -> bytes:
+    both = hashlib.sha256(entry.head + entry.digest).digest()
+    plain = _ENTRY.pack(len(entry.payload), len(entry.head), entry.kind, both, 0)
+    checksum = zlib.crc32(plain[:_ENTRY_SUMMED])
+    return _ENTRY.pack(len(entry.payload), len(entry.head), entry.kind, both, checksum)
+
+
+def _read_frame(view: memoryview, offset: int) -> tuple[list[Entry], int] | None:
+    """The entries of a whole frame at `offset` and where it ends, else None."""
     if offset + _FRAME.size > len(view):
         return None
-    head = bytes(view[offset : offset + _FRAME.size])
-    magic, first, size, count, checksum, version, own = _FRAME.unpack(head)
-    blank = _FRAME.pack(magic, first, size, count, checksum, version, 0)
-    start = offset + _FRAME.size
-    if magic != MAGIC or version != _VERSION or own != zlib.crc32(blank[:36]):
+    header = bytes(view[offset : offset + _FRAME.size])
+    magic, first, size, count, version, checksum = _FRAME.unpack(header)
+    if magic != MAGIC or checksum != zlib.crc32(header[:_FRAME_SUMMED]) or version != _VERSION:
         return None
-    if start + size > len(view) or zlib.crc32(view[start : start + size]) != checksum:
+    at = offset + _FRAME.size
+    stop = at + size
+    if stop > len(view):
         return None
-    return first, count, start, start + size
-
-
-def _entries(view: memoryview, first: int, count: int, start: int, stop: int) -> Iterator[Entry]:
-    offset = start
+    entries = []
     for number in range(count):
-        size, kind, _ = _ENTRY.unpack(view[offset : offset + _ENTRY.size])
-        offset += _ENTRY.size
-        yield Entry(first + number, kind, bytes(view[offset : offset + size]))
-        offset += size + (-size % ALIGN)
-    assert offset == stop, "a frame whose checksum is right has whole entries"
+        entry, at = _read_entry(view, at, stop, first + number)
+        if entry is None:
+            return None
+        entries.append(entry)
+    return (entries, stop) if at == stop else None
+
+
+def _read_entry(
+    view: memoryview, at: int, stop: int, sequence: int
+) -> tuple[Entry | None, int]:
+    """The entry at `at` if it is whole, and the place after it."""
+    header = bytes(view[at : min(at + _ENTRY.size, stop)])
+    if len(header) < _ENTRY.size:
+        return None, at
+    size, head_size, kind, both, checksum = _ENTRY.unpack(header)
+    start = at + _ENTRY.size
+    payload_start = start + head_size + (-head_size % ALIGN)
+    end = payload_start + size + (-size % ALIGN)
+    if checksum != zlib.crc32(header[:_ENTRY_SUMMED]) or end > stop:
+        return None, at
+    head = bytes(view[start : start + head_size])
+    payload = bytes(view[payload_start : payload_start + size])
+    if hashlib.sha256(head + hashlib.sha256(payload).digest()).digest() != both:
+        return None, at
+    return Entry(sequence, kind, head, payload), end
 
 
 def _cut(path: Path, size: int) -> None:
