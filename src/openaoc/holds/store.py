@@ -122,10 +122,8 @@ def _row(order: OrderRecord) -> dict[str, object]:
 
 
 def _order(row: sa.Row[tuple[object, ...]]) -> OrderRecord:
-    return msgspec.convert(
-        dict(row._mapping),  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
-        OrderRecord,
-    )
+    named = row._mapping  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    return msgspec.convert({str(name): value for name, value in named.items()}, OrderRecord)
 
 
 def add(connection: Connection, fresh: Sequence[OrderRecord]) -> None:
