@@ -63,7 +63,7 @@ def make_owner(postgres: EmbeddedPostgres) -> Iterator[Callable[[], dict[str, st
         names.append(name)
         with postgres.superuser() as connection:
             connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log").format(
                     sql.Identifier(name), sql.Identifier(TEMPLATE)
                 )
             )

@@ -1,0 +1,204 @@
+"""Opening a database by its connection string, and bringing it up to date."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from psycopg import conninfo, sql
+
+from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.clock import ManualClock
+from openaoc.kernel.errors import BadInput, Conflict, Corrupt, Refused, Unavailable
+from openaoc.kernel.settings import Settings
+from openaoc.storage import migrate, procrastinate_schema, roles
+from openaoc.storage.database import open_database
+from openaoc.storage.errors import DatabaseDown
+from openaoc.storage.keyring import MASTER_NAME, Keyring
+from openaoc.storage.postgres import EmbeddedPostgres
+
+NEWEST = "0008"
+
+
+@pytest.fixture
+def empty(postgres: EmbeddedPostgres) -> Iterator[Callable[[str], str]]:
+    """A call that makes an empty database owned by a role with these rights; its DSN."""
+    made: list[str] = []
+
+    def make(rights: str) -> str:
+        name = f"empty_{len(made)}"
+        made.append(name)
+        with postgres.superuser() as connection:
+            identifier = sql.Identifier(name)
+            connection.execute(
+                sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'p' ").format(identifier) + sql.SQL(rights)
+            )
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(identifier, identifier)
+            )
+            if "CREATEROLE" in rights.split():
+                connection.execute(
+                    sql.SQL("GRANT openaoc_application TO {} WITH ADMIN OPTION").format(identifier)
+                )
+        parameters = {**postgres.parameters(database=name), "user": name, "password": "p"}
+        return conninfo.make_conninfo(**parameters)
+
+    yield make
+    with postgres.superuser() as connection:
+        for name in made:
+            identifier = sql.Identifier(name)
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+            role = sql.Identifier(roles.application_role(name))
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
+            connection.execute(sql.SQL("DROP ROLE {}").format(identifier))
+
+
+def settings(tmp_path: Path, dsn: str) -> Settings:
+    return Settings(data_dir=str(tmp_path / "data"), dsn=dsn)
+
+
+def test_a_dsn_of_an_owner_who_may_make_roles_is_enough(
+    tmp_path: Path, empty: Callable[[str], str], clock: ManualClock
+) -> None:
+    wanted = settings(tmp_path, empty("CREATEROLE"))
+    for expected in ((None, NEWEST), (NEWEST, NEWEST)):
+        database = open_database(wanted, clock=clock)
+        assert database.migrate() == expected
+        assert database.revision() == NEWEST
+        with database.uow.begin(SYSTEM) as tx:
+            tx.journal(action="test.thing.done", subject="thing")
+            tx.defer(job="test.job", key="K")
+        database.close()
+    assert database.application["user"] == "empty_0_app"
+
+
+def test_an_owner_who_may_not_is_told_what_to_run(
+    tmp_path: Path, empty: Callable[[str], str], clock: ManualClock
+) -> None:
+    with pytest.raises(Refused, match="CREATEROLE"):
+        open_database(settings(tmp_path, empty("NOCREATEROLE")), clock=clock)
+
+
+def test_a_string_that_is_no_dsn_is_not_repeated(tmp_path: Path, clock: ManualClock) -> None:
+    with pytest.raises(BadInput) as caught:
+        open_database(settings(tmp_path, "my secret password"), clock=clock)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    dsn = f"host={tmp_path} user=u password=secret dbname=d"
+    with pytest.raises(DatabaseDown) as caught:
+        open_database(settings(tmp_path, dsn), clock=clock)
+    assert str(tmp_path) in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_wrong_password_is_called_so(tmp_path: Path, dsn: str, clock: ManualClock) -> None:
+    wrong = conninfo.make_conninfo(dsn, password="wrong")
+    with pytest.raises(DatabaseDown, match="refused"):
+        open_database(settings(tmp_path, wrong), clock=clock)
+
+
+def test_an_old_server_is_refused(
+    tmp_path: Path, dsn: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roles, "VERSION_MIN", 990000)
+    with pytest.raises(Unavailable, match="99"):
+        open_database(settings(tmp_path, dsn), clock=clock)
+
+
+def test_two_that_migrate_at_once_wait_for_each_other(
+    tmp_path: Path, empty: Callable[[str], str], clock: ManualClock
+) -> None:
+    database = open_database(settings(tmp_path, empty("CREATEROLE")), clock=clock)
+    results: list[tuple[str | None, str]] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(migrate.migrate(database.owner)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(str(before) for before, _ in results) == [NEWEST, NEWEST, "None"]
+    database.close()
+
+
+def test_a_migration_that_fails_changes_nothing(
+    tmp_path: Path,
+    empty: Callable[[str], str],
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database = open_database(settings(tmp_path, empty("CREATEROLE")), clock=clock)
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(procrastinate_schema, "upgrade", fail)
+    with pytest.raises(ZeroDivisionError):
+        migrate.migrate(database.owner)
+    assert database.revision() is None
+    monkeypatch.undo()
+    assert migrate.migrate(database.owner) == (None, NEWEST)
+    database.close()
+
+
+def test_a_database_of_a_newer_program_is_left_alone(
+    make_owner: Callable[[], dict[str, str]],
+) -> None:
+    owner = make_owner()
+    with roles.connect(owner) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Conflict, match="newer"):
+        migrate.migrate(owner)
+
+
+def test_the_chain_of_migrations_ends_where_the_program_thinks() -> None:
+    assert migrate.newest() == NEWEST
+
+
+def test_the_queues_upgrades_are_found_between_two_versions() -> None:
+    names = [path.name for path in procrastinate_schema.missing("3.0.0")]
+    assert names == sorted(names)
+    assert procrastinate_schema.missing("999.0.0") == []
+
+
+def test_a_key_file_is_made_once_and_a_broken_one_is_called_so(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    first = Keyring(folder).master_key()
+    assert Keyring(folder).master_key() == first
+    assert Keyring(folder).secret("a") == Keyring(folder).secret("a")
+    assert Keyring(folder).derived("a") != Keyring(folder).derived("b")
+    one, two = (Keyring(folder).signing_key("k").public_key() for _ in range(2))
+    assert one == two
+    for path in folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for name, content in ((MASTER_NAME, b"x"), (MASTER_NAME, b"!"), ("k", b"x"), ("a", b"")):
+        (folder / name).write_bytes(content)
+    ring = Keyring(folder)
+    with pytest.raises(Corrupt):
+        ring.master_key()
+    with pytest.raises(Corrupt):
+        ring.signing_key("k")
+    with pytest.raises(Corrupt):
+        ring.secret("a")
+
+
+def test_many_at_once_get_the_same_key(tmp_path: Path) -> None:
+    rings = [Keyring(tmp_path / "keys") for _ in range(8)]
+    found: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda ring=ring: found.append(ring.master_key())) for ring in rings
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == len(rings)
+    assert len(set(found)) == 1
