@@ -8,15 +8,27 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from openaoc.ledger.refusals import RefusedRows
 from openaoc.ledger.table import TransferTable, read_transfers
 
 Row = dict[str, object]
 
-HEADER = (
-    "transfer_id,reported_by,booked_at,debtor_bank,debtor_account,creditor_bank,"
-    "creditor_account,amount_minor,currency,channel,corrects,revision"
-).split(",")
+HEADER = [
+    "transfer_id",
+    "reported_by",
+    "booked_at",
+    "debtor_bank",
+    "debtor_account",
+    "creditor_bank",
+    "creditor_account",
+    "amount_minor",
+    "currency",
+    "channel",
+    "corrects",
+    "revision",
+]
 
 
 def row(**changes: object) -> Row:
@@ -62,9 +74,7 @@ def refusal(tmp_path: Path, data: bytes, name: str = "transfers.csv") -> Refused
     """The refusal that these bytes get; fails when they are taken."""
     path = tmp_path / name
     path.write_bytes(data)
-    try:
-        table = read_transfers([path])
-    except RefusedRows as error:
-        assert error.rows[0].file == str(path)
-        return error
-    raise AssertionError(f"the file was taken: {table.table.to_pylist()[:3]}")
+    with pytest.raises(RefusedRows) as caught:
+        read_transfers([path])
+    assert caught.value.rows[0].file == str(path)
+    return caught.value

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -39,6 +39,17 @@ def as_stream(table: pa.Table) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue().to_pybytes())
+
+
+def with_one_bit_wrong(data: bytes, times: int) -> Iterator[bytes]:
+    """The bytes with one random bit flipped, so many times."""
+    rng = np.random.default_rng(len(data))
+    for place, bit in zip(
+        rng.integers(0, len(data), times), rng.integers(0, 8, times), strict=True
+    ):
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << int(bit)
+        yield bytes(damaged)
 
 
 def changed(table: pa.Table, name: str, array: pa.Array) -> pa.Table:
@@ -172,18 +183,15 @@ def test_a_damaged_parquet_file_is_refused_or_read_whole(tmp_path: Path) -> None
         error = refusal(tmp_path, data[:length], "t.parquet")
         assert error.rows[0].row is None
     refusal(tmp_path, b"PAR1" + b"\0" * 100 + b"PAR1", "t.parquet")
-    rng = random.Random(7)
-    for _ in range(60):
-        damaged = bytearray(data)
-        damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        path = tmp_path / "damaged.parquet"
+    path, whole = tmp_path / "damaged.parquet", 0
+    for damaged in with_one_bit_wrong(data, 60):
         path.write_bytes(damaged)
-        try:
+        with contextlib.suppress(RefusedRows):
             taken = read_transfers([path])
-        except RefusedRows as error:
-            assert error.rows[0].file == str(path)
-        else:
             assert taken.table.schema.equals(SCHEMA)
+            assert taken.rows == 500
+            whole += 1
+    assert whole < 60
 
 
 def test_a_damaged_arrow_stream_is_refused_or_read_whole(tmp_path: Path) -> None:
@@ -192,16 +200,12 @@ def test_a_damaged_arrow_stream_is_refused_or_read_whole(tmp_path: Path) -> None
     for length in (0, 3, 100, len(data) // 2):
         with pytest.raises(RefusedRows):
             parse_transfers(data[:length], ARROW)
-    rng = random.Random(8)
-    taken = 0
-    for _ in range(200):
-        damaged = bytearray(data)
-        damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        try:
-            taken += parse_transfers(bytes(damaged), ARROW).rows
-        except RefusedRows as error:
-            assert error.rows[0].file == "body"
-    assert taken % 500 == 0
+    whole = 0
+    for damaged in with_one_bit_wrong(data, 200):
+        with contextlib.suppress(RefusedRows):
+            assert parse_transfers(damaged, ARROW).rows in (0, 500)
+            whole += 1
+    assert whole < 200
 
 
 def test_offsets_that_lie_are_refused_before_they_are_read(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,16 +35,14 @@ ODD = st.sampled_from(
         "ß",
         "É",
         "é" * 40,
-        "a\0",
+        "a\x00",
         "a\n",
         '"',
         ",",
         "\x7f",
         "--",
-    ]
-    + [
         "\u200b1",
-        "1\u00a02",
+        "1\xa02",
         "7" * 64,
         "7" * 65,
         "b" * 33,
@@ -122,18 +121,16 @@ def as_rows(table: TransferTable) -> list[dict[str, object]]:
 def test_the_fast_checks_and_the_plain_rules_agree(rows: list[Row]) -> None:
     expected, faults = plain_result(rows)
     data = as_csv(rows) if rows else ",".join(COLUMNS).encode() + b"\n"
-    try:
-        table = parse_transfers(data, "text/csv")
-    except RefusedRows as error:
-        assert {(fault.row, fault.column) for fault in error.rows} == faults
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "t.csv"
-            path.write_bytes(data)
-            table = read_transfers([path], skip_bad=True)
-            assert {(fault.row, fault.column) for fault in table.refused} == faults
-            assert (Path(folder) / "t.refused.csv").exists()
-    else:
-        assert not faults
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        path.write_bytes(data)
+        if faults:
+            with pytest.raises(RefusedRows) as caught:
+                read_transfers([path])
+            assert {(fault.row, fault.column) for fault in caught.value.rows} == faults
+        table = read_transfers([path], skip_bad=True)
+        assert {(fault.row, fault.column) for fault in table.refused} == faults
+        assert (Path(folder) / "t.refused.csv").exists() == bool(faults)
     assert as_rows(table) == expected
 
 

@@ -49,7 +49,8 @@ class Times(NamedTuple):
     cut: NDArray[np.bool_]
 
 
-_TICKS_PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_US_PER_SECOND: Final = 1_000_000
+_TICKS_PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": _US_PER_SECOND, "ns": 1_000_000_000}
 
 
 def from_timestamps(array: pa.Array) -> Times:
@@ -59,17 +60,17 @@ def from_timestamps(array: pa.Array) -> Times:
     """
     per_second = _TICKS_PER_SECOND[array.type.unit]
     ticks = array.view(pa.int64())
-    past_end = BOOKED_AT_US_MAX * per_second // 1_000_000
+    past_end = BOOKED_AT_US_MAX * per_second // _US_PER_SECOND
     # Clipped to one tick outside the range, so that nothing overflows on its way to microseconds.
-    before_start = BOOKED_AT_US_MIN * per_second // 1_000_000 - 1
+    before_start = BOOKED_AT_US_MIN * per_second // _US_PER_SECOND - 1
     values = pc.fill_null(ticks, past_end).to_numpy(zero_copy_only=False)
     values = np.clip(values, before_start, past_end)
     cut = np.zeros(len(values), bool)
-    if per_second > 1_000_000:
-        us, rest = np.divmod(values, per_second // 1_000_000)
+    if per_second > _US_PER_SECOND:
+        us, rest = np.divmod(values, per_second // _US_PER_SECOND)
         cut = rest != 0
     else:
-        us = values * (1_000_000 // per_second)
+        us = values * (_US_PER_SECOND // per_second)
     bad = (us < BOOKED_AT_US_MIN) | (us >= BOOKED_AT_US_MAX)
     return Times(us, bad, cut & ~bad)
 
