@@ -45,7 +45,8 @@ def _story(draw: random.Random, number: int, when: list[int]) -> list[list[Row]]
         )
     chains = [chain]
     if both:
-        chains.append([row(name, at=at + 1, amount=amount, reporter=creditor[0], **told)])
+        seen = told | {"channel": draw.choice(["transfer", channel])}
+        chains.append([row(name, at=at + 1, amount=amount, reporter=creditor[0], **seen)])
     return chains
 
 

@@ -107,11 +107,11 @@ class Corrections:
         matched: NDArray[np.int32],
         planned: Planned,
     ) -> None:
-        """The debtor bank tells after the creditor bank: its time and its statement stand."""
+        """The debtor bank tells after the creditor bank: its time and channel stand."""
         for place in places.tolist():
             row = int(matched[place])
             own = int(self._store.facts.reporter[row])
-            content = self.content(row)._replace(time_us=int(incoming.time_us[place]))
+            content = _content(incoming, place)
             reporter = int(incoming.reporter[place]) | BOTH | (own & REVISED)
             planned.now[row], planned.reporters[row] = content, reporter
             who = self._store.institutions.words[int(incoming.reporter[place])]
@@ -158,13 +158,15 @@ class Corrections:
                 )
 
     def _once_said(self, row: int, content: Content, *, exact: bool) -> bool:
-        """Whether the row said this before a correction (any time, unless exact)."""
+        """Whether the row said this before a correction; unless exact, at any time and channel."""
         known = self.known.get(row)
         if known is None:
             return False
         for past in known.history:
-            time_us = content.time_us if exact else past.time_us
-            if _past(past) == content._replace(time_us=time_us):
+            said = _past(past)
+            if not exact:
+                said = said._replace(time_us=content.time_us, channel=content.channel)
+            if said == content:
                 return True
         return False
 

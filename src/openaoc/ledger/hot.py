@@ -200,14 +200,19 @@ class HotLog:
         matched: NDArray[np.int32],
         mark: Mark,
     ) -> NDArray[np.int64]:
-        """Note both banks on rows of earlier batches; the batch rows that change a row's time."""
-        places = np.flatnonzero((codes == SECOND) & (matched < mark.rows))
+        """Note both banks on their row; the batch rows that change its time or channel."""
+        store = self.store
+        places = np.flatnonzero(codes == SECOND)
         if not places.size:
             return places
-        store = self.store
         payer = (store.names.kind[incoming.debtor[places]] >> np.uint32(16)).astype(np.int64)
         by_payer = payer == incoming.reporter[places]
-        moved = by_payer & (incoming.time_us[places] != store.facts.time_us[matched[places]])
+        met = matched[places]
+        other_channel = by_payer & (incoming.channel[places] != store.facts.channel[met])
+        left = (met < mark.rows) | other_channel
+        places, by_payer, other_channel = places[left], by_payer[left], other_channel[left]
+        other_time = incoming.time_us[places] != store.facts.time_us[matched[places]]
+        moved = other_channel | (by_payer & other_time)
         rows = matched[places[~moved]]
         own = store.facts.reporter[rows]
         payers = incoming.reporter[places[~moved]] | (own & np.uint16(REVISED))

@@ -309,11 +309,10 @@ def find_row(
 def same_payment(
     facts: Facts, exits: np.int64, row: np.int64, batch: Incoming, i: np.int64
 ) -> bool:
-    """Whether row and batch row i tell of one payment: all but the time is equal."""
+    """Whether row and batch row i tell of one payment: parties, amount and so the currency."""
     return (
         facts.amount[row] == batch.amount[i]
         and facts.debtor[row] == batch.debtor[i]
-        and facts.channel[row] == batch.channel[i]
         and named_creditor(facts, exits, row) == batch.named[i]
     )
 
@@ -324,7 +323,7 @@ def merge_second(
 ) -> None:
     """Note that both banks reported the row; the debtor bank's statement and time stand.
 
-    Only for a row that is on no line yet, or whose time does not change.
+    Only for a row of the same channel that is on no line yet, or whose time does not change.
     """
     own = facts.reporter[row]
     facts.reporter[row] = own | np.uint16(BOTH)
@@ -337,11 +336,15 @@ def merge_second(
 def _repeats(
     facts: Facts, exits: np.int64, row: np.int64, batch: Incoming, i: np.int64, who: np.int64
 ) -> bool:
-    """Whether batch row i says of the row what is known; the other bank's time does not count."""
+    """Whether batch row i says of the row what is known.
+
+    Of the other bank's report, time and channel do not count.
+    """
     if not same_payment(facts, exits, row, batch, i):
         return False
-    own = np.int64(facts.reporter[row]) & REPORTER
-    return facts.time_us[row] == batch.time_us[i] or own != who
+    if np.int64(facts.reporter[row]) & REPORTER != who:
+        return True
+    return facts.time_us[row] == batch.time_us[i] and facts.channel[row] == batch.channel[i]
 
 
 @njit(cache=True, nogil=True)
@@ -372,8 +375,8 @@ def stage_rows(
     afterwards.
 
     codes[i] says what batch row i is, matched[i] the row it became or met; undo lists the slots
-    taken, in order. A SECOND gets a slot of its own; if its row is new in this batch, the row is
-    merged here, else nothing else changes. The other codes change nothing. The caller has seen
+    taken, in order. A SECOND gets a slot of its own; if its row is new in this batch and of the
+    same channel, the row is merged here, else nothing else changes. The other codes change nothing. The caller has seen
     to room.
     """
     first = np.int64(ends.rows)
@@ -419,10 +422,8 @@ def stage_rows(
                     if code == SECOND:
                         undo[taken] = put_slot(slots, tag, found)
                         taken += 1
-                        if found >= first:
-                            merge_second(
-                                facts, found, who == payer, reporters[i], times[i]
-                            )
+                        if found >= first and (who != payer or to_channel[found] == channels[i]):
+                            merge_second(facts, found, who == payer, reporters[i], times[i])
                     continue
         flags = np.uint8(0)
         if channels[i] != 0 or payee < 0:
