@@ -69,6 +69,7 @@ class RecordingOutbox:
         body: msgspec.Struct,
         answer_by: datetime,
     ) -> str:
+        assert answer_by >= tx.now, "nothing is late before it is sent"
         message = Sent(institution, kind, subject, body)
         tx.after_commit(lambda: self.sent.append(message))
         return subject

@@ -115,7 +115,9 @@ TRANSITIONS: Final[tuple[CaseTransition, ...]] = (
 )
 _BY_STEP: Final = {(t.before, t.after): t for t in TRANSITIONS}
 UNDER_WORK: Final = frozenset({CaseState.OPEN, CaseState.NEEDS_PERSON, CaseState.PURSUED})
-"""Cases whose claims stand in every trace."""
+"""Cases that are traced again when they are due. Only the claims of PURSUED ones stand in other
+cases' traces: an unproven report takes nothing from a proven one.
+"""
 
 
 def check_case_transition(before: CaseState, after: CaseState, *, actor: Actor) -> CaseTransition:

@@ -278,9 +278,9 @@ class Cases:
         """Cases whose trace is due now, the longest due first."""
         return store.due(tx.connection, now=tx.now, limit=limit)
 
-    def claims_under_work(self, tx: Transaction) -> Sequence[tuple[int, str, ClaimRecord]]:
-        """Every claim that stands in traces: (filing number, case, claim)."""
-        return store.claims_under_work(tx.connection)
+    def claims_pursued(self, tx: Transaction) -> Sequence[tuple[int, str, ClaimRecord]]:
+        """Every claim that stands in all traces: (filing number, case, claim)."""
+        return store.claims_pursued(tx.connection)
 
     def claims_of(self, tx: Transaction, case_id: str) -> Sequence[tuple[int, ClaimRecord]]:
         """A case's claims with their filing numbers."""

@@ -226,12 +226,12 @@ def set_due(connection: Connection, ids: Sequence[str], *, at: datetime) -> None
     )
 
 
-def claims_under_work(connection: Connection) -> list[tuple[int, str, ClaimRecord]]:
-    """Every claim that stands in traces, in order of filing: (sequence, case, claim)."""
+def claims_pursued(connection: Connection) -> list[tuple[int, str, ClaimRecord]]:
+    """Every claim that stands in all traces, in order of filing: (sequence, case, claim)."""
     statement = (
         sa.select(claims)
         .join(cases, cases.c.id == claims.c.case_id)
-        .where(cases.c.state.in_(_UNDER_WORK))
+        .where(cases.c.state == CaseState.PURSUED)
         .order_by(claims.c.sequence)
     )
     return [

@@ -26,6 +26,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Ordered now."""
     ceiling_minor: int
     """The most that any revision sent has ordered."""
+    applied_minor: int
+    held_minor: int
     answered: bool
 
 
@@ -50,6 +52,19 @@ def check_form(answer: Answer) -> None:
         raise BadInput(f"{answer.outcome} with an applied amount", where="$.applied_minor")
     if answer.available_minor is not None and answer.applied_minor > answer.available_minor:
         raise BadInput("more was applied than was available", where="$.applied_minor")
+
+
+def repeats(asked: Asked, answer: Answer) -> bool:
+    """Whether the answer says what the order's answer said before, in other words perhaps.
+
+    An institution answers every revision, and one that was lowered with what it holds now; what
+    it says of onward transfers is new in any case.
+    """
+    if not asked.answered or answer.onward:
+        return False
+    if answer.outcome == "applied" and asked.state in HOLDING:
+        return answer.applied_minor in (asked.applied_minor, asked.held_minor)
+    return asked.state is OrderState.REFUSED and answer.applied_minor == 0
 
 
 def effect_of(asked: Asked, answer: Answer) -> Effect:

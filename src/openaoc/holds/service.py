@@ -15,7 +15,7 @@ import msgspec
 
 from openaoc.cases.service import Cases
 from openaoc.holds import store
-from openaoc.holds.answering import Asked, effect_of
+from openaoc.holds.answering import Asked, effect_of, repeats
 from openaoc.holds.book import RELEASE, OrderBook, Outbox
 from openaoc.holds.drafting import issued_now, reworded
 from openaoc.holds.legal import LegalRule, rulebook
@@ -152,17 +152,18 @@ class Holds:
         join_matter(tx)
         order = self._found(tx, order_id, actor=who, lock=True)
         digest = hashlib.sha256(msgspec.json.encode(answer)).digest()
-        if store.has_answer(tx.connection, order_id=order.id, digest=digest):
-            return order.view()
-        effect = effect_of(
-            Asked(
-                state=order.state,
-                amount_minor=order.amount_minor,
-                ceiling_minor=order.ceiling_minor,
-                answered=order.answered_at is not None,
-            ),
-            answer,
+        asked = Asked(
+            state=order.state,
+            amount_minor=order.amount_minor,
+            ceiling_minor=order.ceiling_minor,
+            applied_minor=order.applied_minor,
+            held_minor=order.held_minor,
+            answered=order.answered_at is not None,
         )
+        known = store.has_answer(tx.connection, order_id=order.id, digest=digest)
+        if known or repeats(asked, answer):
+            return order.view()
+        effect = effect_of(asked, answer)
         rows = check_onward(answer.onward or [], institution=who.institution)
         if rows and self._onward is not None:
             self._onward.take(tx, rows, actor=who)
@@ -212,15 +213,13 @@ class Holds:
     def approve(self, tx: Transaction, order_id: str) -> OrderView:
         """One person's agreement; with as many as are needed, the order is issued.
 
-        The case is traced again first, so that what goes out is what is there now. Raises
+        With the last one the case is traced among all others first, so that what goes out is
+        what is there now: an order whose money is gone or another's is withdrawn instead. Raises
         SamePerson for a second agreement of one person or of who opened the case.
         """
         require(tx.actor, Permission.HOLD_APPROVE)
         hold_matter(tx)
         order = self._found(tx, order_id, actor=tx.actor, lock=True)
-        if self._refresh is not None and order.state is OrderState.DRAFTED:
-            self._refresh(tx, order.case_id)
-            order = self._found(tx, order_id, actor=tx.actor, lock=True)
         check_transition(order.state, OrderState.ISSUED, actor=tx.actor)
         if tx.actor.id in order.approvals:
             raise SamePerson("another person has to agree")
@@ -232,6 +231,13 @@ class Holds:
                 tx, order, agreed, action="holds.order.approved", reason="one of several"
             )
             return agreed.view()
+        self._cases.approved(tx, order.case_id)
+        if self._refresh is not None:
+            self._refresh(tx, order.case_id)
+            order = self._found(tx, order_id, actor=tx.actor, lock=True)
+            if order.state is not OrderState.DRAFTED:
+                return order.view()
+            agreed = msgspec.structs.replace(order, approvals=agreed.approvals)
         fresh = issued_now(agreed, self.rule_of(order), now=tx.now)
         if fresh.ends_at <= tx.now:
             raise WrongTransition("the time of this order is over")
@@ -239,7 +245,6 @@ class Holds:
             tx, order, OrderState.ISSUED, actor=tx.actor, reason="approved", changes=fresh
         )
         self.book.send(tx, issued)
-        self._cases.approved(tx, order.case_id)
         return issued.view()
 
     def release(
@@ -329,7 +334,12 @@ class Holds:
         end = complained_at + after.longest
         if end <= tx.now:
             raise BadInput("the time from this complaint is over", where="complained_at")
-        longer = msgspec.structs.replace(order, revision=order.revision + 1, ends_at=end)
+        longer = msgspec.structs.replace(
+            order,
+            revision=order.revision + 1,
+            ends_at=end,
+            answer_by=tx.now + after.answer_within,
+        )
         longer = reworded(longer, after)
         self.book.amend(
             tx,
@@ -392,12 +402,25 @@ class Holds:
     def active_on(
         self, tx: Transaction, places: Iterable[tuple[str, str, str]]
     ) -> dict[tuple[str, str, str], int]:
-        """What all cases' active orders take on these accounts."""
+        """What all cases' sent orders take on these accounts."""
         return store.active_on(tx.connection, sorted(set(places)))
 
     def issue(self, tx: Transaction, fresh: Sequence[OrderRecord], *, authority: str) -> None:
         """Write planned orders in this order: issued ones go out with the commit."""
         self.book.write(tx, fresh, authority=authority)
+
+    def issue_drafts(self, tx: Transaction, order_ids: Sequence[str]) -> int:
+        """Send drafted orders whose case has gained standing by itself; how many."""
+        count = 0
+        for order in store.many(tx.connection, order_ids, lock=True):
+            if order.state is OrderState.DRAFTED:
+                fresh = issued_now(order, self.rule_of(order), now=tx.now)
+                issued = self.book.step(
+                    tx, order, OrderState.ISSUED, actor=SYSTEM, reason="proven", changes=fresh
+                )
+                self.book.send(tx, issued)
+                count += 1
+        return count
 
     def lower(
         self, tx: Transaction, orders: Iterable[OrderRecord], *, excess_minor: int
@@ -414,13 +437,9 @@ class Holds:
         amount = min(amount_minor, order.held_minor)
         return give_back(tx, self.book, order, amount_minor=amount, kind="excess")
 
-    def explain_shortfall(
-        self, tx: Transaction, order: OrderRecord, *, short_minor: int
-    ) -> OrderRecord:
+    def explain_shortfall(self, tx: Transaction, order: OrderRecord, *, short_minor: int) -> None:
         """Note that part of what was not there has been seen to leave."""
-        changed = msgspec.structs.replace(order, short_minor=short_minor)
-        store.save(tx.connection, [changed])
-        return changed
+        store.save(tx.connection, [msgspec.structs.replace(order, short_minor=short_minor)])
 
     def events_after(self, tx: Transaction, sequence: int) -> Sequence[MoneyEvent]:
         """What institutions did with money after a place in the list."""

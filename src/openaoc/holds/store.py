@@ -86,6 +86,7 @@ events: Final = sa.Table(
 )
 
 _ACTIVE: Final = sorted(state.value for state in ACTIVE)
+_SENT: Final = sorted(state.value for state in ACTIVE - {OrderState.DRAFTED})
 _WAITING: Final = sorted(state.value for state in WAITING)
 _CHANGING: Final = (
     "revision",
@@ -179,7 +180,7 @@ def of_cases(
 def active_on(
     connection: Connection, places: Sequence[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], int]:
-    """What all cases' active orders take on these accounts (institution, account, currency)."""
+    """What all cases' sent orders take on these accounts (institution, account, currency)."""
     if not places:
         return {}
     taken = sa.case(
@@ -195,7 +196,7 @@ def active_on(
         )
         .where(
             sa.tuple_(orders.c.institution, orders.c.account, orders.c.currency).in_(list(places)),
-            orders.c.state.in_(_ACTIVE),
+            orders.c.state.in_(_SENT),
         )
         .group_by(orders.c.institution, orders.c.account, orders.c.currency)
     )

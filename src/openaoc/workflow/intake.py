@@ -224,7 +224,7 @@ class Intake:
                 same_report(_as_earlier(before), key=incoming.key, digest=incoming.digest)
                 return fresh[name]
         opened = self._open(tx, incoming)
-        if opened.claims:
+        if opened.claims and opened.standing.automatic:
             self._pursuit.registry.file(opened.case_id, [claim for *_, claim in opened.claims])
         fresh.update(dict.fromkeys(incoming.names(), opened))
         return opened
@@ -278,7 +278,13 @@ class Intake:
         """Trace every new case with all others of the batch registered, and plan its orders."""
         traced = [o for o in opened if o.claims]
         for case in traced:
-            case.look = self._tracing.look(case.case_id)
+            claims = [claim for *_, claim in case.claims]
+            proven = case.case_id in self._pursuit.registry
+            case.look = (
+                self._tracing.look(case.case_id)
+                if proven
+                else self._tracing.preview(case.case_id, claims)
+            )
             case.figures = figures_of(case.look.trace)
         around = self._pursuit.surroundings(tx, [c.look for c in traced if c.look is not None])
         for case in opened:

@@ -12,14 +12,15 @@ from typing import Final, Literal
 
 import structlog
 
-from openaoc.cases.model import NO_FIGURES, Figures
+from openaoc.cases.model import NO_FIGURES, CaseState, Figures
 from openaoc.cases.service import CaseRow, Cases
 from openaoc.holds.drafting import Grounds
 from openaoc.holds.legal import LegalRule, rulebook
 from openaoc.holds.lock import hold_matter
-from openaoc.holds.model import WAITING
+from openaoc.holds.model import WAITING, OrderState
 from openaoc.holds.service import Holds
-from openaoc.kernel.actor import SYSTEM
+from openaoc.holds.standing import Standing
+from openaoc.kernel.actor import SYSTEM, Actor
 from openaoc.kernel.settings import Settings
 from openaoc.parties.service import Parties
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
@@ -38,6 +39,7 @@ CASES_PER_RUN_MAX: Final = 50
 LINKED_PER_RUN_MAX: Final = 200
 """Linked cases planned in one transaction; further ones are due at once, in the next."""
 
+_PURSUED: Final = CaseState.PURSUED
 _LOG = structlog.get_logger(__name__)
 
 
@@ -74,25 +76,45 @@ class Pursuit:
 
     def retrace_due(self) -> int:
         """Trace the cases that are due; how many were. Run again while it is at its limit."""
+        return retrying(self._retrace_due)
+
+    def _retrace_due(self) -> int:
         try:
-            return retrying(self._retrace_due)
-        except Exception:
+            with self._uow.begin(SYSTEM, purpose="pursue open cases") as tx:
+                if not self._cases.due(tx, limit=1):
+                    return 0
+                hold_matter(tx)
+                due = self._cases.due(tx, limit=CASES_PER_RUN_MAX)
+                self.registry.refresh(tx)
+                self.retrace(tx, due)
+                return len(due)
+        except BaseException:  # what was registered for this transaction is not committed
             self.registry.distrust()
             raise
 
-    def _retrace_due(self) -> int:
-        with self._uow.begin(SYSTEM, purpose="pursue open cases") as tx:
-            if not self._cases.due(tx, limit=1):
-                return 0
+    def confirm(self, case_id: str, *, actor: Actor) -> Standing:
+        """The payer's institution confirms its customer's payments: drafted orders may go out.
+
+        In a transaction of the centre's own: what follows concerns other institutions. Raises
+        Refused for anybody but a machine under its own key, NotFound when the case has no payment
+        from its institution.
+        """
+        with self._uow.begin(SYSTEM, purpose=f"confirmed by {actor.id}") as tx:
             hold_matter(tx)
-            due = self._cases.due(tx, limit=CASES_PER_RUN_MAX)
-            self.registry.refresh(tx)
-            self.retrace(tx, due)
-            return len(due)
+            standing = self._standings.confirm(tx, case_id, actor=actor)
+            self.retrace_one(tx, case_id)
+        return standing
 
     def retrace_one(self, tx: Transaction, case_id: str) -> None:
-        """Trace one case in a transaction that holds the matter already."""
+        """Trace one case in a transaction that holds the matter already.
+
+        A case that a person has just approved takes its place among the pursued ones.
+        """
         self.registry.refresh(tx)
+        if case_id not in self.registry and self._cases.row(tx, case_id).state is _PURSUED:
+            self.registry.file(case_id, self.registry.claims_of(tx, case_id))
+            # The caller's transaction may still fail: the next look reads everything again.
+            self.registry.distrust()
         self.retrace(tx, [case_id])
 
     def retrace(self, tx: Transaction, case_ids: Sequence[str]) -> None:
@@ -114,6 +136,9 @@ class Pursuit:
             own = [order for order in orders if order.case_id == case_id]
             plan = plan_case(look, own, self.grounds(rows[case_id], tx.now), around)
             self.carry_out(tx, plan, authority=f"trace of {case_id}")
+            if rows[case_id].standing == "automatic":
+                drafted = [o.id for o in own if o.state is OrderState.DRAFTED]
+                self._holds.issue_drafts(tx, drafted)
             figures = figures_of(look.trace)
             resting = figures.located_minor or figures.held_minor
             next_at = self.next_at if resting else self._look_again
@@ -124,7 +149,12 @@ class Pursuit:
 
     def _looks(self, tx: Transaction, case_ids: Sequence[str]) -> dict[str, CaseLook]:
         """Looks of these cases and of linked cases that these prevail on."""
-        looks = {c: self._tracing.look(c) for c in case_ids if c in self.registry}
+        looks = {}
+        for case_id in case_ids:
+            if case_id in self.registry:
+                looks[case_id] = self._tracing.look(case_id)
+            elif claims := self.registry.claims_of(tx, case_id):
+                looks[case_id] = self._tracing.preview(case_id, claims)
         follow = self.prevailed_on(looks)
         for case_id in follow[:LINKED_PER_RUN_MAX]:
             looks[case_id] = self._tracing.look(case_id)
@@ -136,6 +166,8 @@ class Pursuit:
         """Linked cases with a later origin than a case looked at: their figures may change."""
         found: set[str] = set()
         for case_id, look in looks.items():
+            if case_id not in self.registry:
+                continue  # unproven: its claims take nothing from others
             first = self.registry.first_origin(case_id)
             found.update(
                 other

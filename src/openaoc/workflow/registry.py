@@ -1,4 +1,4 @@
-"""Workflow: what tracing must know of open cases, kept in step with what is committed.
+"""Workflow: what tracing must know of pursued cases, kept in step with what is committed.
 
 A cache of claims and hold events; the database is the truth. Used only while the matter is held.
 """
@@ -61,9 +61,9 @@ class Registry:
         return case_id in self._claims
 
     def load(self, tx: Transaction) -> int:
-        """Register every case under work from the database; how many. At start."""
+        """Register every pursued case from the database; how many. At start."""
         claimed: dict[str, list[CaseClaim]] = defaultdict(list)
-        for filed, case_id, record in self._cases.claims_under_work(tx):
+        for filed, case_id, record in self._cases.claims_pursued(tx):
             claim = self._claim(case_id, filed, record)
             if claim is not None:
                 claimed[case_id].append(claim)
@@ -87,6 +87,14 @@ class Registry:
         for case_id in self._take_events(tx):
             if case_id in self._claims:
                 self._register(case_id)
+
+    def claims_of(self, tx: Transaction, case_id: str) -> list[CaseClaim]:
+        """A case's claims as tracing takes them, from the database."""
+        found = [
+            self._claim(case_id, filed, record)
+            for filed, record in self._cases.claims_of(tx, case_id)
+        ]
+        return [claim for claim in found if claim is not None]
 
     def file(self, case_id: str, claims: Sequence[CaseClaim]) -> None:
         """Add claims of a case that are about to be committed."""

@@ -13,7 +13,7 @@ from openaoc.cases.model import ClaimRecord
 from openaoc.cases.service import Cases
 from openaoc.holds.legal import rulebook
 from openaoc.holds.standing import PaymentFacts, Standing, decide
-from openaoc.kernel.actor import Role
+from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.errors import NotFound, Refused
 from openaoc.reports.model import Channel, Payment
 from openaoc.reports.service import PaymentRow, ReportRow, Reports
@@ -57,29 +57,31 @@ class Standings:
             claim = CaseClaim(row=match.row, amount_minor=row.amount_minor, filed=filed)
             gained.setdefault(case_id, []).append(claim)
         for case_id, claims in gained.items():
-            self._registry.file(case_id, claims)
-        for case_id in gained:
-            self.decide_again(tx, case_id)
+            if case_id in self._registry:
+                self._registry.file(case_id, claims)
+                self.decide_again(tx, case_id)
+            elif self.decide_again(tx, case_id).automatic:
+                self._registry.file(case_id, self._registry.claims_of(tx, case_id))
         return sorted(gained)
 
-    def confirm(self, tx: Transaction, case_id: str) -> Standing:
+    def confirm(self, tx: Transaction, case_id: str, *, actor: Actor) -> Standing:
         """The payer's institution confirms, under its own key, its customers' payments of a case.
 
         Raises NotFound when the case has no payment from that institution.
         """
-        if not tx.actor.has(Role.MACHINE) or tx.actor.institution is None:
+        if not actor.has(Role.MACHINE) or actor.institution is None:
             raise Refused("only the payer's institution confirms, under its own key")
         reports = self._reports.of_case(tx, case_id)
         own = [
             p
             for p in self._reports.payments_of(tx, [r.id for r in reports])
-            if p.debtor_bank == tx.actor.institution
+            if p.debtor_bank == actor.institution
         ]
         if not own:
             raise NotFound("no payment of yours in this case")
         for payment in own:
             self._reports.confirm(
-                tx, report_id=payment.report_id, no=payment.no, institution=tx.actor.institution
+                tx, report_id=payment.report_id, no=payment.no, institution=actor.institution
             )
         return self.decide_again(tx, case_id)
 
