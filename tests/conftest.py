@@ -8,6 +8,7 @@ migrated once.
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -27,7 +28,17 @@ from openaoc.storage.unit_of_work import UnitOfWork
 TEMPLATE = "openaoc_template"
 START = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 """A Monday, ten in the morning in Bangkok."""
+MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+MEMORY_BYTES_MIN = 4 << 30
+"""A test run needs some 200 MB; on a machine with less to spare the ordinary disk will do."""
 _numbers = itertools.count(1)
+
+
+def fast_folder() -> Path | None:
+    """Where a copy of a database takes 20 ms instead of 200, if there is room."""
+    if not os.access(MEMORY_DISK, os.W_OK):
+        return None
+    return MEMORY_DISK if shutil.disk_usage(MEMORY_DISK).free > MEMORY_BYTES_MIN else None
 
 
 @pytest.fixture
@@ -39,7 +50,7 @@ def clock() -> ManualClock:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """The server of this test run, with a migrated template database."""
-    home = Path(tempfile.mkdtemp(prefix="openaoc-test-"))
+    home = Path(tempfile.mkdtemp(prefix="openaoc-test-", dir=fast_folder()))
     server = EmbeddedPostgres(home, keys=Keyring(home / "keys"), durable=False)
     try:
         server.start()
@@ -63,7 +74,7 @@ def make_owner(postgres: EmbeddedPostgres) -> Iterator[Callable[[], dict[str, st
         names.append(name)
         with postgres.superuser() as connection:
             connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log").format(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
                     sql.Identifier(name), sql.Identifier(TEMPLATE)
                 )
             )
