@@ -24,7 +24,7 @@ from openaoc.ledger.table import (
 )
 from openaoc.tracing.hubs import Hub
 from openaoc.tracing.model import BadOrigin, Claim, Rule, Trace, TraceLimits
-from openaoc.tracing.names import AccountNameLike, end_of_ledger_us, to_document
+from openaoc.tracing.names import AccountNameLike, EndOfLedger, exit_sides, to_document
 from openaoc.tracing.prepare import check_origin
 
 FILE_LIMITS: Final = TraceLimits(
@@ -120,10 +120,10 @@ class FileLedger:
         )
         return to_document(
             numbers,
-            self.arrays,
+            exit_sides(numbers, self.arrays),
             self,
             rule=rule,
-            at_us=end_of_ledger_us(self.arrays) if at_us is None else at_us,
+            at_us=EndOfLedger().of(self.arrays) if at_us is None else at_us,
             currency=currencies[0],
         )
 

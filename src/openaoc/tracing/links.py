@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
+from openaoc.ledger.arrays import LedgerArrays
 from openaoc.tracing.model import HoldKind
+
+WATCH_SMALL: Final = 1024
+"""Watched accounts there is room for to begin with."""
 
 
 class CaseClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,40 +57,53 @@ class CaseFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Links:
-    """The open cases' files and the accounts each one's money stood on when last traced.
+    """The open cases' files, and the accounts each one's money stood on when last traced.
 
-    Not thread-safe: the service guards it.
+    A case is stale when it was registered anew, or when one of its accounts has other transfers
+    than it was traced with. Not thread-safe: the service guards it.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, CaseFile] = {}
         self._accounts: dict[str, frozenset[int]] = {}
         self._cases: dict[int, set[str]] = defaultdict(set)
+        self._stale: dict[str, None] = {}
+        self._watch = Watch()
 
     def put(self, file: CaseFile) -> None:
         """Keep this as what is known of the case."""
         self.files[file.key] = file
+        self._stale[file.key] = None
 
     def drop(self, key: str) -> None:
-        """Forget a case."""
-        self.files.pop(key, None)
-        self.touch(key, ())
-        self._accounts.pop(key, None)
+        """Forget a case; those it shared accounts with must be traced again."""
+        if self.files.pop(key, None) is None:
+            return
+        for other in self.on(self._accounts.get(key, frozenset())) - {key}:
+            self._stale[other] = None
+        self._replace(key, frozenset())
+        del self._accounts[key]
+        self._stale.pop(key, None)
+        self._watch.drop(key)
 
-    def touch(self, key: str, accounts: Iterable[int]) -> None:
-        """Replace the accounts the case's money stood on."""
-        fresh = frozenset(accounts)
-        for account in self._accounts.get(key, frozenset()) - fresh:
-            self._cases[account].discard(key)
-            if not self._cases[account]:
-                del self._cases[account]
-        for account in fresh:
-            self._cases[account].add(key)
-        self._accounts[key] = fresh
+    def distrust(self) -> None:
+        """All cases must be traced again: the ledger changed in a way nobody can see."""
+        self._stale.update(dict.fromkeys(self.files))
 
-    def accounts(self, key: str) -> frozenset[int]:
-        """The accounts the case's money stood on when it was last traced."""
-        return self._accounts.get(key, frozenset())
+    def touch(self, key: str, accounts: frozenset[int], arrays: LedgerArrays) -> None:
+        """The case was traced just now, and its money stood on these accounts."""
+        self._stale.pop(key, None)
+        self._replace(key, accounts)
+        self._watch.put(key, np.array(sorted(accounts), np.int64), arrays)
+
+    def is_stale(self, key: str) -> bool:
+        """Whether the case still waits to be traced again."""
+        return key in self._stale
+
+    def stale(self, arrays: LedgerArrays) -> list[str]:
+        """The cases that must be traced again before their accounts can be relied on."""
+        self._stale.update(dict.fromkeys(self._watch.changed(arrays)))
+        return list(self._stale)
 
     def on(self, accounts: Iterable[int]) -> set[str]:
         """The cases known to have touched one of the accounts."""
@@ -91,6 +111,98 @@ class Links:
         for account in accounts:
             found |= self._cases.get(account, set())
         return found
+
+    def _replace(self, key: str, fresh: frozenset[int]) -> None:
+        known = self._accounts.get(key, frozenset())
+        for account in known - fresh:
+            self._cases[account].discard(key)
+            if not self._cases[account]:
+                del self._cases[account]
+        for account in fresh - known:
+            self._cases[account].add(key)
+        self._accounts[key] = fresh
+
+
+class Watch:
+    """The accounts of many cases, and how long their lines were, in flat arrays.
+
+    One pass over them finds the cases with an account that has changed.
+    """
+
+    def __init__(self) -> None:
+        self._keys: list[str] = []
+        self._slots: dict[str, int] = {}
+        self._spans: dict[str, tuple[int, int]] = {}
+        self._account = np.empty(WATCH_SMALL, np.int64)
+        self._owner = np.empty(WATCH_SMALL, np.int64)
+        self._lines = np.empty((WATCH_SMALL, 4), np.int64)
+        self._end = 0
+        self._live = 0
+
+    def put(self, key: str, accounts: NDArray[np.int64], arrays: LedgerArrays) -> None:
+        """Watch these accounts for the case, as they are now."""
+        self.drop(key)
+        count = len(accounts)
+        if self._end + count > len(self._account):
+            self._make_room(count)
+        if key not in self._slots:
+            self._slots[key] = len(self._keys)
+            self._keys.append(key)
+        start, end = self._end, self._end + count
+        self._account[start:end] = accounts
+        self._owner[start:end] = self._slots[key]
+        self._lines[start:end] = lines(arrays, accounts)
+        self._spans[key] = (start, end)
+        self._end, self._live = end, self._live + count
+
+    def drop(self, key: str) -> None:
+        """Watch for the case no more."""
+        start, end = self._spans.pop(key, (0, 0))
+        self._owner[start:end] = -1
+        self._live -= end - start
+
+    def changed(self, arrays: LedgerArrays) -> list[str]:
+        """The cases with an account whose line is not what it was."""
+        owner = self._owner[: self._end]
+        now = lines(arrays, self._account[: self._end])
+        differs = (now != self._lines[: self._end]).any(axis=1) & (owner >= 0)
+        return [self._keys[slot] for slot in np.unique(owner[differs]).tolist()]
+
+    def _make_room(self, count: int) -> None:
+        """Leave out what is dead, and keep at least half free."""
+        size = max(WATCH_SMALL, 2 * (self._live + count))
+        account, owner = np.empty(size, np.int64), np.empty(size, np.int64)
+        found = np.empty((size, 4), np.int64)
+        spans: dict[str, tuple[int, int]] = {}
+        end = 0
+        for slot, (key, (first, last)) in enumerate(self._spans.items()):
+            spans[key] = (end, end + last - first)
+            owner[end : end + last - first] = slot
+            end += last - first
+        order = [place for first, last in self._spans.values() for place in range(first, last)]
+        account[:end] = self._account[order]
+        found[:end] = self._lines[order]
+        self._keys = list(spans)
+        self._slots = {key: slot for slot, key in enumerate(self._keys)}
+        self._account, self._owner, self._lines = account, owner, found
+        self._spans, self._end, self._live = spans, end, end
+
+
+def lines(arrays: LedgerArrays, accounts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many outflows and inflows each account's line has, and where they end: one row each."""
+    result = np.empty((len(accounts), 4), np.int64)
+    sides = (
+        (arrays.out_off, arrays.out_len, arrays.out_rows, arrays.out_start, arrays.base_out),
+        (arrays.in_off, arrays.in_len, arrays.in_rows, arrays.in_start, arrays.base_in),
+    )
+    for side, (offset, length, pool, start, base) in enumerate(sides):
+        count = length[accounts].astype(np.int64)
+        some = np.flatnonzero(count > 0)
+        last = pool[offset[accounts[some]] + count[some] - 1]
+        result[:, side] = count
+        result[:, 2 + side] = base[accounts]
+        result[some, 2 + side] = start[last] + arrays.amount[last]
+    return result
 
 
 def in_filing_order(files: Sequence[CaseFile]) -> list[tuple[int, CaseClaim]]:

@@ -5,7 +5,8 @@ Reads names from whoever keeps them (a file's table, the centre's ledger); never
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from openaoc.kernel.clock import from_us
 from openaoc.ledger.arrays import CHANNELS, LedgerArrays
@@ -51,8 +52,27 @@ class Names(Protocol):
         ...
 
 
+class ExitSide(NamedTuple):
+    """Of a transfer that took money out: its channel and its debtor's number."""
+
+    channel: str
+    debtor: int
+
+
+def exit_sides(trace: CaseTrace, arrays: LedgerArrays) -> list[ExitSide]:
+    """What a document needs of the ledger's arrays: one for each of `trace.exited`."""
+    rows = [out.row for out in trace.exited]
+    return [ExitSide(CHANNELS[arrays.channel[row]], int(arrays.debtor[row])) for row in rows]
+
+
 def to_document(
-    trace: CaseTrace, arrays: LedgerArrays, names: Names, *, rule: Rule, at_us: int, currency: str
+    trace: CaseTrace,
+    sides: Sequence[ExitSide],
+    names: Names,
+    *,
+    rule: Rule,
+    at_us: int,
+    currency: str,
 ) -> Trace:
     """The trace with names; the orders of its lists are those of `model.Trace`."""
     located = [
@@ -77,13 +97,13 @@ def to_document(
     ]
     exited = [
         ExitedBy(
-            channel=CHANNELS[int(arrays.channel[out.row])],
-            bank=(name := names.account(int(arrays.debtor[out.row]))).bank,
+            channel=side.channel,
+            bank=(name := names.account(side.debtor)).bank,
             account=name.account,
             amount_minor=out.amount_minor,
             transfer_id=names.transfer_id(out.row),
         )
-        for out in trace.exited
+        for out, side in zip(trace.exited, sides, strict=True)
     ]
     transfers = [
         TaintedTransfer(transfer_id=names.transfer_id(t.row), tainted_minor=t.amount_minor)
@@ -105,6 +125,18 @@ def to_document(
     )
 
 
-def end_of_ledger_us(arrays: LedgerArrays) -> int:
-    """When the last transfer of the ledger was booked; 0 for an empty ledger."""
-    return int(arrays.time_us.max(initial=0))
+class EndOfLedger:
+    """When the last transfer of a growing ledger was booked; looks at each row once."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._last_us = 0
+
+    def of(self, arrays: LedgerArrays) -> int:
+        """Microseconds since the epoch; 0 for an empty ledger."""
+        if len(arrays.time_us) < self._rows:
+            self._rows = self._last_us = 0
+        newer = arrays.time_us[self._rows :]
+        self._last_us = max(self._last_us, int(newer.max(initial=0)))
+        self._rows = len(arrays.time_us)
+        return self._last_us

@@ -40,7 +40,8 @@ def prepare(
 ) -> Prepared:
     """Check and sort. Raises BadOrigin for a claim, BadInput for a hold event that is not valid."""
     rows = len(arrays.time_us)
-    cases = max((claim.case for claim in claims), default=-1) + 1
+    numbers = [claim.case for claim in claims] + [event.case for event in holds]
+    cases = max(numbers, default=-1) + 1
     keyed: list[tuple[int, int, int, int, int]] = []
     for filed, claim in enumerate(claims):
         if not 0 <= claim.row < rows:
@@ -60,7 +61,7 @@ def prepare(
     keyed.sort()
     rank = _ranks(keyed, cases)
     kept = [(k[1], k[3], k[4]) for k in keyed if at_us is None or k[0] <= at_us]
-    events, paying = _events(arrays, holds, cases=cases, at_us=at_us)
+    events, paying = _events(arrays, holds, at_us=at_us)
     return Prepared(cases=cases, claims=kept, rank=rank, events=events, paying=paying)
 
 
@@ -75,7 +76,7 @@ def _ranks(keyed: list[tuple[int, int, int, int, int]], cases: int) -> list[int]
 
 
 def _events(
-    arrays: LedgerArrays, holds: Sequence[HoldEvent], *, cases: int, at_us: int | None
+    arrays: LedgerArrays, holds: Sequence[HoldEvent], *, at_us: int | None
 ) -> tuple[list[tuple[int, HoldEvent]], frozenset[int]]:
     """The events up to `at_us` in order of action, and the rows that pay restitutions."""
     accounts = len(arrays.base_in)
@@ -83,8 +84,8 @@ def _events(
     paying: set[int] = set()
     for place, event in enumerate(holds):
         where = f"hold event {place}"
-        if not 0 <= event.case < cases:
-            raise BadInput(f"case {event.case} has no claim in this trace", where=where)
+        if event.case < 0:
+            raise BadInput(f"case {event.case} is not a case number", where=where)
         if not 0 <= event.account < accounts:
             raise BadInput(f"account {event.account} is not in the ledger", where=where)
         if event.amount_minor <= 0:

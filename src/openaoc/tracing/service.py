@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 import msgspec
+import numpy as np
 
 from openaoc.kernel.clock import from_us, to_us
 from openaoc.kernel.errors import NotFound
@@ -28,7 +29,7 @@ from openaoc.tracing.links import (
     in_filing_order,
 )
 from openaoc.tracing.model import BadOrigin, CaseTrace, Claim, HoldEvent, Rule, Trace, TraceLimits
-from openaoc.tracing.names import AccountNameLike, end_of_ledger_us, to_document
+from openaoc.tracing.names import AccountNameLike, EndOfLedger, exit_sides, to_document
 from openaoc.tracing.prepare import check_origin
 
 GROUP_CASES_MAX: Final = 2_000
@@ -167,6 +168,7 @@ class Tracing:
         self._limits = limits or TraceLimits()
         self._links = Links()
         self._lock = threading.RLock()
+        self._end = EndOfLedger()
 
     def check(self, claims: Sequence[CaseClaim]) -> None:
         """Check claims about to be filed.
@@ -179,7 +181,12 @@ class Tracing:
     def register(
         self, case_key: str, claims: Sequence[CaseClaim], holds: Sequence[CaseHold] = ()
     ) -> None:
-        """Keep these as the open case's claims and hold events, in place of what was known."""
+        """Keep these as the open case's claims and hold events, in place of what was known.
+
+        Raises BadOrigin without a claim: a case is traced from its origins.
+        """
+        if not claims:
+            raise BadOrigin(f"case {case_key} has no claim")
         with self._lock:
             self._links.put(CaseFile(key=case_key, claims=tuple(claims), holds=tuple(holds)))
 
@@ -198,6 +205,16 @@ class Tracing:
         """The pooled accounts by number: money stays located there."""
         with self._lock:
             self._hubs = accounts
+            self._links.distrust()
+
+    def distrust(self) -> None:
+        """Trace everything again when next asked: a correction may have moved a transfer in time.
+
+        Other changes of the ledger are noticed without it.
+        """
+        with self._lock:
+            self._links.distrust()
+            self._end = EndOfLedger()
 
     def registered(self) -> tuple[str, ...]:
         """The keys of the open cases."""
@@ -246,19 +263,24 @@ class Tracing:
     def _look(self, file: CaseFile, *, at: datetime | None, rule: Rule, doubt: bool) -> CaseLook:
         at_us = None if at is None else to_us(at)
         with self._ledger.reading() as arrays:
-            group = self._group(file)
-            run = _Run(arrays, group, hubs=self._hubs, limits=self._limits, at_us=at_us)
+            run, whole = self._group(arrays, file)
+            if at_us is not None:
+                run = _Run(arrays, run.group, hubs=self._hubs, limits=self._limits, at_us=at_us)
             numbers = run.trace(rule)
-            end_us = end_of_ledger_us(arrays) if at_us is None else at_us
-            document = to_document(
-                numbers,
-                arrays,
-                self._names,
-                rule=rule,
-                at_us=end_us,
-                currency=_currency(arrays, file.claims, self._ledger),
-            )
+            sides = exit_sides(numbers, arrays)
             doubts = run.doubts(rule, numbers) if doubt else {}
+            end_us = self._end.of(arrays) if at_us is None else at_us
+            payer = int(arrays.debtor[file.claims[0].row])
+        if not whole:
+            numbers = msgspec.structs.replace(numbers, truncated="cases")
+        document = to_document(
+            numbers,
+            sides,
+            self._names,
+            rule=rule,
+            at_us=end_us,
+            currency=self._ledger.account(payer).currency,
+        )
         return CaseLook(
             case=file.key,
             trace=document,
@@ -272,7 +294,7 @@ class Tracing:
                 ((name := self._ledger.account(account)).bank, name.account)
                 for account in numbers.inferred_under_hold
             ),
-            linked=tuple(other.key for other in group[1:]),
+            linked=tuple(other.key for other in run.group[1:]),
         )
 
     def _located(self, numbers: CaseTrace, doubts: dict[int, Doubt]) -> list[LocatedLook]:
@@ -296,10 +318,33 @@ class Tracing:
             looks.append(look)
         return sorted(looks, key=lambda x: (-x.amount_minor, x.bank, x.account))
 
-    def _group(self, file: CaseFile) -> list[CaseFile]:
-        """The case and every open case it is linked with, directly or through others."""
-        others = [other for key, other in self._links.files.items() if key != file.key]
-        return [file, *others]
+    def _group(self, arrays: LedgerArrays, file: CaseFile) -> tuple[_Run, bool]:
+        """The case and every open case it is linked with, directly or through others, traced.
+
+        And whether they are all: past GROUP_CASES_MAX the rest is left out.
+        """
+        for key in self._links.stale(arrays):
+            if key != file.key and self._links.is_stale(key):
+                self._close(arrays, self._links.files[key])
+        return self._close(arrays, file)
+
+    def _close(self, arrays: LedgerArrays, file: CaseFile) -> tuple[_Run, bool]:
+        """Trace, add the cases on the accounts that were reached, and again until none is new."""
+        group = {file.key: file}
+        while True:
+            members = list(group.values())
+            run = _Run(arrays, members, hubs=self._hubs, limits=self._limits, at_us=None)
+            reached: set[int] = set()
+            for member, accounts in zip(members, run.reached(self.rule), strict=True):
+                reached |= accounts
+                if self._links.files.get(member.key) is member:
+                    self._links.touch(member.key, accounts, arrays)
+            new = self._links.on(reached) - group.keys()
+            room = GROUP_CASES_MAX - len(group)
+            if not new or room <= 0:
+                return run, not new
+            for key in sorted(new)[:room]:
+                group[key] = self._links.files[key]
 
 
 class _Run:
@@ -314,7 +359,9 @@ class _Run:
         limits: TraceLimits,
         at_us: int | None,
     ) -> None:
+        self.group = group
         self._arrays, self._hubs, self._limits, self._at_us = arrays, hubs, limits, at_us
+        self._known: dict[tuple[Rule, bool], list[CaseTrace]] = {}
         self._claims = [
             Claim(claim.row, claim.amount_minor, case) for case, claim in in_filing_order(group)
         ]
@@ -333,17 +380,36 @@ class _Run:
         ]
 
     def trace(self, rule: Rule, *, openings_unknown: bool = False) -> CaseTrace:
-        """The trace of case 0."""
-        return trace_cases(
-            self._arrays,
-            self._claims,
-            rule=rule,
-            at_us=self._at_us,
-            holds=self._holds,
-            hubs=self._hubs,
-            openings_unknown=openings_unknown,
-            limits=self._limits,
-        )[0]
+        """The trace of the case asked about."""
+        return self._trace_all(rule, openings_unknown=openings_unknown)[0]
+
+    def _trace_all(self, rule: Rule, *, openings_unknown: bool = False) -> list[CaseTrace]:
+        """The traces of all cases of the group; each is made once."""
+        asked = (rule, openings_unknown)
+        if asked not in self._known:
+            self._known[asked] = trace_cases(
+                self._arrays,
+                self._claims,
+                rule=rule,
+                at_us=self._at_us,
+                holds=self._holds,
+                hubs=self._hubs,
+                openings_unknown=openings_unknown,
+                limits=self._limits,
+            )
+        return self._known[asked]
+
+    def reached(self, rule: Rule) -> list[frozenset[int]]:
+        """By case: the accounts its money stood on or its origins were charged to; no hub."""
+        arrays, found = self._arrays, []
+        charged: list[set[int]] = [set() for _ in range(len(self.group))]
+        for claim in self._claims:
+            charged[claim.case].add(int(arrays.debtor[claim.row]))
+        for case, trace in enumerate(self._trace_all(rule)):
+            rows = np.array([item.row for item in trace.transfers], np.int64)
+            ends = np.concatenate([arrays.debtor[rows], arrays.creditor[rows]])
+            found.append(frozenset(charged[case].union(ends[ends >= 0].tolist()) - self._hubs))
+        return found
 
     def doubts(self, rule: Rule, numbers: CaseTrace) -> dict[int, Doubt]:
         """For each located account the amount under each rule and with openings unknown."""
@@ -366,10 +432,6 @@ class _Run:
             )
             for item in numbers.located
         }
-
-
-def _currency(arrays: LedgerArrays, claims: Sequence[CaseClaim], ledger: LedgerLike) -> str:
-    return ledger.account(int(arrays.debtor[claims[0].row])).currency if claims else ""
 
 
 def _check(arrays: LedgerArrays, claims: Sequence[CaseClaim], ledger: LedgerLike) -> None:
