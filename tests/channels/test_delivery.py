@@ -113,16 +113,21 @@ def test_committed_message_arrives_signed_and_in_order(
 
 def test_rolled_back_message_is_never_sent(channels: Channels, uow: UnitOfWork, bank: Stub) -> None:
     channels.start()
-    with pytest.raises(ZeroDivisionError), uow.begin(SYSTEM) as tx:
-        channels.enqueue(
-            tx,
-            institution="KBANK",
-            kind="hold.order",
-            subject="ord_x",
-            body=Body(order="ord_x", amount_minor=1),
-            answer_by=tx.now,
-        )
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with uow.begin(SYSTEM) as tx:
+            channels.enqueue(
+                tx,
+                institution="KBANK",
+                kind="hold.order",
+                subject="ord_x",
+                body=Body(order="ord_x", amount_minor=1),
+                answer_by=tx.now,
+            )
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     send(channels, uow)
     assert wait_for(lambda: len(bank.effects) == 1)
     assert [m["body"]["order"] for m in bank.effects.values()] == ["ord_0"]
@@ -225,7 +230,11 @@ def test_message_nobody_could_deliver_for_three_days_is_given_up(
 
 @pytest.mark.parametrize("signed", ["not", "rightly", "wrongly"])
 def test_answer_in_the_reply_counts_only_when_rightly_signed(
-    channels: Channels, uow: UnitOfWork, bank: Stub, parties: Parties, clock: ManualClock,
+    channels: Channels,
+    uow: UnitOfWork,
+    bank: Stub,
+    parties: Parties,
+    clock: ManualClock,
     signed: str,
 ) -> None:
     key = new_signing_key(kid="bank")
@@ -309,12 +318,19 @@ def test_nonce_of_a_failed_change_is_free_again(
     with uow.begin(SYSTEM) as tx:
         jwk = msgspec.json.encode(key.public()).decode()
         parties.register_public_key(tx, code="KBANK", jwk=jwk)
-    request = {"institution": "KBANK", "header": header, "body": b"{}"}
-    with pytest.raises(ZeroDivisionError), uow.begin(SYSTEM) as tx:
-        channels.verify_incoming(tx, method="POST", path="/v1/x", **request)  # type: ignore[arg-type] - one dict
-        raise ZeroDivisionError
-    with uow.begin(SYSTEM) as tx:
-        assert channels.verify_incoming(tx, method="POST", path="/v1/x", **request)  # type: ignore[arg-type] - one dict
+
+    def take(*, fail: bool) -> bool:
+        with uow.begin(SYSTEM) as tx:
+            signed = channels.verify_incoming(
+                tx, institution="KBANK", header=header, body=b"{}", method="POST", path="/v1/x"
+            )
+            if fail:
+                raise ZeroDivisionError
+            return signed
+
+    with pytest.raises(ZeroDivisionError):
+        take(fail=True)
+    assert take(fail=False)
 
 
 def test_old_nonces_and_requests_are_forgotten(

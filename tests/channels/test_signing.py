@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import warnings
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,14 +25,14 @@ BODY = b'{"outcome":"applied","applied_minor":100}'
 PATH = "/v1/holds/ord_1/answers"
 
 
-def _sign(body: bytes = BODY, **changes: object) -> str:
-    arguments = {"key": KEY, "method": "POST", "path": PATH, "now": NOW} | changes
-    return signing.sign(body, **arguments)  # type: ignore[arg-type]
+def _sign(body: bytes = BODY, **changes: Any) -> str:
+    arguments: dict[str, Any] = {"key": KEY, "method": "POST", "path": PATH, "now": NOW} | changes
+    return signing.sign(body, **arguments)
 
 
-def _verify(header: str | None, body: bytes = BODY, **changes: object) -> signing.Verified:
-    arguments = {"keys": KEYS, "method": "POST", "path": PATH, "now": NOW} | changes
-    return signing.verify(body, header=header, **arguments)  # type: ignore[arg-type]
+def _verify(header: str | None, body: bytes = BODY, **changes: Any) -> signing.Verified:
+    arguments: dict[str, Any] = {"keys": KEYS, "method": "POST", "path": PATH, "now": NOW} | changes
+    return signing.verify(body, header=header, **arguments)
 
 
 def test_signed_message_verifies_and_tells_who_and_when() -> None:
@@ -69,7 +70,7 @@ def test_any_other_text_is_a_bad_signature_and_never_a_crash(text: str) -> None:
         ({"keys": {"bank-1": signing.new_signing_key(kid="bank-1").public()}}, "does not match"),
     ],
 )
-def test_a_signature_holds_for_one_use_only(changes: dict[str, object], reason: str) -> None:
+def test_a_signature_holds_for_one_use_only(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(signing.BadSignature, match=reason):
         _verify(_sign(), **changes)
 
@@ -136,7 +137,9 @@ def test_stored_secret_gives_the_same_key() -> None:
         signing.signing_key(kid="x", secret=b"short")
 
 
-@pytest.mark.parametrize("x", ["", "AAAA", "not base64!", KEY.public().x + "="])
+@pytest.mark.parametrize(
+    "x", ["", "AAAA", "not base64!", KEY.public().x + "=", "A" * 43, "AQ" + "A" * 41]
+)
 def test_unusable_public_key_is_refused(x: str) -> None:
     with pytest.raises(BadInput):
         signing.check_public_jwk(signing.PublicJwk(kid="k", x=x))

@@ -54,7 +54,9 @@ class World:
         assert answer.status_code == 201, answer.text
         self.keys[who] = answer.json()["api_key"]
 
-    def add_institution(self, code: str, *, kind: str = "bank", endpoint: str | None = None) -> None:
+    def add_institution(
+        self, code: str, *, kind: str = "bank", endpoint: str | None = None
+    ) -> None:
         """An institution of this jurisdiction."""
         body: dict[str, Any] = {"code": code, "name": code, "kind": kind}
         if endpoint:

@@ -40,7 +40,7 @@ CaseSecret = Annotated[
     summary="Show a case",
     responses={
         200: ResponseSpec(CaseView, description="The case", generate_examples=False),
-        **problems(401, 403, 404, 429),
+        **problems(401, 403, 404),
     },
     sync_to_thread=True,
 )

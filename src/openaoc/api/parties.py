@@ -18,6 +18,7 @@ from openaoc.api.wire import (
     InstitutionList,
     NewEndpoint,
     NewInstitution,
+    NewPublicKey,
     NewUser,
     RegisteredKey,
     UserList,
@@ -25,6 +26,7 @@ from openaoc.api.wire import (
 from openaoc.channels.idempotency import once
 from openaoc.channels.model import check_endpoint
 from openaoc.channels.signing import PublicJwk, check_public_jwk, parse_public_jwk
+from openaoc.kernel.errors import BadInput
 from openaoc.kernel.limits import PAGE_MAX
 from openaoc.parties.model import Institution
 from openaoc.parties.permissions import Permission, require
@@ -120,7 +122,7 @@ def set_endpoint(request: ApiRequest, code: str, data: NewEndpoint) -> Instituti
 @post(
     "/v1/institutions/{code:str}/keys",
     guards=[signed_in],
-    dto=Body[PublicJwk],
+    dto=Body[NewPublicKey],
     return_dto=None,
     request_max_body_size=SMALL_BODY_BYTES_MAX,
     security=BEARER,
@@ -131,7 +133,7 @@ def set_endpoint(request: ApiRequest, code: str, data: NewEndpoint) -> Instituti
     sync_to_thread=True,
 )
 def register_key(
-    request: ApiRequest, code: str, data: PublicJwk, idempotency_key: IdempotencyKey = None
+    request: ApiRequest, code: str, data: NewPublicKey, idempotency_key: IdempotencyKey = None
 ) -> Response[RegisteredKey]:
     """A public key for the institution's signatures."""
     centre, name = centre_of(request), need_id(code, what="institution")
@@ -141,7 +143,10 @@ def register_key(
         key=need_key(idempotency_key),
         content=msgspec.json.encode(data),
     )
-    text = msgspec.json.encode(check_public_jwk(data, where="$.x")).decode("ascii")
+    if data.d is not None:
+        raise BadInput("this is a private key: make a new one, send its public half", where="$.d")
+    jwk = check_public_jwk(PublicJwk(kid=data.kid, x=data.x), where="$.x")
+    text = msgspec.json.encode(jwk).decode("ascii")
     with centre.uow.begin(request.user, purpose="register a public key") as tx:
         require(tx.actor, Permission.PUBLIC_KEY_REGISTER)
         earlier = asked.earlier(tx, RegisteredKey)

@@ -222,5 +222,5 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=MEDIA_TYPE,
             generate_examples=False,
         )
-        for status in sorted({400, 503, *statuses})
+        for status in sorted({400, 429, 503, *statuses})
     }

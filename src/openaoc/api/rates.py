@@ -45,22 +45,17 @@ class RateLimits:
 
     def take(self, rate: Rate, address: str) -> None:
         """Count one request. Raises RateLimited when the address has used up the rate."""
-        if not self._allowed(rate, address, cost=1.0):
+        if not self._allowed(rate, address):
             raise RateLimited(f"at most {rate.per_minute} a minute: {rate.name}")
 
-    def check(self, rate: Rate, address: str) -> None:
-        """Raises RateLimited when the rate is used up; counts nothing."""
-        if not self._allowed(rate, address, cost=0.0):
-            raise RateLimited(f"at most {rate.per_minute} a minute: {rate.name}")
-
-    def _allowed(self, rate: Rate, address: str, *, cost: float) -> bool:
+    def _allowed(self, rate: Rate, address: str) -> bool:
         now, key = self._monotonic(), (rate.name, address)
         with self._lock:
             tokens, seen = self._buckets.pop(key, (float(rate.burst), now))
             tokens += (now - seen) * rate.per_minute / _SECONDS_PER_MINUTE
             tokens = min(tokens, float(rate.burst))
             allowed = tokens >= 1.0
-            self._buckets[key] = (tokens - cost if allowed else tokens, now)
+            self._buckets[key] = (tokens - 1.0 if allowed else tokens, now)
             while len(self._buckets) > ADDRESSES_MAX:
                 self._buckets.popitem(last=False)
         return allowed

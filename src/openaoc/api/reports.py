@@ -36,7 +36,7 @@ REPLAYED: Final = "Idempotency-Replayed"
     ),
     responses={
         201: ResponseSpec(ReportReceipt, description="Committed", generate_examples=False),
-        **problems(401, 403, 409, 413, 415, 429),
+        **problems(401, 403, 409, 413, 415),
     },
     sync_to_thread=True,
 )

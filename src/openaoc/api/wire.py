@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from openaoc.channels.model import LineStatus
-from openaoc.channels.signing import PublicJwk
+from openaoc.channels.signing import KID_CHARACTERS_MAX, PublicJwk
 from openaoc.kernel.actor import Role
 from openaoc.kernel.limits import BANK_CHARACTERS_MAX, PAGE_MAX
 from openaoc.parties.model import (
@@ -81,6 +81,21 @@ class FreshKey(msgspec.Struct, frozen=True, kw_only=True):
     """A user's new key, shown this once; the one before works for a day."""
 
     api_key: str
+
+
+class NewPublicKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An Ed25519 public key as JSON Web Key (RFC 8037); members not named here are ignored.
+
+    `d` is named only to be refused: a private key stays with its owner.
+    """
+
+    kid: Annotated[str, Meta(min_length=1, max_length=KID_CHARACTERS_MAX)]
+    x: Annotated[str, Meta(min_length=43, max_length=43)]
+    kty: Literal["OKP"] = "OKP"
+    crv: Literal["Ed25519"] = "Ed25519"
+    use: Literal["sig"] = "sig"
+    alg: Literal["EdDSA"] = "EdDSA"
+    d: str | None = None
 
 
 class RegisteredKey(msgspec.Struct, frozen=True, kw_only=True):

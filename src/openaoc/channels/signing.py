@@ -92,6 +92,19 @@ class _Protected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     aud: str
 
 
+_WEAK_POINTS: Final = frozenset(
+    bytes.fromhex(text)
+    for text in (
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    )
+)
+"""Points of small order, sign bit cleared, as in libsodium's `ge25519_has_small_order`."""
 _decode_jwk = msgspec.json.Decoder(PublicJwk).decode
 _decode_protected = msgspec.json.Decoder(_Protected).decode
 
@@ -147,8 +160,11 @@ def parse_public_jwk(text: str | bytes, *, where: str = "jwk") -> PublicJwk:
 
 def _public_key(jwk: PublicJwk, *, where: str = "") -> Ed25519PublicKey:
     try:
-        return Ed25519PublicKey.from_public_bytes(_decode(jwk.x))
-    except ValueError as error:
+        point = _decode(jwk.x)
+        if point[:-1] + bytes([point[-1] & 0x7F]) in _WEAK_POINTS:
+            raise BadInput("x is a point under which anybody can sign", where=where)
+        return Ed25519PublicKey.from_public_bytes(point)
+    except (ValueError, IndexError) as error:
         raise BadInput("x is not an Ed25519 public key in base64url", where=where) from error
 
 

@@ -1,0 +1,141 @@
+"""API: what anybody may see, what operators see, and that every error is a problem document."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import httpx
+import pytest
+
+from openaoc.channels.signing import PublicJwk, check_public_jwk
+from tests.cli.world import World, post
+
+
+def test_anybody_may_see_figures_keys_and_health(world: World) -> None:
+    nobody = world.as_("nobody")
+    assert nobody.get("/health").json() == {"status": "ok"}
+    figures = nobody.get("/v1/status").json()
+    assert figures["mode"] == "live"
+    assert figures["currency"] == "THB"
+    keys = nobody.get("/.well-known/jwks.json").json()["keys"]
+    assert check_public_jwk(PublicJwk(kid=keys[0]["kid"], x=keys[0]["x"]))
+    assert "<!doctype html>" in nobody.get("/").text
+
+
+def test_signing_key_rotates_with_overlap(world: World) -> None:
+    nobody = world.as_("nobody")
+    before = nobody.get("/.well-known/jwks.json").json()["keys"]
+    assert post(world.as_("agent"), "/v1/keys/signing/rotate", {}).status_code == 403
+    fresh = post(world.as_("administrator"), "/v1/keys/signing/rotate", {})
+    assert fresh.status_code == 201, fresh.text
+    after = nobody.get("/.well-known/jwks.json").json()["keys"]
+    assert after == [fresh.json(), *before]
+
+
+def test_metrics_are_for_operators_and_carry_no_ids(world: World) -> None:
+    assert world.as_("nobody").get("/metrics").status_code == 401
+    assert world.as_("agent").get("/metrics").status_code == 403
+    world.as_("investigator").get("/v1/cases/AOC-SECRET")
+    text = world.as_("oversight").get("/metrics").text
+    assert 'route="/v1/cases/{case_id}"' in text or "/v1/cases/{case_id:str}" in text
+    assert "AOC-SECRET" not in text
+
+
+def test_journal_proves_a_row_and_its_growth(world: World) -> None:
+    reader = world.as_("oversight")
+    head = reader.get("/v1/journal/head").json()
+    assert head["size"] > 0
+    proof = reader.get("/v1/journal/leaves/0/proof").json()
+    node = bytes.fromhex(proof["leaf_hash"])
+    index, last = proof["leaf"], proof["size"] - 1
+    for step in map(bytes.fromhex, proof["path"]):
+        if index % 2 or index == last:
+            node = hashlib.sha256(b"\1" + step + node).digest()
+            while not index % 2 and index:
+                index, last = index // 2, last // 2
+        else:
+            node = hashlib.sha256(b"\1" + node + step).digest()
+        index, last = index // 2, last // 2
+    newest = reader.get("/v1/journal/head").json()
+    if newest["size"] == proof["size"]:
+        assert node.hex() == newest["root"]
+    growth = reader.get("/v1/journal/consistency", params={"old": 1, "new": head["size"]})
+    assert growth.status_code == 200, growth.text
+    verdict = post(reader, "/v1/journal/verify", {}).json()
+    assert verdict["ok"], verdict
+    assert world.as_("agent").get("/v1/journal/head").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/journal/leaves/99999999/proof",
+        "/v1/journal/leaves/99999999999999999999999/proof",
+        "/v1/journal/leaves/-1/proof",
+        "/v1/journal/leaves/x/proof",
+        "/v1/journal/consistency?old=5&new=99999999",
+        "/v1/journal/consistency?old=5&new=4",
+        "/v1/journal/consistency?old=-1&new=4",
+        "/v1/journal/consistency?old=1",
+        "/v1/journal/consistency?old=1&new=99999999999999999999999",
+    ],
+)
+def test_impossible_proof_is_a_clear_refusal(world: World, path: str) -> None:
+    answer = world.as_("oversight").get(path)
+    assert answer.status_code in (400, 404), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/v1/", 404),
+        ("DELETE", "/v1/reports", 405),
+        ("PATCH", "/v1/holds", 405),
+        ("GET", "/v1/cases/" + "x" * 3000, 401),
+        ("GET", "/%00", 404),
+        ("GET", "/%ff%fe", 404),
+    ],
+)
+def test_every_refusal_is_a_problem_document(
+    world: World, method: str, path: str, status: int
+) -> None:
+    answer = world.as_("nobody").request(method, path)
+    assert answer.status_code in (status, 404), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == answer.status_code
+    assert set(problem) >= {"type", "title", "status", "code"}
+
+
+def test_answers_carry_safe_headers(world: World) -> None:
+    headers = world.as_("nobody").get("/v1/status").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "server" not in headers
+
+
+def test_description_names_every_route(world: World) -> None:
+    document = world.as_("nobody").get("/schema/openapi.json").json()
+    assert {"/v1/reports", "/v1/cases/{case_id}", "/v1/holds/{order}/answers"} <= set(
+        document["paths"]
+    )
+    assert document["openapi"].startswith("3.1")
+    operations = [o for path in document["paths"].values() for o in path.values()]
+    assert all(operation.get("summary") for operation in operations)
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names))
+
+
+def test_log_of_the_server_holds_no_personal_data(world: World) -> None:
+    log = world.server.log()
+    assert "police" not in log
+    assert not re.search(r"oaoc_[0-9a-z]{16}_", log)
+
+
+def test_connection_may_be_kept_or_dropped_in_the_middle(world: World) -> None:
+    with httpx.Client(base_url=world.server.url, trust_env=False) as client:
+        for _ in range(3):
+            assert client.get("/health").status_code == 200
+    assert httpx.get(f"{world.server.url}/health", trust_env=False).is_success

@@ -1,0 +1,80 @@
+"""API: the description is true: schemathesis sends what it allows and what it forbids."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.cli.world import World
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+PEOPLE = ("administrator", "investigator", "supervisor", "KBANK-machine", "nobody")
+KEPT_FROM_ADMINISTRATOR = ("/v1/live/shadow", "/v1/keys/signing/rotate")
+"""What would change the world under the other tests of this run."""
+
+
+def _told(error: BaseException) -> str:
+    parts = error.exceptions if isinstance(error, FailureGroup) else [error]
+    return "; ".join(f"{type(part).__name__}: {part}"[:900] for part in parts)
+
+
+def _try(operation: Any, world: World, *, mode: GenerationMode, examples: int) -> None:
+    """Send generated requests as each of the people; every answer must be as described."""
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def send(case: Any) -> None:
+        for who in PEOPLE:
+            headers = {"Idempotency-Key": secrets.token_hex(8)}
+            if who in world.keys:
+                headers["Authorization"] = f"Bearer {world.keys[who]}"
+            if who != "nobody" and operation.path in KEPT_FROM_ADMINISTRATOR:
+                continue
+            case.call_and_validate(headers=headers, checks=CHECKS)
+
+    send()
+
+
+def test_every_answer_is_as_described(world: World) -> None:
+    schema = schemathesis.openapi.from_url(f"{world.server.url}/schema/openapi.json")
+    problems: list[str] = []
+    seen = 0
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        seen += 1
+        for mode, examples in ((GenerationMode.POSITIVE, 5), (GenerationMode.NEGATIVE, 5)):
+            # Without parameters there is nothing to send wrongly: hypothesis then says so.
+            try:
+                _try(operation, world, mode=mode, examples=examples)
+            except Unsatisfiable:
+                assert mode is GenerationMode.NEGATIVE, operation.label
+            except (Exception, FailureGroup) as error:  # noqa: BLE001 - all are told at once
+                problems.append(f"{operation.label} {mode.name}: {_told(error)}")
+    assert seen > 20
+    assert not problems, "\n\n".join(problems)
