@@ -29,6 +29,8 @@ class Gate:
         self._admitted = 0
         """Readers that waited through the writer's last slice and go before its next."""
         self._writing = False
+        self._wanted = False
+        """A writer waits and nobody it must let go first does: the last reader hands over."""
         self._paused = False
 
     @contextmanager
@@ -50,13 +52,18 @@ class Gate:
             with self._change:
                 self._readers -= 1
                 if not self._readers:
+                    if self._wanted and not self._admitted:
+                        # Else a reader that comes back at once would always be first.
+                        self._writing = True
                     self._change.notify_all()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Inside, nobody else is. One writer at a time calls this."""
         with self._change:
+            self._wanted = True
             self._wait_for_readers()
+            self._wanted = False
             self._writing = True
         try:
             yield
@@ -68,14 +75,16 @@ class Gate:
 
     def _wait_for_readers(self) -> None:
         patient_until = time.monotonic() + PATIENCE_SECONDS
-        while self._readers or self._admitted:
+        while not self._writing and (self._readers or self._admitted):
             left = patient_until - time.monotonic()
             if left > 0:
                 self._change.wait(left)
                 continue
             self._paused = True
             self._change.wait(PAUSE_SECONDS)
-            if self._readers or self._admitted:
+            # Whoever was admitted and never came in does not count for ever.
+            self._admitted = min(self._admitted, self._waiting)
+            if not self._writing and (self._readers or self._admitted):
                 self._paused = False
                 self._change.notify_all()
                 patient_until = time.monotonic() + PATIENCE_SECONDS

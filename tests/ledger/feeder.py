@@ -1,0 +1,55 @@
+"""A process that fills a ledger until it is killed; each receipt is printed once it is given.
+
+Run by the crash test: `python -m tests.ledger.feeder FOLDER SEED`.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+from pathlib import Path
+
+from openaoc.kernel.clock import ManualClock
+from openaoc.ledger.service import Ledger
+from tests.ledger.worlds import NOW, SETTINGS, row, table
+
+CALLERS = 3
+
+
+def batch(seed: int, caller: int, number: int) -> list[dict[str, object]]:
+    """The rows of one batch: the same again for the same numbers; some late, some corrections."""
+    draw = random.Random(f"{seed}/{caller}/{number}")
+    name = f"{seed}-{caller}-{number}"
+    rows = []
+    for part in range(draw.randint(1, 30)):
+        debtor, creditor = draw.sample(["A/1", "A/2", "B/1", "B/2", f"C/{number % 50}"], 2)
+        when = number * 1000 - draw.choice([0, 0, 0, 50_000])
+        rows.append(row(f"{name}-{part}", at=when, debtor=debtor, creditor=creditor, amount=3))
+    if draw.random() < 0.3:
+        first = dict(rows[0])
+        rows.append(first | {"amount_minor": 5, "corrects": first["transfer_id"], "revision": 1})
+    return rows
+
+
+def _feed(opened: Ledger, seed: int, caller: int) -> None:
+    for number in range(100_000):
+        receipt = opened.ingest(table(batch(seed, caller, number)), live=False, told_by="F")
+        sys.stdout.write(f"{caller} {number} {receipt.accepted} {receipt.position}\n")
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Feed from several threads until killed, with snapshots in between."""
+    opened = Ledger.open(Path(sys.argv[1]), settings=SETTINGS, clock=ManualClock(NOW))
+    seed = int(sys.argv[2])
+    sys.stdout.write("open\n")
+    sys.stdout.flush()
+    for caller in range(CALLERS):
+        threading.Thread(target=_feed, args=(opened, seed, caller), daemon=True).start()
+    while True:
+        opened.snapshot()
+
+
+if __name__ == "__main__":
+    main()
