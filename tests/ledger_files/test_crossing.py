@@ -23,8 +23,17 @@ from openaoc.ledger.service import Ledger
 from openaoc.tracing.across import CrossClaim, CrossHold, trace_across
 from openaoc.tracing.engine import trace_cases
 from openaoc.tracing.files import FileLedger
-from openaoc.tracing.model import BadOrigin, Claim, HoldEvent, HoldKind, Rule, Trace, TraceLimits
-from openaoc.tracing.names import to_document
+from openaoc.tracing.model import (
+    BadOrigin,
+    CaseTrace,
+    Claim,
+    HoldEvent,
+    HoldKind,
+    Rule,
+    Trace,
+    TraceLimits,
+)
+from openaoc.tracing.names import exit_sides, to_document
 from tests.ledger_files.random_ledger import history, random_table
 
 RULES = list(Rule)
@@ -101,15 +110,14 @@ def documents(
         openings=(lambda _: openings) if openings is not None else None,
     )
     direct = trace_cases(ledger.arrays, claims, rule=rule, at_us=at_us)
-    shown = [
-        to_document(case, crossing.arrays, crossing, rule=rule, at_us=0, currency="THB")
-        for case in crossing.cases
-    ]
-    expected = [
-        to_document(case, ledger.arrays, ledger, rule=rule, at_us=0, currency="THB")
-        for case in direct
-    ]
-    return shown, expected
+    shown = [crossing.document(n, rule=rule, at_us=0) for n in range(len(crossing.cases))]
+    return shown, [document(case, ledger, rule) for case in direct]
+
+
+def document(case: CaseTrace, ledger: FileLedger, rule: Rule) -> Trace:
+    """A trace over one ledger, with names."""
+    sides = exit_sides(case, ledger.arrays)
+    return to_document(case, sides, ledger, rule=rule, at_us=0, currency="THB")
 
 
 def some_claims(table: pa.Table, seed: int, cases: int) -> list[Claim]:
@@ -195,9 +203,7 @@ def test_holds_cross_over_too(rule: Rule) -> None:
     assert [held.amount_minor for held in found.held] == [
         held.amount_minor for held in expected.held
     ]
-    shown = to_document(found, crossing.arrays, crossing, rule=rule, at_us=0, currency="THB")
-    direct = to_document(expected, ledger.arrays, ledger, rule=rule, at_us=0, currency="THB")
-    assert shown == direct
+    assert crossing.document(0, rule=rule, at_us=0) == document(expected, ledger, rule)
 
 
 def test_only_reached_accounts_are_loaded_and_hubs_never() -> None:

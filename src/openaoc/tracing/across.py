@@ -30,8 +30,10 @@ from openaoc.tracing.model import (
     HoldEvent,
     HoldKind,
     Rule,
+    Trace,
     TraceLimits,
 )
+from openaoc.tracing.names import exit_sides, to_document
 
 ROUNDS_MAX: Final = 200
 """Each round follows the money by at least one layer."""
@@ -85,6 +87,18 @@ class Crossing:
         """The arrival number of a transfer's row."""
         value: int = self._table["sequence"][row].as_py()
         return value
+
+    def document(self, case: int, *, rule: Rule, at_us: int) -> Trace:
+        """One case's trace with names; `at_us` is the moment it is told for."""
+        numbers = self.cases[case]
+        return to_document(
+            numbers,
+            exit_sides(numbers, self.arrays),
+            self,
+            rule=rule,
+            at_us=at_us,
+            currency=self._table["currency"][0].as_py(),
+        )
 
 
 def trace_across(
