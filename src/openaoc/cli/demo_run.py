@@ -196,6 +196,8 @@ class Demo:
         first = before.first_order_s
         if first is None and nation.couriers.applied:
             first = view.running_s
+        if nation.phase != "live":
+            self._marks.clear()
         self._marks.append((view.running_s, nation.couriers.feed_rows, nation.couriers.reports))
         self._marks = self._marks[-60:]
         past = self._marks[0]

@@ -56,6 +56,11 @@ class _Habit(NamedTuple):
     channel: int = TRANSFER
 
 
+NEIGHBOURHOOD: Final = 0.001
+"""How far from home, as a share of the nation, people usually pay."""
+ANYWHERE_SHARE: Final = 0.01
+"""Payments to anybody in the nation."""
+
 HABITS: Final = (
     _Habit("people", "shops", 0.52, 150, 0.9),
     _Habit("people", "people", 0.22, 700, 1.1),
@@ -78,7 +83,8 @@ def ordinary_transfers(
 ) -> Batch:
     """`count` ordinary transfers spread evenly over [from_us, to_us), in time order.
 
-    Popular shops are paid more often than others (the square of a uniform draw), as trade is.
+    Life is local: whoever pays does so mostly near home, where the pools are laid out side by
+    side, and some shops there are more popular than others.
     """
     rng = np.random.default_rng([*seed, 2])
     pools = {name: np.ravel(getattr(population, name)) for name in _pool_names()}
@@ -96,11 +102,12 @@ def ordinary_transfers(
     sigma = np.array([habit.sigma for habit in habits])[habit_of]
     for number, habit in enumerate(habits):
         rows = np.flatnonzero(habit_of == number)
-        debtor[rows] = _draw(pools[habit.payer], len(rows), rng, popular=False)
+        payers = pools[habit.payer]
+        home = rng.random(len(rows))
+        debtor[rows] = payers[(home * len(payers)).astype(np.int64)]
         channel[rows] = habit.channel
         if habit.payee:
-            payees = pools[habit.payee]
-            creditor[rows] = _draw(payees, len(rows), rng, popular=habit.payee == "shops")
+            creditor[rows] = _near(pools[habit.payee], home, rng)
     baht = median * np.exp(sigma * rng.standard_normal(count))
     amount = np.maximum(np.round(np.minimum(baht, 1e8)), 1).astype(np.int64) * BAHT
     time_us = np.sort(rng.integers(from_us, max(to_us, from_us + 1), size=count))
@@ -112,8 +119,17 @@ def _pool_names() -> set[str]:
     return {name for habit in HABITS for name in (habit.payer, habit.payee) if name}
 
 
-def _draw(
-    pool: NDArray[np.int64], count: int, rng: np.random.Generator, *, popular: bool
+def _near(
+    pool: NDArray[np.int64], home: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    draw = rng.random(count)
-    return pool[((draw * draw if popular else draw) * len(pool)).astype(np.int64)]
+    """Somebody of the pool near each home (places in [0, 1)); the square makes near ones usual."""
+    draw = rng.random(len(home))
+    away = (
+        np.maximum(NEIGHBOURHOOD, 2 / len(pool))
+        * draw
+        * draw
+        * np.sign(rng.random(len(home)) - 0.5)
+    )
+    abroad = rng.random(len(home)) < ANYWHERE_SHARE
+    place = np.where(abroad, rng.random(len(home)), home + away) % 1.0
+    return pool[np.minimum((place * len(pool)).astype(np.int64), len(pool) - 1)]

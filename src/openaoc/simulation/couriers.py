@@ -81,13 +81,16 @@ class Couriers:
         self._reports_taken: set[int] = set()
         self._threads: list[threading.Thread] = []
 
-    def start(self) -> None:
-        """Start every courier."""
+    def start_feed(self) -> None:
+        """Start what brings the institutions' transfers and answers."""
         for code in self._credentials.institutions:
             self._run(f"feed-{code}", partial(self._feed, code))
+        self._run("answers", self._answers)
+
+    def start_reports(self) -> None:
+        """Start what brings the victims' reports and the officer's decisions."""
         for number in range(2):
             self._run(f"reports-{number}", self._reports)
-        self._run("answers", self._answers)
         self._run("officer", self._officer)
 
     def join(self, *, timeout_s: float) -> None:

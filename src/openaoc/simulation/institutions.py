@@ -6,6 +6,7 @@ Started by the demonstration as a child of its own; speaks to the centre over HT
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -94,11 +95,12 @@ class InstitutionsProcess:
         self._couriers = Couriers(
             self._nation, self._desk, credentials, clock=self._clock, stop=self.stop
         )
-        self._couriers.start()
+        self._couriers.start_feed()
         self.phase = "history"
         while self._nation.store.feed_waiting() and not self.stop.wait(WAIT_SECONDS):
             self._desk.work()
         self.phase = "live"
+        self._couriers.start_reports()
         threading.Thread(target=self._desk_loop, name="desk", daemon=True).start()
         while not self.stop.wait(TICK_SECONDS):
             self._nation.live()
@@ -194,7 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _follow_parent(stop: threading.Event) -> None:
     """A demonstration that was killed closes the pipe: nobody is left behind."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):
+        pass
     stop.set()
 
 
