@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -12,10 +13,20 @@ import sqlalchemy as sa
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.errors import BadInput, TooLarge
 from openaoc.storage.canonical import canonical_json
-from openaoc.storage.tables import journal_rows, journal_waiting
 
 BODY_BYTES_MAX: Final = 1 << 20
 REASON_CHARACTERS_MAX: Final = 4_000
+
+
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One of many rows written together; the transaction knows who and when."""
+
+    action: str
+    subject: str
+    before: msgspec.Struct | None = None
+    after: msgspec.Struct | None = None
+    reason: str = ""
+    authority: str = ""
 
 
 class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,45 +59,62 @@ def _raw(value: msgspec.Struct | None) -> msgspec.Raw:
     return _NULL if value is None else msgspec.Raw(canonical_json(value))
 
 
-def insert(
-    connection: sa.Connection,
-    *,
-    at: datetime,
-    who: str,
-    authority: str,
-    action: str,
-    subject: str,
-    before: msgspec.Struct | None,
-    after: msgspec.Struct | None,
-    reason: str,
-) -> int:
+def insert(connection: sa.Connection, entry: JournalEntry, *, at: datetime, who: str) -> int:
     """Write the row and mark it as waiting for its leaf; the row's id.
 
     Raises BadInput for an empty action or a reason that is too long, TooLarge for a body above
     the limit.
     """
-    if not action or "\x00" in f"{who}{action}{subject}":
+    return insert_many(connection, [entry], at=at, who=who)[0]
+
+
+def insert_many(
+    connection: sa.Connection, entries: Sequence[JournalEntry], *, at: datetime, who: str
+) -> list[int]:
+    """Write the rows in this order in one statement; their ids. Raises as `insert`."""
+    if not entries:
+        return []
+    added = connection.execute(
+        _ADD,
+        {
+            "at": at,
+            "who": who,
+            "actions": [entry.action for entry in entries],
+            "subjects": [entry.subject for entry in entries],
+            "bodies": [_body(entry, at=at, who=who) for entry in entries],
+        },
+    )
+    return sorted(int(row[0]) for row in added)
+
+
+_ADD: Final = sa.text(
+    "WITH added AS ("
+    " INSERT INTO journal_rows (at, who, action, subject, body)"
+    " SELECT :at, :who, action, subject, body"
+    " FROM unnest(CAST(:actions AS text[]), CAST(:subjects AS text[]), CAST(:bodies AS text[]))"
+    " WITH ORDINALITY AS entry (action, subject, body, place) ORDER BY place"
+    " RETURNING id"
+    ") INSERT INTO journal_waiting (row_id) SELECT id FROM added RETURNING row_id"
+)
+
+
+def _body(entry: JournalEntry, *, at: datetime, who: str) -> str:
+    if not entry.action or "\x00" in f"{who}{entry.action}{entry.subject}":
         raise BadInput("a journal row needs an action, without control characters")
-    if len(reason) > REASON_CHARACTERS_MAX:
+    if len(entry.reason) > REASON_CHARACTERS_MAX:
         raise BadInput(f"longer than {REASON_CHARACTERS_MAX} characters", where="reason")
     row = JournalRow(
         at=format_time(at),
         who=who,
-        authority=authority,
-        action=action,
-        subject=subject,
-        reason=reason,
-        before=_raw(before),
-        after=_raw(after),
+        authority=entry.authority,
+        action=entry.action,
+        subject=entry.subject,
+        reason=entry.reason,
+        before=_raw(entry.before),
+        after=_raw(entry.after),
         nonce=fresh_nonce(),
     )
     body = canonical_json(row)
     if len(body) > BODY_BYTES_MAX:
-        raise TooLarge(f"a journal row of {len(body)} bytes", where=action)
-    row_id = connection.execute(
-        sa.insert(journal_rows)
-        .values(at=at, who=who, action=action, subject=subject, body=body.decode("utf-8"))
-        .returning(journal_rows.c.id)
-    ).scalar_one()
-    connection.execute(sa.insert(journal_waiting).values(row_id=row_id))
-    return int(row_id)
+        raise TooLarge(f"a journal row of {len(body)} bytes", where=entry.action)
+    return body.decode("utf-8")

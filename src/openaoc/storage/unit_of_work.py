@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -23,7 +23,7 @@ from openaoc.kernel.clock import Clock
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.events import Event
 from openaoc.storage import jobs_table, journal_rows
-from openaoc.storage.errors import TryAgain, translate
+from openaoc.storage.errors import TryAgain, translated
 
 EVENTS_PER_TRANSACTION_MAX: Final = 10_000
 JOBS_PER_TRANSACTION_MAX: Final = 10_000
@@ -80,19 +80,25 @@ class Transaction:
         `before` and `after` hold no identity: ciphertext and commitments only. The purpose of the
         transaction stands in where no authority is given.
         """
-        self._refuse_reading()
-        self.journalled += 1
-        return journal_rows.insert(
-            self.connection,
-            at=self.now,
-            who=self.actor.id,
-            authority=authority or self.purpose,
+        entry = journal_rows.JournalEntry(
             action=action,
             subject=subject,
             before=before,
             after=after,
             reason=reason,
+            authority=authority,
         )
+        return self.journal_many([entry])[0]
+
+    def journal_many(self, entries: Sequence[journal_rows.JournalEntry]) -> list[int]:
+        """As `journal`, for many rows in one statement, in this order; their ids."""
+        self._refuse_reading()
+        self.journalled += len(entries)
+        granted = [
+            entry if entry.authority else msgspec.structs.replace(entry, authority=self.purpose)
+            for entry in entries
+        ]
+        return journal_rows.insert_many(self.connection, granted, at=self.now, who=self.actor.id)
 
     def emit(self, event: Event) -> None:
         """Tell the stages that listen; their handlers run in this transaction before it commits."""
@@ -190,24 +196,18 @@ class UnitOfWork:
     def _opened(self, actor: Actor, purpose: str, *, read_only: bool) -> Iterator[Transaction]:
         if not actor.id or "\x00" in actor.id + (actor.institution or ""):
             raise BadInput("the actor has no proper id")
-        try:
-            with self._engine.connect() as connection, connection.begin():
-                if read_only:
-                    connection.execute(_READ_ONLY)
-                connection.execute(_WHO, _who(actor))
-                tx = Transaction(
-                    connection,
-                    actor=actor,
-                    now=self._clock.now(),
-                    purpose=purpose,
-                    read_only=read_only,
-                )
-                yield tx
-        except Exception as error:
-            ours = translate(error)
-            if ours is None:
-                raise
-            raise ours from error
+        with translated(), self._engine.connect() as connection, connection.begin():
+            if read_only:
+                connection.execute(_READ_ONLY)
+            connection.execute(_WHO, _who(actor))
+            tx = Transaction(
+                connection,
+                actor=actor,
+                now=self._clock.now(),
+                purpose=purpose,
+                read_only=read_only,
+            )
+            yield tx
         tx._run_afterwards()  # noqa: SLF001 - the two are one mechanism
 
 
