@@ -4,6 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+SYNC := $(BIN)/uv sync --frozen --quiet --inexact --python $(BIN)/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -26,13 +27,14 @@ check: env       ## style, types and contracts only
 
 env: .venv/.ready ## build the environment and compile the hot loops
 
+# The second try is for networks whose proxy is trusted by the machine, not by uv's own list.
 .venv/.ready: uv.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; PYTHON=/path/to/python3.11 make … names one"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv sync --frozen --quiet --inexact --python $(BIN)/python
+	$(SYNC) || $(SYNC) --system-certs
 	$(BIN)/python -m openaoc.tracing.warm
 	@touch .venv/.ready
 
