@@ -5,10 +5,11 @@ Reads the centre's published figures and nothing else.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import PathParameter, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from openaoc.public.status_page import render
@@ -16,10 +17,12 @@ from openaoc.statistics.model import LiveFigures
 from openaoc.web.pages import ASSET_TYPES, SECURITY_HEADERS, asset
 from openaoc.web.words import choose_language
 
-HTML: Final = "text/html; charset=utf-8"
+HTML: Final = "text/html"
 ASSET_SECONDS: Final = 365 * 86_400
 
 PageRequest = Request[Any, Any, Any]
+Language = Annotated[str | None, QueryParameter(required=False)]
+AssetName = Annotated[str, PathParameter()]
 
 
 def _page(request: PageRequest, lang: str | None, *, whole: bool) -> Response[str]:
@@ -36,19 +39,19 @@ def _page(request: PageRequest, lang: str | None, *, whole: bool) -> Response[st
 
 
 @get("/", include_in_schema=False, sync_to_thread=True)
-def status_page(request: PageRequest, lang: str | None = None) -> Response[str]:
+def status_page(request: PageRequest, lang: Language = None) -> Response[str]:
     """The status page; `lang` is th or en."""
     return _page(request, lang, whole=True)
 
 
 @get("/figures", include_in_schema=False, sync_to_thread=True)
-def figures_part(request: PageRequest, lang: str | None = None) -> Response[str]:
+def figures_part(request: PageRequest, lang: Language = None) -> Response[str]:
     """The part of the page that changes."""
     return _page(request, lang, whole=False)
 
 
 @get("/assets/{name:str}", include_in_schema=False, sync_to_thread=False)
-def asset_file(name: str) -> Response[bytes]:
+def asset_file(name: AssetName) -> Response[bytes]:
     """A style sheet, script or picture of the page; its address changes with its content."""
     if name not in ASSET_TYPES:
         raise NotFoundException("no such file")

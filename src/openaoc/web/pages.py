@@ -10,8 +10,8 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 ASSET_TYPES: Final = {
-    "status.css": "text/css; charset=utf-8",
-    "status.js": "text/javascript; charset=utf-8",
+    "status.css": "text/css",
+    "status.js": "text/javascript",
     "emblem.svg": "image/svg+xml",
 }
 """Every asset there is, with its type."""

@@ -1,0 +1,115 @@
+"""The status page in a real browser: it follows the figures, fits a phone, can be read by all."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from tests.public.pages import FIGURES, FakeCentre, public_app
+
+playwright_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+CONTRAST = """() => {
+  const channel = (value) => { const c = value / 255;
+    return c <= 0.03928 ? c / 12.92 : Math.pow((c + 0.055) / 1.055, 2.4); };
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const back = (node) => { for (let n = node; n; n = n.parentElement) {
+      const c = parse(getComputedStyle(n).backgroundColor);
+      if (c.length === 3 || c[3] === 1) return c; }
+    return parse(getComputedStyle(document.documentElement).backgroundColor); };
+  const bad = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const own = [...node.childNodes].some((c) => c.nodeType === 3 && c.textContent.trim());
+    if (!own || node.classList.contains("skip") || node.closest("noscript")) continue;
+    const [a, b] = [light(parse(getComputedStyle(node).color)), light(back(node))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) bad.push(`${node.className || node.tagName}: ${ratio.toFixed(2)}`);
+  }
+  return bad;
+}"""
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed on this machine"),
+]
+
+
+@pytest.fixture(scope="module")
+def centre() -> FakeCentre:
+    return FakeCentre(FIGURES)
+
+
+@pytest.fixture(scope="module")
+def url(centre: FakeCentre) -> Iterator[str]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        config = uvicorn.Config(public_app(centre), log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(10)
+
+
+@contextlib.contextmanager
+def opened(url: str, **context: object) -> Iterator[object]:
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_context(**context).new_page()
+        page.goto(url)
+        yield page
+        browser.close()
+
+
+def test_the_page_follows_the_figures(url: str, centre: FakeCentre) -> None:
+    faults: list[str] = []
+    with opened(f"{url}/?lang=en") as page:
+        page.on("console", lambda message: faults.append(message.text))  # type: ignore[attr-defined]
+        before = f"{centre.figures().reports:,}"
+        after = f"{centre.figures().reports + 1:,}"
+        assert before in page.inner_text("#figures")  # type: ignore[attr-defined]
+        centre.another_report()
+        page.wait_for_selector(f"#figures >> text={after}", timeout=15_000)  # type: ignore[attr-defined]
+        assert page.inner_text("#stale") == ""  # type: ignore[attr-defined]
+    assert faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_word_can_be_read(url: str, scheme: str) -> None:
+    with opened(f"{url}/?lang=th", color_scheme=scheme) as page:
+        assert page.evaluate(CONTRAST) == []  # type: ignore[attr-defined]
+        for landmark in ("header", "main", "footer", "nav[aria-label]", "h1"):
+            assert page.locator(landmark).count() == 1, landmark  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_the_page_fits_a_phone(url: str, language: str) -> None:
+    phone = {"width": 360, "height": 740}
+    with opened(f"{url}/?lang={language}", viewport=phone) as page:
+        width = page.evaluate("document.documentElement.scrollWidth")  # type: ignore[attr-defined]
+        assert width <= phone["width"]
+
+
+def test_the_page_works_without_script(url: str) -> None:
+    with opened(f"{url}/?lang=en", java_script_enabled=False) as page:
+        assert "Report" in page.inner_text("main")  # type: ignore[attr-defined]
+        page.keyboard.press("Tab")  # type: ignore[attr-defined]
+        assert page.locator(".skip:focus").count() == 1  # type: ignore[attr-defined]
