@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
+from openaoc.channels.model import NewMessage
 from openaoc.holds.model import Answer, HolderNotice, Order, OrderEnd, OrderView
 from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.clock import ManualClock, format_time
@@ -44,35 +46,15 @@ def liaison(bank: str) -> Actor:
 
 
 @dataclass
-class Sent:
-    """One message in the outbox."""
-
-    institution: str
-    kind: str
-    subject: str
-    body: msgspec.Struct
-
-
-@dataclass
 class RecordingOutbox:
     """Keeps what a transaction enqueued once it is committed."""
 
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[NewMessage] = field(default_factory=list)
 
-    def enqueue(
-        self,
-        tx: Transaction,
-        *,
-        institution: str,
-        kind: str,
-        subject: str,
-        body: msgspec.Struct,
-        answer_by: datetime,
-    ) -> str:
-        assert answer_by >= tx.now, "nothing is late before it is sent"
-        message = Sent(institution, kind, subject, body)
-        tx.after_commit(lambda: self.sent.append(message))
-        return subject
+    def enqueue_many(self, tx: Transaction, fresh: Sequence[NewMessage]) -> list[str]:
+        assert all(m.answer_by >= tx.now for m in fresh), "nothing is late before it is sent"
+        tx.after_commit(lambda: self.sent.extend(fresh))
+        return [message.subject for message in fresh]
 
     def orders(self) -> list[Order]:
         return [m.body for m in self.sent if isinstance(m.body, Order)]

@@ -32,9 +32,12 @@ from openaoc.kernel.limits import PAGE_MAX
 from openaoc.parties.permissions import Permission, require
 from openaoc.reports.model import OrderLine
 from openaoc.reports.service import Reports
+from openaoc.storage.journal_rows import JournalEntry
 from openaoc.storage.unit_of_work import Transaction
 
 REASON_CHARACTERS_MIN: Final = 3
+JOURNAL_REASON_MAX: Final = 2_000
+"""Of many payments' doubts the journal keeps the first; the case keeps them all."""
 
 __all__ = ["CaseRow", "Cases"]
 
@@ -243,14 +246,18 @@ class Cases:
         counted: dict[str, int] = {}
         for _, case_id, _ in claims:
             counted[case_id] = counted.get(case_id, 0) + 1
-        for case in opened:
-            tx.journal(
-                action="cases.case.opened",
-                subject=case.id,
-                after=CaseMark.of(case, claims=counted.get(case.id, 0)),
-                reason="; ".join(case.standing_why),
-                authority=authority.get(case.id, ""),
-            )
+        tx.journal_many(
+            [
+                JournalEntry(
+                    action="cases.case.opened",
+                    subject=case.id,
+                    after=CaseMark.of(case, claims=counted.get(case.id, 0)),
+                    reason="; ".join(case.standing_why)[:JOURNAL_REASON_MAX],
+                    authority=authority.get(case.id, ""),
+                )
+                for case in opened
+            ]
+        )
 
     def add_claim(self, tx: Transaction, case_id: str, claim: ClaimRecord) -> int:
         """File one more claim of a case; its filing number."""

@@ -100,6 +100,16 @@ class DeliveryReply(msgspec.Struct, frozen=True, kw_only=True):
     answers: Annotated[list[InlineAnswer], Meta(max_length=MESSAGES_PER_BATCH_MAX)] = []
 
 
+class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to be put into the outbox."""
+
+    institution: str
+    kind: str
+    subject: str
+    body: msgspec.Struct
+    answer_by: datetime
+
+
 class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message as the centre keeps it."""
 

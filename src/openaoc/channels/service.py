@@ -6,8 +6,9 @@ next. Never decides what a message says.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -35,6 +36,7 @@ from openaoc.channels.model import (
     LineStatus,
     MessageState,
     MessageTooLarge,
+    NewMessage,
     OutboxMessage,
     new_message_id,
 )
@@ -89,31 +91,17 @@ class Channels:
         message. Delivery begins when the transaction commits; for an institution without an
         endpoint the message waits at the liaison's desk. Raises MessageTooLarge.
         """
-        content = msgspec.json.encode(body)
-        if len(content) > BODY_BYTES_MAX:
-            raise MessageTooLarge(f"{len(content)} bytes, at most {BODY_BYTES_MAX}", where=kind)
-        key = f"{kind}:{subject}:{hashlib.sha256(content).hexdigest()[:32]}"
-        message = OutboxMessage(
-            id=new_message_id(),
-            sequence=0,
-            institution=institution,
-            kind=kind,
-            subject=subject,
-            idempotency_key=key,
-            body=content,
-            state=MessageState.WAITING,
-            created_at=tx.now,
-            answer_by=answer_by,
-            due_at=tx.now,
-            escalate_at=tx.now + (answer_by - tx.now) * ESCALATION_SHARE,
-            attempts=0,
-            refusals=0,
-            escalated_at=None,
-            last_error=None,
+        message = NewMessage(
+            institution=institution, kind=kind, subject=subject, body=body, answer_by=answer_by
         )
-        if store.add_message(tx.connection, message):
-            tx.after_commit(lambda: self.wake(institution))
-        return key
+        return self.enqueue_many(tx, [message])[0]
+
+    def enqueue_many(self, tx: Transaction, fresh: Sequence[NewMessage]) -> list[str]:
+        """As `enqueue`, for many messages in one statement, in this order; their keys."""
+        messages = [_outgoing(message, now=tx.now) for message in fresh]
+        for institution in sorted(store.add_messages(tx.connection, messages)):
+            tx.after_commit(functools.partial(self.wake, institution))
+        return [message.idempotency_key for message in messages]
 
     def settle(self, tx: Transaction, *, subject: str, kinds: Iterable[str] = (ORDER_KIND,)) -> int:
         """The subject was answered another way: its waiting messages of these kinds are done."""
@@ -247,3 +235,28 @@ class Channels:
 
 def _valid(key: PublicKey, now: datetime) -> bool:
     return key.retired_at is None or key.retired_at > now
+
+
+def _outgoing(fresh: NewMessage, *, now: datetime) -> OutboxMessage:
+    content = msgspec.json.encode(fresh.body)
+    if len(content) > BODY_BYTES_MAX:
+        raise MessageTooLarge(f"{len(content)} bytes, at most {BODY_BYTES_MAX}", where=fresh.kind)
+    digest = hashlib.sha256(content).hexdigest()[:32]
+    return OutboxMessage(
+        id=new_message_id(),
+        sequence=0,
+        institution=fresh.institution,
+        kind=fresh.kind,
+        subject=fresh.subject,
+        idempotency_key=f"{fresh.kind}:{fresh.subject}:{digest}",
+        body=content,
+        state=MessageState.WAITING,
+        created_at=now,
+        answer_by=fresh.answer_by,
+        due_at=now,
+        escalate_at=now + (fresh.answer_by - now) * ESCALATION_SHARE,
+        attempts=0,
+        refusals=0,
+        escalated_at=None,
+        last_error=None,
+    )

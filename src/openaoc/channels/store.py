@@ -82,29 +82,37 @@ def _message(row: sa.Row[*tuple[Any, ...]]) -> OutboxMessage:
     return OutboxMessage(**values)
 
 
-def add_message(connection: Connection, message: OutboxMessage) -> bool:
-    """Store a message; False when one with its idempotency key is there already."""
+def add_messages(connection: Connection, fresh: Sequence[OutboxMessage]) -> set[str]:
+    """Store messages in this order, in one statement; the institutions that got a new one.
+
+    A message whose idempotency key is there already is left out.
+    """
+    if not fresh:
+        return set()
     statement = (
         insert(messages)
-        .values(
-            id=message.id,
-            institution=message.institution,
-            kind=message.kind,
-            subject=message.subject,
-            idempotency_key=message.idempotency_key,
-            body=message.body,
-            state=message.state.value,
-            created_at=message.created_at,
-            answer_by=message.answer_by,
-            due_at=message.due_at,
-            escalate_at=message.escalate_at,
-            attempts=0,
-            refusals=0,
-        )
         .on_conflict_do_nothing(index_elements=[messages.c.idempotency_key])
-        .returning(messages.c.sequence)
+        .returning(messages.c.institution)
     )
-    return connection.execute(statement).first() is not None
+    rows = [
+        {
+            "id": message.id,
+            "institution": message.institution,
+            "kind": message.kind,
+            "subject": message.subject,
+            "idempotency_key": message.idempotency_key,
+            "body": message.body,
+            "state": message.state.value,
+            "created_at": message.created_at,
+            "answer_by": message.answer_by,
+            "due_at": message.due_at,
+            "escalate_at": message.escalate_at,
+            "attempts": 0,
+            "refusals": 0,
+        }
+        for message in fresh
+    ]
+    return {str(row[0]) for row in connection.execute(statement, rows)}
 
 
 def waiting(

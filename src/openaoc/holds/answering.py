@@ -57,10 +57,9 @@ def check_form(answer: Answer) -> None:
 def repeats(asked: Asked, answer: Answer) -> bool:
     """Whether the answer says what the order's answer said before, in other words perhaps.
 
-    An institution answers every revision, and one that was lowered with what it holds now; what
-    it says of onward transfers is new in any case.
+    An institution answers every revision, and one that was lowered with what it holds now.
     """
-    if not asked.answered or answer.onward:
+    if not asked.answered:
         return False
     if answer.outcome == "applied" and asked.state in HOLDING:
         return answer.applied_minor in (asked.applied_minor, asked.held_minor)

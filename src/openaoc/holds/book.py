@@ -12,6 +12,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from openaoc.channels.model import NewMessage
 from openaoc.holds import store
 from openaoc.holds.model import (
     HOLDING,
@@ -24,6 +25,7 @@ from openaoc.holds.model import (
 from openaoc.holds.record import MoneyEvent, OrderMark, OrderRecord
 from openaoc.kernel.actor import Actor
 from openaoc.kernel.events import Event
+from openaoc.storage.journal_rows import JournalEntry
 from openaoc.storage.unit_of_work import Transaction
 
 ORDER: Final = "hold.order"
@@ -35,17 +37,8 @@ NOTICE: Final = "holder.notice"
 class Outbox(Protocol):
     """Where messages to institutions go; `channels.service.Channels` is one."""
 
-    def enqueue(
-        self,
-        tx: Transaction,
-        *,
-        institution: str,
-        kind: str,
-        subject: str,
-        body: msgspec.Struct,
-        answer_by: datetime,
-    ) -> str:
-        """Put a message into the outbox of this transaction."""
+    def enqueue_many(self, tx: Transaction, fresh: Sequence[NewMessage]) -> list[str]:
+        """Put messages into the outbox of this transaction, in this order."""
         ...
 
 
@@ -55,49 +48,30 @@ class OrderBook:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
-    def write(self, tx: Transaction, fresh: Sequence[OrderRecord], *, authority: str) -> None:
-        """Add orders as drafted or issued; what is issued and live goes out, in this order."""
-        store.add(tx.connection, fresh)
-        for order in fresh:
-            tx.journal(
-                action=f"holds.order.{order.state.value}",
-                subject=order.id,
-                after=OrderMark.of(order),
-                authority=authority,
-            )
-            if order.state is OrderState.ISSUED:
-                self.send(tx, order)
+    def write(self, tx: Transaction, fresh: Sequence[tuple[OrderRecord, str]]) -> None:
+        """Add (order, authority) as drafted or issued; what is issued and live goes out.
+
+        In this order, in one statement each for rows, journal and messages.
+        """
+        orders = [order for order, _ in fresh]
+        store.add(tx.connection, orders)
+        tx.journal_many(
+            [
+                JournalEntry(
+                    action=f"holds.order.{order.state.value}",
+                    subject=order.id,
+                    after=OrderMark.of(order),
+                    authority=authority,
+                )
+                for order, authority in fresh
+            ]
+        )
+        issued = [order for order in orders if order.state is OrderState.ISSUED]
+        self._outbox.enqueue_many(tx, [m for order in issued for m in _messages(order)])
 
     def send(self, tx: Transaction, order: OrderRecord) -> None:
         """The order, or its newest revision, with the holder's notice; nothing in shadow."""
-        if order.mode != "live":
-            return
-        notice = HolderNotice(
-            order=order.id,
-            institution=order.institution,
-            account=order.account,
-            amount_minor=order.amount_minor,
-            currency=order.currency,
-            text=order.reason,
-            ends_at=order.ends_at,
-            tell_first=order.likely_innocent,
-        )
-        self._outbox.enqueue(
-            tx,
-            institution=order.institution,
-            kind=ORDER,
-            subject=order.id,
-            body=order.wire(),
-            answer_by=order.answer_by,
-        )
-        self._outbox.enqueue(
-            tx,
-            institution=order.institution,
-            kind=NOTICE,
-            subject=order.id,
-            body=notice,
-            answer_by=order.answer_by,
-        )
+        self._outbox.enqueue_many(tx, _messages(order))
 
     def step(
         self,
@@ -179,14 +153,14 @@ class OrderBook:
         body = order.given_back(
             amount_minor=amount_minor, remaining_minor=remaining_minor, reason=words, at=tx.now
         )
-        self._outbox.enqueue(
-            tx,
+        message = NewMessage(
             institution=order.institution,
             kind=kind,
             subject=order.id,
             body=body,
             answer_by=max(tx.now, order.answer_by),
         )
+        self._outbox.enqueue_many(tx, [message])
 
     def note_money(
         self,
@@ -211,3 +185,29 @@ class OrderBook:
             at=at or tx.now,
         )
         store.add_events(tx.connection, [event])
+
+
+def _messages(order: OrderRecord) -> list[NewMessage]:
+    """The order and its holder's notice; nothing in shadow."""
+    if order.mode != "live":
+        return []
+    notice = HolderNotice(
+        order=order.id,
+        institution=order.institution,
+        account=order.account,
+        amount_minor=order.amount_minor,
+        currency=order.currency,
+        text=order.reason,
+        ends_at=order.ends_at,
+        tell_first=order.likely_innocent,
+    )
+    return [
+        NewMessage(
+            institution=order.institution,
+            kind=kind,
+            subject=order.id,
+            body=body,
+            answer_by=order.answer_by,
+        )
+        for kind, body in ((ORDER, order.wire()), (NOTICE, notice))
+    ]

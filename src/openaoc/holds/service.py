@@ -6,16 +6,15 @@ message, event. Never traces: workflow/ plans and calls `issue`, `settle_excess`
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from openaoc.cases.service import Cases
 from openaoc.holds import store
-from openaoc.holds.answering import Asked, effect_of, repeats
+from openaoc.holds.answers import take_answer
 from openaoc.holds.book import RELEASE, OrderBook, Outbox
 from openaoc.holds.drafting import issued_now, reworded
 from openaoc.holds.legal import LegalRule, rulebook
@@ -33,7 +32,7 @@ from openaoc.holds.model import (
     WrongTransition,
     check_transition,
 )
-from openaoc.holds.onward import OnwardSink, check_onward
+from openaoc.holds.onward import OnwardSink
 from openaoc.holds.record import MoneyEvent, OrderRecord
 from openaoc.holds.trimming import give_back, lower_unanswered, not_again, withdraw
 from openaoc.holds.words import ending
@@ -48,8 +47,6 @@ from openaoc.storage.unit_of_work import Transaction
 DUE_BATCH_MAX: Final = 200
 """Orders one run of a periodic duty takes; it is run again while it takes that many."""
 REASON_CHARACTERS_MIN: Final = 3
-CLOCK_DIFFERENCE_MAX: Final = timedelta(minutes=5)
-"""How far an institution's clock may be from ours when it says when it blocked the money."""
 
 
 class Holds:
@@ -151,62 +148,12 @@ class Holds:
             raise NotYours("only an institution answers an order")
         join_matter(tx)
         order = self._found(tx, order_id, actor=who, lock=True)
-        digest = hashlib.sha256(msgspec.json.encode(answer)).digest()
-        asked = Asked(
-            state=order.state,
-            amount_minor=order.amount_minor,
-            ceiling_minor=order.ceiling_minor,
-            applied_minor=order.applied_minor,
-            held_minor=order.held_minor,
-            answered=order.answered_at is not None,
-        )
-        known = store.has_answer(tx.connection, order_id=order.id, digest=digest)
-        if known or repeats(asked, answer):
+        changed = take_answer(tx, order, answer, who=who, book=self.book, onward=self._onward)
+        if changed is None:
             return order.view()
-        effect = effect_of(asked, answer)
-        rows = check_onward(answer.onward or [], institution=who.institution)
-        if rows and self._onward is not None:
-            self._onward.take(tx, rows, actor=who)
-        store.add_answer(
-            tx.connection, order=order, actor=who.id, at=tx.now, digest=digest, answer=answer
-        )
-        changed = msgspec.structs.replace(
-            order,
-            applied_minor=effect.applied_minor,
-            held_minor=effect.held_minor,
-            short_minor=effect.short_minor,
-            available_minor=answer.available_minor,
-            answered_at=tx.now,
-        )
-        if effect.late:
-            kept = msgspec.structs.replace(order, available_minor=answer.available_minor)
-            self.book.amend(
-                tx, order, kept, action="holds.order.answered_late", reason=answer.outcome
-            )
-        else:
-            reason = answer.reason or answer.outcome
-            changed = self.book.step(
-                tx, order, effect.state, actor=who, reason=reason, changes=changed
-            )
-            self.book.note_money(
-                tx,
-                changed,
-                kind="hold",
-                amount_minor=effect.held_minor,
-                at=_applied_at(answer, order, now=tx.now),
-            )
-        if effect.surplus_minor:
-            self.book.tell_end(
-                tx,
-                changed,
-                kind=RELEASE,
-                amount_minor=effect.surplus_minor,
-                remaining_minor=effect.held_minor,
-                words=ending("surplus"),
-            )
         self._cases.mark_due(tx, [order.case_id], at=tx.now)
         self._emit(tx, "holds.order.answered", changed, outcome=answer.outcome)
-        return (order if effect.late else changed).view()
+        return changed.view()
 
     # What persons do.
 
@@ -405,9 +352,10 @@ class Holds:
         """What all cases' sent orders take on these accounts."""
         return store.active_on(tx.connection, sorted(set(places)))
 
-    def issue(self, tx: Transaction, fresh: Sequence[OrderRecord], *, authority: str) -> None:
-        """Write planned orders in this order: issued ones go out with the commit."""
-        self.book.write(tx, fresh, authority=authority)
+    def issue(self, tx: Transaction, fresh: Sequence[tuple[OrderRecord, str]]) -> None:
+        """Write planned (order, authority) in this order: issued ones go out with the commit."""
+        if fresh:
+            self.book.write(tx, fresh)
 
     def issue_drafts(self, tx: Transaction, order_ids: Sequence[str]) -> int:
         """Send drafted orders whose case has gained standing by itself; how many."""
@@ -476,15 +424,6 @@ def _addressed(order: OrderRecord, institution: str) -> bool:
     """Whether an institution may know of the order: its own, live, and sent."""
     sent = order.mode == "live" and order.state is not OrderState.DRAFTED
     return sent and order.institution == institution and bool(order.issued_at)
-
-
-def _applied_at(answer: Answer, order: OrderRecord, *, now: datetime) -> datetime:
-    """When the money was blocked: the institution's word within the order's life, else now."""
-    if answer.applied_at is None:
-        return now
-    if answer.applied_at > now + CLOCK_DIFFERENCE_MAX:
-        raise BadInput("applied in the future", where="$.applied_at")
-    return min(max(answer.applied_at, order.issued_at), now)
 
 
 def _place(cursor: str | None) -> int | None:

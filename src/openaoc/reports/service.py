@@ -34,6 +34,7 @@ from openaoc.reports.model import (
     ReportReceipt,
 )
 from openaoc.reports.store import Earlier, IndicatorRow, PaymentRow, ReportRow
+from openaoc.storage.journal_rows import JournalEntry
 from openaoc.storage.unit_of_work import Transaction
 
 __all__ = ["Earlier", "IndicatorRow", "PaymentRow", "ReportMark", "ReportRow", "Reports"]
@@ -71,6 +72,19 @@ class ReportMark(msgspec.Struct, frozen=True, kw_only=True):
     matched: int
     indicators: int
     identity_sealed: bool
+
+    @classmethod
+    def of(cls, report: Filed) -> ReportMark:
+        """The mark of this report."""
+        return cls(
+            case=report.row.case_id,
+            channel=report.row.channel,
+            digest=report.row.digest.hex(),
+            payments=len(report.payments),
+            matched=sum(p.matched_id is not None for p in report.payments),
+            indicators=len(report.indicators),
+            identity_sealed=report.row.has_identity,
+        )
 
 
 class Filed(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,22 +154,17 @@ class Reports:
             paid=[p for f in filed for p in f.payments],
             named=[i for f in filed for i in f.indicators],
         )
-        for report in filed:
-            mark = ReportMark(
-                case=report.row.case_id,
-                channel=report.row.channel,
-                digest=report.row.digest.hex(),
-                payments=len(report.payments),
-                matched=sum(p.matched_id is not None for p in report.payments),
-                indicators=len(report.indicators),
-                identity_sealed=report.row.has_identity,
-            )
-            tx.journal(
-                action="reports.report.filed",
-                subject=report.row.id,
-                after=mark,
-                authority=report.authority,
-            )
+        tx.journal_many(
+            [
+                JournalEntry(
+                    action="reports.report.filed",
+                    subject=report.row.id,
+                    after=ReportMark.of(report),
+                    authority=report.authority,
+                )
+                for report in filed
+            ]
+        )
 
     def of_case(self, tx: Transaction, case_id: str) -> list[ReportRow]:
         """A case's reports, oldest first."""

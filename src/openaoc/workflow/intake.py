@@ -6,8 +6,8 @@ one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -50,12 +50,14 @@ from openaoc.workflow.pursuit import Pursuit
 from openaoc.workflow.standings import Standings
 
 _LOG = structlog.get_logger(__name__)
-CASE_NUMBERS_TRIED_MAX: Final = 8
+CASE_NUMBERS_SPARE: Final = 8
+"""Case numbers drawn beyond those needed: one in a million million is taken already."""
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     """A report on its way in, checked as far as it can be without the database."""
 
+    report_id: str
     report: Report
     sender: Actor
     key: str | None
@@ -70,6 +72,13 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
         if self.key is not None:
             found.append(("key", self.sender.id, self.key))
         return found
+
+
+class Numbers(NamedTuple):
+    """Fresh numbers for one transaction."""
+
+    cases: Iterator[str]
+    filing: Iterator[int]
 
 
 class Opened(msgspec.Struct, kw_only=True):
@@ -135,13 +144,35 @@ class Intake:
         require(sender, Permission.REPORT_SUBMIT)
         clean = normalised(report)
         incoming = Incoming(
+            report_id=new_report_id(),
             report=clean,
             sender=sender,
             key=check_key(idempotency_key),
             source=source_of(clean, sender),
             digest=digest_of(clean),
         )
-        return self._batcher.submit(incoming)
+        sealed = self._seal(incoming)
+        receipt, new = self._batcher.submit(incoming)
+        if sealed and not new:
+            with self._uow.begin(SYSTEM, purpose="a repeated report's identity") as tx:
+                self._vault.shred(tx, incoming.report_id, reason="the report was there already")
+        return receipt, new
+
+    def _seal(self, incoming: Incoming) -> bool:
+        """Seal the reporter's identity before the report is committed; whether there is one.
+
+        Each caller for itself: a key reaches the disk, and that must not make the others wait.
+        A crash before the report is committed leaves an identity nobody refers to.
+        """
+        reporter = incoming.report.reporter
+        if reporter is None:
+            return False
+        with self._uow.read(SYSTEM, purpose="is the report a repeat") as tx:
+            if self._known(tx, [incoming]):
+                return False
+        with self._uow.begin(SYSTEM, purpose="seal a reporter's identity") as tx:
+            self._vault.seal(tx, incoming.report_id, msgspec.json.encode(reporter))
+        return True
 
     def _take_together(self, batch: Sequence[Incoming]) -> list[Taken | Exception]:
         try:
@@ -168,11 +199,12 @@ class Intake:
 
     def _take(self, tx: Transaction, batch: Sequence[Incoming]) -> list[Taken | Exception]:
         known = self._known(tx, batch)
+        numbers = self._numbers(tx, batch)
         results: list[Taken | Exception | Opened] = []
         fresh: dict[tuple[str, str, str], Opened] = {}
         for incoming in batch:
             try:
-                results.append(self._one(tx, incoming, known=known, fresh=fresh))
+                results.append(self._one(tx, incoming, known=known, fresh=fresh, numbers=numbers))
             except OpenAOCError as error:
                 results.append(error)
         opened = list({id(o): o for o in results if isinstance(o, Opened)}.values())
@@ -212,6 +244,7 @@ class Intake:
         *,
         known: dict[tuple[str, str, str], Earlier],
         fresh: dict[tuple[str, str, str], Opened],
+        numbers: Numbers,
     ) -> Taken | Opened:
         """The receipt of a repeat, or a new case with its claims registered."""
         for name in reversed(incoming.names()):
@@ -223,14 +256,14 @@ class Intake:
                 before = fresh[name].incoming
                 same_report(_as_earlier(before), key=incoming.key, digest=incoming.digest)
                 return fresh[name]
-        opened = self._open(tx, incoming)
+        opened = self._open(tx, incoming, numbers)
         if opened.claims and opened.standing.automatic:
             self._pursuit.registry.file(opened.case_id, [claim for *_, claim in opened.claims])
         fresh.update(dict.fromkeys(incoming.names(), opened))
         return opened
 
-    def _open(self, tx: Transaction, incoming: Incoming) -> Opened:
-        report, report_id = incoming.report, new_report_id()
+    def _open(self, tx: Transaction, incoming: Incoming, numbers: Numbers) -> Opened:
+        report, report_id = incoming.report, incoming.report_id
         matches = [self._reports.match(payment) for payment in report.payments]
         payments, claims = [], []
         claimed: set[int] = set()
@@ -241,7 +274,7 @@ class Intake:
                 name = self._reports.named(match.row)
                 amount = payment.amount_minor
                 record = ClaimRecord(reported_by=name[0], transfer_id=name[1], amount_minor=amount)
-                filed = self._cases.filing_numbers(tx, 1)[0]
+                filed = next(numbers.filing)
                 claim = CaseClaim(row=match.row, amount_minor=amount, filed=filed)
                 claims.append((filed, record, claim))
             payments.append(
@@ -259,7 +292,7 @@ class Intake:
         row = self._row(tx, incoming, case_id="", report_id=report_id, receipt=b"")
         return Opened(
             incoming=incoming,
-            case_id=self._number(tx),
+            case_id=next(numbers.cases),
             report_id=report_id,
             matches=matches,
             payments=payments,
@@ -267,12 +300,13 @@ class Intake:
             claims=claims,
         )
 
-    def _number(self, tx: Transaction) -> str:
-        for _ in range(CASE_NUMBERS_TRIED_MAX):
-            number = new_case_id()
-            if number not in self._pursuit.registry and not self._cases.taken(tx, [number]):
-                return number
-        raise AssertionError("40 random bits gave a taken number again and again")
+    def _numbers(self, tx: Transaction, batch: Sequence[Incoming]) -> Numbers:
+        """Enough fresh numbers for all of a batch, in two statements."""
+        payments = sum(len(incoming.report.payments) for incoming in batch)
+        wanted = {new_case_id() for _ in range(2 * len(batch) + CASE_NUMBERS_SPARE)}
+        free = sorted(wanted - self._cases.taken(tx, sorted(wanted)))
+        assert len(free) >= len(batch), "random numbers are almost never taken"
+        return Numbers(cases=iter(free), filing=iter(self._cases.filing_numbers(tx, payments)))
 
     def _plan(self, tx: Transaction, opened: Sequence[Opened]) -> None:
         """Trace every new case with all others of the batch registered, and plan its orders."""
@@ -300,10 +334,6 @@ class Intake:
         """Write everything the receipts name; the receipts by case."""
         receipts = {case.case_id: self._receipt(case) for case in opened}
         authority = {case.case_id: f"report by {case.incoming.sender.id}" for case in opened}
-        for case in opened:
-            if case.incoming.report.reporter is not None:
-                identity = msgspec.json.encode(case.incoming.report.reporter)
-                self._vault.seal(tx, case.report_id, identity)
         self._cases.open(
             tx,
             [self._case_row(tx, case) for case in opened],
@@ -311,9 +341,9 @@ class Intake:
             authority=authority,
         )
         self._reports.keep(tx, [self._filed(tx, c, receipts[c.case_id]) for c in opened])
-        for case in opened:
-            if case.orders:
-                self._holds.issue(tx, case.orders, authority=authority[case.case_id])
+        self._holds.issue(
+            tx, [(order, authority[case.case_id]) for case in opened for order in case.orders]
+        )
         looks = {case.case_id: case.look for case in opened if case.look is not None}
         others = self._pursuit.prevailed_on(looks)
         if others:

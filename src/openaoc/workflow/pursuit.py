@@ -237,8 +237,7 @@ class Pursuit:
         for short in plan.shortfalls:
             if short.order.id not in touched and short.order.state not in WAITING:
                 self._holds.explain_shortfall(tx, short.order, short_minor=short.short_minor)
-        if plan.fresh:
-            self._holds.issue(tx, plan.fresh, authority=authority)
+        self._holds.issue(tx, [(order, authority) for order in plan.fresh])
 
     @staticmethod
     def next_at(case: CaseRow, *, now: datetime) -> datetime:
