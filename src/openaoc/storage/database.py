@@ -11,6 +11,7 @@ from typing import Final
 import psycopg
 import sqlalchemy as sa
 
+from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock
 from openaoc.kernel.settings import Settings
 from openaoc.storage import migrate, roles
@@ -18,6 +19,7 @@ from openaoc.storage.files import private_folder
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.storage.unit_of_work import UnitOfWork
+from openaoc.storage.vault import Vault
 
 POOL_SIZE: Final = 20
 POOL_OVERFLOW: Final = 40
@@ -76,11 +78,15 @@ class Database:
     def migrate(self) -> tuple[str | None, str]:
         """Bring the tables up to date as the owner; revision before and after.
 
-        Raises Refused when the application's role could pass by the row rules.
+        Then checks what the application relies on, and finishes what a crash interrupted in the
+        vault. Raises Refused when the application's role could pass by the row rules, Unavailable
+        when the master key is not this database's.
         """
         revisions = migrate.migrate(self.owner, keys=self.keys)
         with roles.connect(self.application) as connection:
             roles.check_application(connection)
+        with self.uow.read(SYSTEM, purpose="finish shredding") as tx:
+            Vault(keys=self.keys, uow=self.uow).reconcile(tx)
         return revisions
 
     def revision(self) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Final
 
 import psycopg
@@ -24,6 +26,7 @@ _BY_CLASS: Final[tuple[tuple[type[psycopg.Error], type[OpenAOCError], str], ...]
     (pg.DeadlockDetected, TryAgain, "another change came between"),
     (pg.LockNotAvailable, TryAgain, "another change holds what this one needs"),
     (pg.QueryCanceled, Busy, "the database took too long"),
+    (pg.IdleInTransactionSessionTimeout, Busy, "the change took too long"),
     (pg.TooManyConnections, Busy, "the database has no connection left"),
     (pg.DiskFull, Unavailable, "the database's disk is full"),
     (pg.UniqueViolation, Conflict, "this exists already"),
@@ -35,6 +38,18 @@ _BY_CLASS: Final[tuple[tuple[type[psycopg.Error], type[OpenAOCError], str], ...]
     (pg.ReadOnlySqlTransaction, Refused, "this was opened for reading only"),
 )
 """First match counts, so subclasses stand before their bases."""
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """A block whose database errors leave it as the project's."""
+    try:
+        yield
+    except Exception as error:
+        ours = translate(error)
+        if ours is None:
+            raise
+        raise ours from error
 
 
 def translate(error: Exception) -> OpenAOCError | None:

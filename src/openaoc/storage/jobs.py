@@ -276,6 +276,8 @@ class Ticker:
             self._wanted.clear()
             try:
                 self._call()
+            except OpenAOCError as error:
+                _LOG.warning("storage.ticker.failed", ticker=self._name, error=str(error))
             except Exception:  # noqa: BLE001 - the ticker outlives every fault
                 _LOG.exception("storage.ticker.failed", ticker=self._name)
             self._stopping.wait(self._rest_s)

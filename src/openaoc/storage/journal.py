@@ -12,14 +12,16 @@ from typing import Final
 
 import msgspec
 import sqlalchemy as sa
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock
-from openaoc.kernel.errors import BadInput, Corrupt, NotFound
+from openaoc.kernel.errors import BadInput, Corrupt, NotFound, OpenAOCError
 from openaoc.kernel.limits import PAGE_MAX
 from openaoc.storage import merkle
 from openaoc.storage.database import Database
+from openaoc.storage.errors import translated
 from openaoc.storage.jobs import Ticker
 from openaoc.storage.journal_heads import KEY_NAME, Head, public_bytes, sign_head
 from openaoc.storage.journal_store import (
@@ -42,6 +44,8 @@ BATCHES_PER_CALL_MAX: Final = 50
 EVERY_S: Final = 0.5
 REST_S: Final = 0.1
 """At most ten heads a second, however many changes."""
+
+_LOG = structlog.get_logger(__name__)
 
 
 __all__ = (
@@ -105,7 +109,10 @@ class Sequencer:
     def stop(self) -> None:
         """End after the batch at hand, then place what is still waiting."""
         self._ticker.stop()
-        self.place()
+        try:
+            self.place()
+        except OpenAOCError as error:
+            _LOG.warning("storage.journal.left_waiting", error=error.code)
 
     def place(self) -> int:
         """Place everything that is committed now; how many rows.
@@ -122,7 +129,7 @@ class Sequencer:
         return placed
 
     def _place_batch(self) -> int:
-        with self._engine.begin() as connection:
+        with translated(), self._engine.begin() as connection:
             got = connection.execute(
                 sa.text("SELECT pg_try_advisory_xact_lock(:n)"), {"n": LOCK_NUMBER}
             ).scalar_one()

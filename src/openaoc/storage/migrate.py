@@ -16,7 +16,7 @@ from alembic.util import CommandError
 
 from openaoc.kernel.errors import Conflict
 from openaoc.storage import procrastinate_schema
-from openaoc.storage.errors import translate
+from openaoc.storage.errors import translated
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.roles import connection_string
 from openaoc.storage.vault import bind_master
@@ -47,13 +47,8 @@ def _owner(parameters: Mapping[str, str]) -> Iterator[sa.Connection]:
         poolclass=sa.NullPool,
     )
     try:
-        with engine.connect() as connection:
+        with translated(), engine.connect() as connection:
             yield connection
-    except Exception as error:
-        ours = translate(error)
-        if ours is None:
-            raise
-        raise ours from error
     finally:
         engine.dispose()
 

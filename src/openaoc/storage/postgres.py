@@ -119,7 +119,11 @@ class EmbeddedPostgres:
         self._let_go()
 
     def _hold(self) -> int:
-        descriptor = os.open(self.home / "postgres.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        path = self.home / "postgres.lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise Unavailable(f"cannot open: {error.strerror}", where=str(path)) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -197,7 +201,7 @@ class EmbeddedPostgres:
         old = files.read_postmaster(self.data)
         if old is None:
             return
-        if files.is_alive(old.pid) and files.serves(old.pid, self.data) is not False:
+        if files.is_alive(old.pid) and files.serves(old.pid, self.data):
             _LOG.warning("storage.postgres.leftover_stopped", pid=old.pid)
             for number in (signal.SIGINT, signal.SIGQUIT):
                 with contextlib.suppress(ProcessLookupError):
@@ -243,6 +247,7 @@ class EmbeddedPostgres:
             if self._socket is None or not self._socket.is_dir():
                 self._socket = files.socket_folder(self.home)
                 self._identity.give(self._socket)
+            files.clear_socket(self._socket)
             log = self.home / "postgres-start.log"
             command = [str(binaries() / "postgres"), "-D", str(self.data), "-k", str(self._socket)]
             with log.open("wb") as output:

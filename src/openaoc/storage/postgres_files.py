@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,7 @@ local all all scram-sha-256
 SETTINGS: Final = """\
 # Written at every start.
 listen_addresses = ''
+port = 5432
 max_connections = {connections}
 shared_buffers = {buffers}
 dynamic_shared_memory_type = posix
@@ -101,14 +103,21 @@ def is_alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def serves(pid: int, data: Path) -> bool | None:
-    """Whether the process works in that data folder (PostgreSQL always does); None: cannot tell."""
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
-    except FileNotFoundError:
-        return False if Path("/proc/self").exists() else None
-    except OSError:
-        return None
+def serves(pid: int, data: Path) -> bool:
+    """Whether the process is a server of that data folder: it works in it, and names it.
+
+    What cannot be told is no: nobody's process is touched on a guess, and PostgreSQL itself
+    refuses to start beside a living server.
+    """
+    if Path("/proc/self").exists():
+        try:
+            return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
+        except OSError:
+            return False
+    listing = subprocess.run(  # noqa: S603 - a number of ours
+        ["/bin/ps", "-p", str(pid), "-o", "command="], capture_output=True, check=False
+    )
+    return f"-D {data}".encode() in listing.stdout
 
 
 def memory_in_use(identifier: int) -> bool:
@@ -154,6 +163,15 @@ def socket_folder(home: Path) -> Path:
             return place
         place.rmdir()
     raise AssertionError("unreachable: a name in /tmp is short enough")
+
+
+def clear_socket(folder: Path) -> None:
+    """Remove what a killed server left in its private folder.
+
+    Its lock file names a process number that may be somebody else's by now.
+    """
+    for name in (SOCKET_NAME, f"{SOCKET_NAME}.lock"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def forget_socket_folder(path: str) -> None:
