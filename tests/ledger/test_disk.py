@@ -63,9 +63,7 @@ def test_a_half_written_frame_is_taken_back(
         assert opened.find(reported_by="A", transfer_id="T3") == 1
 
 
-def test_no_room_for_ids_refuses_the_batch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_room_for_ids_refuses_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ledger(tmp_path) as opened:
         with monkeypatch.context() as patch:
             patch.setattr(os, "posix_fallocate", _full)

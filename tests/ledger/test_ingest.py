@@ -218,11 +218,15 @@ def test_a_line_of_2_to_the_62_is_refused() -> None:
     large = 2**61
     with ledger() as opened:
         opened.ingest(table([row("T1", amount=large)]), live=False)
-        opened.ingest(table([row("T2", at=1, debtor="B/2", creditor="C/3", amount=large)]), live=False)
+        opened.ingest(
+            table([row("T2", at=1, debtor="B/2", creditor="C/3", amount=large)]), live=False
+        )
         error = _refused(opened, [row("T3"), row("T4", at=2, amount=large)], LineTooLong)
         assert error.where == "row 2"
         opened.ingest(table([row("T5", at=3, amount=large - 1)]), live=False)
-        opened.ingest(table([row("T6", debtor="D/1", creditor="D/2", amount=2**62 - 1)]), live=False)
+        opened.ingest(
+            table([row("T6", debtor="D/1", creditor="D/2", amount=2**62 - 1)]), live=False
+        )
         _refused(opened, [row("T7", debtor="D/2", creditor="D/1", at=4, amount=1)], LineTooLong)
         assert_pure(opened)
 

@@ -140,9 +140,7 @@ def _openings(*rows: tuple[str, str, int]) -> AccountsTable:
 def test_an_opening_starts_the_line(tmp_path: Path) -> None:
     at = from_us(START_US + 100)
     with ledger(tmp_path) as opened:
-        opened.ingest(
-            table([row("T1", at=50, amount=5), row("T2", at=150, amount=7)]), live=False
-        )
+        opened.ingest(table([row("T1", at=50, amount=5), row("T2", at=150, amount=7)]), live=False)
         assert opened.set_openings(_openings(("A", "1", 1000), ("Z", "9", 1)), at) == 2
         opened.ingest(table([row("T3", at=20, amount=9), row("T4", at=120, amount=2)]), live=False)
         with opened.reading() as arrays:

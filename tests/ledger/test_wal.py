@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from openaoc.kernel.errors import Corrupt
-from openaoc.ledger.wal import Entry, Outgoing, Wal, _FRAME
+from openaoc.ledger.wal import _FRAME, Entry, Outgoing, Wal
 
 
 def _entry(number: int) -> Outgoing:

@@ -26,7 +26,7 @@ START_US = 1_772_000_000_000_000
 Row = Mapping[str, object]
 
 
-def row(  # noqa: PLR0913 - a transfer has that many columns
+def row(
     transfer_id: str = "T1",
     *,
     at: int = 0,
@@ -127,7 +127,7 @@ def assert_pure(opened: Ledger) -> None:
 
 def positions(opened: Ledger) -> dict[tuple[str, str], tuple[int, ...]]:
     """Time, amount and both starts of every transfer, by its name."""
-    found = {}
+    found: dict[tuple[str, str], tuple[int, ...]] = {}
     for number in range(opened.stats().transfers):
         evidence = opened.transfer(number)
         with opened.reading() as hot:

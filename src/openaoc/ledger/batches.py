@@ -1,4 +1,4 @@
-"""Who told us which rows and when: one record per batch, and which still wait for their journal row.
+"""Who told us which rows and when: one record per batch, and which still wait for the journal.
 
 Never holds a transfer.
 """

@@ -64,7 +64,7 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[np.generic]]) -> Non
 
 def _write_array(fd: int, array: NDArray[np.generic]) -> int:
     checksum = 0
-    view = memoryview(array.view(np.uint8)).cast("B") if array.size else memoryview(b"")
+    view = array.view(np.uint8).data.cast("B") if array.size else memoryview(b"")
     for start in range(0, len(view), _CHUNK_BYTES):
         # A copy, so that what is summed is what is written even if a row is corrected meanwhile.
         chunk = bytes(view[start : start + _CHUNK_BYTES])
@@ -109,7 +109,7 @@ class ColumnReader:
         if not column.count:
             return
         self._file.seek(column.offset)
-        view = memoryview(target.view(np.uint8)).cast("B")
+        view = target.view(np.uint8).data.cast("B")
         checksum = done = 0
         while done < len(view):
             part = view[done : done + _CHUNK_BYTES]

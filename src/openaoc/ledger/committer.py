@@ -175,19 +175,9 @@ class Committer:
         if self._stopped:
             self._refuse_all(LedgerStopped(self._stopped))
             return []
-        waiting = self._next_tickets()
         staged: list[Ticket] = []
-        alone = False
         try:
-            for ticket in waiting:
-                alone = self._stage(ticket, first=not staged)
-                if ticket.taken and ticket.error is None:
-                    staged.append(ticket)
-                if alone or not ticket.taken:
-                    break
-            for ticket in reversed(waiting):
-                if not ticket.taken:
-                    self._queue.appendleft(ticket)
+            alone = self._stage_group(staged)
             if staged:
                 self._log_group(staged)
         except OpenAOCError as error:
@@ -203,6 +193,21 @@ class Committer:
             self._apply_group(staged)
             return []
         return staged
+
+    def _stage_group(self, staged: list[Ticket]) -> bool:
+        """Stage what waits into `staged`; whether it must be applied before the next group."""
+        waiting = self._next_tickets()
+        alone = False
+        for ticket in waiting:
+            alone = self._stage(ticket, first=not staged)
+            if ticket.taken and ticket.error is None:
+                staged.append(ticket)
+            if alone or not ticket.taken:
+                break
+        for ticket in reversed(waiting):
+            if not ticket.taken:
+                self._queue.appendleft(ticket)
+        return alone
 
     def _next_tickets(self) -> list[Ticket]:
         """What one group may carry and there is room for; a batch without room gets its error."""

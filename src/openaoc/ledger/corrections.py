@@ -125,8 +125,6 @@ class Corrections:
         codes: NDArray[np.uint8],
         matched: NDArray[np.int32],
         planned: Planned,
-        *,
-        first_new: int,
     ) -> None:
         """Decide every row that is neither new nor a plain repeat.
 

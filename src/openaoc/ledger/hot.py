@@ -118,7 +118,7 @@ class HotLog:
         retimed = self._seconds(incoming, codes, matched, mark)
         self.corrections.retime(batch, incoming, retimed, matched, planned)
         if (codes > SECOND).any() or batch.corrections:
-            self.corrections.plan(batch, incoming, codes, matched, planned, first_new=mark.rows)
+            self.corrections.plan(batch, incoming, codes, matched, planned)
             merged = np.array(planned.merged, np.int32)
             self._flag(merged, self.store.facts.reporter[merged], mark)
         if self.corrections.renamed:
@@ -202,7 +202,7 @@ class HotLog:
     ) -> NDArray[np.int64]:
         """Note both banks on their row; the batch rows that change its time or channel."""
         store = self.store
-        places = np.flatnonzero(codes == SECOND)
+        places: NDArray[np.int64] = np.flatnonzero(codes == SECOND)
         if not places.size:
             return places
         payer = (store.names.kind[incoming.debtor[places]] >> np.uint32(16)).astype(np.int64)
@@ -217,7 +217,8 @@ class HotLog:
         own = store.facts.reporter[rows]
         payers = incoming.reporter[places[~moved]] | (own & np.uint16(REVISED))
         self._flag(rows, np.where(by_payer[~moved], payers, own), mark)
-        return places[moved]
+        chosen: NDArray[np.int64] = places[moved]
+        return chosen
 
     def _flag(self, rows: Rows, reporters: NDArray[np.uint16], mark: Mark) -> None:
         """Note on rows of any batch that both banks told them."""

@@ -40,7 +40,7 @@ OTHER_BANK: Final = 4
 """The other bank's row of this id was corrected since: the same payment if it once said so."""
 CORRECTION: Final = 5
 
-_LOW: Final = np.int64(0xFFFFFFFF)
+_LOW: Final = 0xFFFFFFFF
 _M4: Final = np.uint64(0xD6E8FEB86659FD93)
 
 
@@ -63,7 +63,7 @@ class Incoming(NamedTuple):
     reporter: NDArray[np.uint16]
     correction: NDArray[np.uint8]
     id_hash: NDArray[np.uint64]
-    id_offset: NDArray[np.int64]
+    id_offset: NDArray[np.int32]
     id_data: NDArray[np.uint8]
 
 
@@ -94,19 +94,19 @@ class Ends(NamedTuple):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def home(tag: np.int64, size: np.int64) -> np.int64:
+def home(tag: int, size: int) -> int:
     """The first slot to look at: the tag's share of the table, so that growth keeps the order."""
-    return (tag * size) >> np.int64(32)
+    return (tag * size) >> 32
 
 
 @njit(cache=True, nogil=True, inline="always")
-def tag_of(value: np.uint64) -> np.int64:
+def tag_of(value: np.uint64) -> int:
     """The 32 bits of a hash that a slot keeps."""
-    return np.int64(value >> np.uint64(32))
+    return int(np.int64(value >> np.uint64(32)))
 
 
 @njit(cache=True, nogil=True)
-def put_slot(slots: NDArray[np.int64], tag: np.int64, number: np.int64) -> np.int64:
+def put_slot(slots: NDArray[np.int64], tag: int, number: int) -> int:
     """Enter a number under its tag without looking for an equal one; the slot taken."""
     size = slots.size
     slot = home(tag, size)
@@ -114,19 +114,19 @@ def put_slot(slots: NDArray[np.int64], tag: np.int64, number: np.int64) -> np.in
         slot += 1
         if slot == size:
             slot = 0
-    slots[slot] = (tag << np.int64(32)) | (number + 1)
+    slots[slot] = (tag << 32) | (number + 1)
     return slot
 
 
 @njit(cache=True, nogil=True)
-def next_tagged(slots: NDArray[np.int64], tag: np.int64, slot: np.int64) -> np.int64:
+def next_tagged(slots: NDArray[np.int64], tag: int, slot: int) -> int:
     """The next slot from `slot` on that carries the tag, -1 when an empty one comes first."""
     size = slots.size
     while True:
         value = slots[slot]
         if value == 0:
-            return np.int64(-1)
-        if (value >> np.int64(32)) & _LOW == tag:
+            return -1
+        if (value >> 32) & _LOW == tag:
             return slot
         slot += 1
         if slot == size:
@@ -138,17 +138,17 @@ def grow_slots(old: NDArray[np.int64], fresh: NDArray[np.int64]) -> None:
     """Enter everything of the old table into the larger, empty one."""
     for k in range(old.size):
         if old[k] != 0:
-            put_slot(fresh, (old[k] >> np.int64(32)) & _LOW, (old[k] & _LOW) - 1)
+            put_slot(fresh, (old[k] >> 32) & _LOW, (old[k] & _LOW) - 1)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def account_tag(text_hash: np.uint64, kind: np.uint32) -> np.int64:
+def account_tag(text_hash: np.uint64, kind: np.uint32) -> int:
     """The tag of an account's name."""
     return tag_of(mix(text_hash ^ (np.uint64(kind) + np.uint64(1)) * _M4))
 
 
 @njit(cache=True, nogil=True, inline="always")
-def id_tag(text_hash: np.uint64, reporter: np.int64) -> np.int64:
+def id_tag(text_hash: np.uint64, reporter: int) -> int:
     """The tag of a (reporter, transfer id)."""
     return tag_of(mix(text_hash ^ (np.uint64(reporter) + np.uint64(1)) * _M4))
 
@@ -160,36 +160,36 @@ def find_account(
     kind: np.uint32,
     text_hash: np.uint64,
     data: NDArray[np.uint8],
-    start: np.int64,
-    length: np.int64,
-) -> np.int64:
+    start: int,
+    length: int,
+) -> int:
     """The account's number, or -1."""
     tag = account_tag(text_hash, kind)
     slot = next_tagged(slots, tag, home(tag, slots.size))
     while slot >= 0:
         number = (slots[slot] & _LOW) - 1
         if names.kind[number] == kind and equals_stored(
-            names.text, np.int64(names.offset[number]), data, start, length
+            names.text, int(np.int64(names.offset[number])), data, start, length
         ):
-            return number
+            return int(number)
         slot = next_tagged(slots, tag, (slot + 1) % slots.size)
-    return np.int64(-1)
+    return -1
 
 
 @njit(cache=True, nogil=True)
 def intern_accounts(
     slots: NDArray[np.int64],
     names: Names,
-    count: np.int64,
-    text_end: np.int64,
+    count: int,
+    text_end: int,
     kinds: NDArray[np.uint32],
     hashes: NDArray[np.uint64],
-    offsets: NDArray[np.int64],
+    offsets: NDArray[np.int32],
     data: NDArray[np.uint8],
     absent: NDArray[np.bool_],
     out: NDArray[np.int32],
     undo: NDArray[np.int64],
-) -> tuple[np.int64, np.int64]:
+) -> tuple[int, int]:
     """Number every account of a column, new ones from `count` on; (count, text_end) afterwards.
 
     `absent` rows get -1. undo[k] is the slot that account count + k took. Stops with row i at -2
@@ -202,15 +202,15 @@ def intern_accounts(
         if absent[i]:
             out[i] = -1
             continue
-        kind, start = kinds[i], np.int64(offsets[i])
-        length = np.int64(offsets[i + 1]) - start
+        kind, start = kinds[i], int(offsets[i])
+        length = int(offsets[i + 1]) - start
         tag = account_tag(hashes[i], kind)
-        slot, found = home(tag, size), np.int64(-1)
+        slot, found = home(tag, size), -1
         while slots[slot] != 0:
-            if (slots[slot] >> np.int64(32)) & _LOW == tag:
+            if (slots[slot] >> 32) & _LOW == tag:
                 number = (slots[slot] & _LOW) - 1
                 if all_kinds[number] == kind and equals_stored(
-                    text, np.int64(places[number]), data, start, length
+                    text, int(np.int64(places[number])), data, start, length
                 ):
                     found = number
                     break
@@ -225,7 +225,7 @@ def intern_accounts(
             all_kinds[found] = kind
             places[found] = np.uint32(text_end)
             text_end = store_text(text, text_end, data, start, length)
-            slots[slot] = (tag << np.int64(32)) | (found + 1)
+            slots[slot] = (tag << 32) | (found + 1)
             undo[count - first] = slot
             count += 1
         out[i] = np.int32(found)
@@ -233,20 +233,20 @@ def intern_accounts(
 
 
 @njit(cache=True, nogil=True)
-def text_place(facts: Facts, row: np.int64) -> np.int64:
+def text_place(facts: Facts, row: int) -> int:
     """Where the row's transfer id is stored."""
     at = facts.id_block[row // ROWS_PER_BLOCK]
     for _ in range(row % ROWS_PER_BLOCK):
         at += 2 + stored_length(facts.id_text, at)
-    return at
+    return int(at)
 
 
 @njit(cache=True, nogil=True)
-def named_creditor(facts: Facts, exits: np.int64, row: np.int64) -> np.int64:
+def named_creditor(facts: Facts, exits: int, row: int) -> int:
     """The creditor that the row names, also of an exit; -1 where none is named."""
     if not facts.flags[row] & EXIT:
-        return np.int64(facts.creditor[row])
-    low, high = np.int64(0), exits
+        return int(facts.creditor[row])
+    low, high = 0, exits
     while low < high:
         middle = (low + high) >> 1
         if facts.exit_row[middle] < row:
@@ -254,25 +254,25 @@ def named_creditor(facts: Facts, exits: np.int64, row: np.int64) -> np.int64:
         else:
             high = middle
     if low < exits and facts.exit_row[low] == row:
-        return np.int64(facts.exit_creditor[low])
-    return np.int64(-1)
+        return int(facts.exit_creditor[low])
+    return -1
 
 
 @njit(cache=True, nogil=True, inline="always")
-def bank_of(names: Names, account: np.int64) -> np.int64:
+def bank_of(names: Names, account: int) -> int:
     """The number of the account's bank."""
-    return np.int64(names.kind[account] >> np.uint32(16))
+    return int(np.int64(names.kind[account] >> np.uint32(16)))
 
 
 @njit(cache=True, nogil=True)
-def told_by(facts: Facts, names: Names, exits: np.int64, row: np.int64, who: np.int64) -> bool:
+def told_by(facts: Facts, names: Names, exits: int, row: int, who: int) -> bool:
     """Whether `who` reported the row: by itself, or as the other of its two banks."""
-    own = np.int64(facts.reporter[row])
+    own = int(np.int64(facts.reporter[row]))
     if (own & REPORTER) == who:
         return True
     if not own & BOTH:
         return False
-    if bank_of(names, np.int64(facts.debtor[row])) == who:
+    if bank_of(names, int(facts.debtor[row])) == who:
         return True
     creditor = named_creditor(facts, exits, row)
     return creditor >= 0 and bank_of(names, creditor) == who
@@ -284,12 +284,12 @@ def find_row(
     facts: Facts,
     names: Names,
     ends: Ends,
-    who: np.int64,
+    who: int,
     text_hash: np.uint64,
     data: NDArray[np.uint8],
-    start: np.int64,
-    length: np.int64,
-) -> np.int64:
+    start: int,
+    length: int,
+) -> int:
     """The row that `who` reported under this id, or -1. Rows from ends.rows on are not seen."""
     tag = id_tag(text_hash, who)
     slot = next_tagged(slots, tag, home(tag, slots.size))
@@ -297,45 +297,38 @@ def find_row(
         row = (slots[slot] & _LOW) - 1
         if (
             row < ends.rows
-            and told_by(facts, names, np.int64(ends.exits), row, who)
+            and told_by(facts, names, int(ends.exits), row, who)
             and equals_stored(facts.id_text, text_place(facts, row), data, start, length)
         ):
-            return row
+            return int(row)
         slot = next_tagged(slots, tag, (slot + 1) % slots.size)
-    return np.int64(-1)
+    return -1
 
 
 @njit(cache=True, nogil=True, inline="always")
-def same_payment(
-    facts: Facts, exits: np.int64, row: np.int64, batch: Incoming, i: np.int64
-) -> bool:
+def same_payment(facts: Facts, exits: int, row: int, batch: Incoming, i: int) -> bool:
     """Whether row and batch row i tell of one payment: parties, amount and so the currency."""
-    return (
-        facts.amount[row] == batch.amount[i]
-        and facts.debtor[row] == batch.debtor[i]
-        and named_creditor(facts, exits, row) == batch.named[i]
-    )
+    if facts.amount[row] != batch.amount[i] or facts.debtor[row] != batch.debtor[i]:
+        return False
+    return named_creditor(facts, exits, row) == int(batch.named[i])
 
 
 @njit(cache=True, nogil=True)
-def merge_second(
-    facts: Facts, row: np.int64, by_payer: bool, reporter: np.uint16, time_us: np.int64
-) -> None:
-    """Note that both banks reported the row; the debtor bank's statement and time stand.
+def merge_second(facts: Facts, names: Names, row: int, batch: Incoming, i: int) -> None:
+    """Note that batch row i is the other bank's report of a row that is on no line yet.
 
-    Only for a row of the same channel that is on no line yet, or whose time does not change.
+    The debtor bank's statement and time stand; where its channel differs, nothing is done here.
     """
-    own = facts.reporter[row]
-    facts.reporter[row] = own | np.uint16(BOTH)
-    if by_payer:
-        facts.reporter[row] = reporter | np.uint16(BOTH) | (own & np.uint16(REVISED))
-        facts.time_us[row] = time_us
+    own, who = facts.reporter[row], batch.reporter[i]
+    if bank_of(names, int(batch.debtor[i])) != np.int64(who):
+        facts.reporter[row] = own | np.uint16(BOTH)
+    elif facts.channel[row] == batch.channel[i]:
+        facts.reporter[row] = who | np.uint16(BOTH) | (own & np.uint16(REVISED))
+        facts.time_us[row] = batch.time_us[i]
 
 
 @njit(cache=True, nogil=True)
-def _repeats(
-    facts: Facts, exits: np.int64, row: np.int64, batch: Incoming, i: np.int64, who: np.int64
-) -> bool:
+def _repeats(facts: Facts, exits: int, row: int, batch: Incoming, i: int, who: int) -> bool:
     """Whether batch row i says of the row what is known.
 
     Of the other bank's report, time and channel do not count.
@@ -344,20 +337,53 @@ def _repeats(
         return False
     if np.int64(facts.reporter[row]) & REPORTER != who:
         return True
-    return facts.time_us[row] == batch.time_us[i] and facts.channel[row] == batch.channel[i]
+    return bool(facts.time_us[row] == batch.time_us[i] and facts.channel[row] == batch.channel[i])
 
 
 @njit(cache=True, nogil=True)
-def _second(
-    facts: Facts, exits: np.int64, row: np.int64, batch: Incoming, i: np.int64
-) -> np.int64:
+def _second(facts: Facts, exits: int, row: int, batch: Incoming, i: int) -> int:
     """What batch row i is beside the other bank's row of its id (-1: there is none)."""
     if row < 0:
-        return np.int64(NEW)
+        return NEW
     if same_payment(facts, exits, row, batch, i):
-        return np.int64(SECOND)
+        return SECOND
     revised = np.int64(facts.reporter[row]) & REVISED
-    return np.int64(OTHER_BANK) if revised else np.int64(NEW)
+    return OTHER_BANK if revised else NEW
+
+
+@njit(cache=True, nogil=True)
+def _other_bank(names: Names, batch: Incoming, i: int, who: int) -> int:
+    """The bank at the other end of batch row i, -1 unless its reporter is one of two banks."""
+    if batch.named[i] < 0:
+        return -1
+    payer = bank_of(names, int(batch.debtor[i]))
+    payee = bank_of(names, int(batch.named[i]))
+    if payer == payee or who not in (payer, payee):
+        return -1
+    return payee if who == payer else payer
+
+
+@njit(cache=True, nogil=True)
+def _put_facts(facts: Facts, row: int, batch: Incoming, i: int, exits: int) -> int:
+    """Write the facts of batch row i as a row on no line yet; the number of named exits after."""
+    debtor, named = batch.debtor[i], batch.named[i]
+    flags = np.uint8(0)
+    if batch.channel[i] != 0 or named < 0:
+        flags = np.uint8(EXIT)
+        if named >= 0:
+            facts.exit_row[exits] = np.int32(row)
+            facts.exit_creditor[exits] = named
+            exits += 1
+    elif debtor == named:
+        flags = np.uint8(SELF)
+    facts.time_us[row], facts.amount[row] = batch.time_us[i], batch.amount[i]
+    facts.debtor[row] = debtor
+    facts.creditor[row] = np.int32(-1) if flags == EXIT else named
+    facts.flags[row], facts.channel[row] = flags, batch.channel[i]
+    facts.reporter[row] = batch.reporter[i]
+    facts.out_start[row] = -1
+    facts.in_start[row] = -1
+    return exits
 
 
 @njit(cache=True, nogil=True)
@@ -370,35 +396,27 @@ def stage_rows(
     codes: NDArray[np.uint8],
     matched: NDArray[np.int32],
     undo: NDArray[np.int64],
-) -> tuple[np.int64, np.int64, np.int64, np.int64]:
-    """Write the new rows of a batch behind the ledger's end; (rows, id_bytes, exits, slots taken)
-    afterwards.
+) -> tuple[int, int, int, int]:
+    """Write the new rows of a batch behind the ledger's end; its ends and the slots taken, after.
 
     codes[i] says what batch row i is, matched[i] the row it became or met; undo lists the slots
     taken, in order. A SECOND gets a slot of its own; if its row is new in this batch and of the
-    same channel, the row is merged here, else nothing else changes. The other codes change nothing. The caller has seen
-    to room.
+    same channel, the row is merged here, else nothing else changes. The other codes change
+    nothing. The caller has seen to room.
     """
-    first = np.int64(ends.rows)
-    rows, text_end, exits = first, np.int64(ends.id_bytes), np.int64(ends.exits)
-    taken, size = np.int64(0), slots.size
+    first, taken, size = int(ends.rows), 0, slots.size
+    rows, text_end, exits = first, int(ends.id_bytes), int(ends.exits)
     # Arrays taken out of the tuples once: taken inside the loop, each costs a reference count.
-    debtors, named, reporters = batch.debtor, batch.named, batch.reporter
-    corrections, hashes, offsets, data = (
-        batch.correction, batch.id_hash, batch.id_offset, batch.id_data,
-    )  # fmt: skip
-    kinds, id_text, id_block = names.kind, facts.id_text, facts.id_block
-    times, amounts, channels = batch.time_us, batch.amount, batch.channel
-    to_time, to_debtor, to_creditor = facts.time_us, facts.debtor, facts.creditor
-    to_amount, to_flags, to_channel = facts.amount, facts.flags, facts.channel
-    to_out, to_in, to_reporter = facts.out_start, facts.in_start, facts.reporter
+    reporters, corrections, hashes = batch.reporter, batch.correction, batch.id_hash
+    offsets, data = batch.id_offset, batch.id_data
+    id_text, id_block = facts.id_text, facts.id_block
     for i in range(codes.size):
         matched[i] = -1
+        codes[i] = CORRECTION
         if corrections[i]:
-            codes[i] = CORRECTION
             continue
-        who, begin = np.int64(reporters[i]), np.int64(offsets[i])
-        length = np.int64(offsets[i + 1]) - begin
+        who, begin = int(np.int64(reporters[i])), int(offsets[i])
+        length = int(offsets[i + 1]) - begin
         tag = id_tag(hashes[i], who)
         if next_tagged(slots, tag, home(tag, size)) >= 0:
             now = Ends(rows, text_end, exits)
@@ -407,46 +425,27 @@ def stage_rows(
                 matched[i] = np.int32(found)
                 codes[i] = REPEAT if _repeats(facts, exits, found, batch, i, who) else DIFFERS
                 continue
-        payer = np.int64(kinds[debtors[i]] >> np.uint32(16))
-        payee = np.int64(kinds[named[i]] >> np.uint32(16)) if named[i] >= 0 else np.int64(-1)
-        if payee >= 0 and payer != payee and (who in (payer, payee)):
-            other = payee if who == payer else payer
-            other_tag = id_tag(hashes[i], other)
-            if next_tagged(slots, other_tag, home(other_tag, size)) >= 0:
-                now = Ends(rows, text_end, exits)
-                found = find_row(slots, facts, names, now, other, hashes[i], data, begin, length)
-                code = _second(facts, exits, found, batch, i)
-                if code != NEW:
-                    matched[i] = np.int32(found)
-                    codes[i] = code
-                    if code == SECOND:
-                        undo[taken] = put_slot(slots, tag, found)
-                        taken += 1
-                        if found >= first and (who != payer or to_channel[found] == channels[i]):
-                            merge_second(facts, found, who == payer, reporters[i], times[i])
-                    continue
-        flags = np.uint8(0)
-        if channels[i] != 0 or payee < 0:
-            flags = np.uint8(EXIT)
-            if payee >= 0:
-                facts.exit_row[exits] = np.int32(rows)
-                facts.exit_creditor[exits] = named[i]
-                exits += 1
-        elif debtors[i] == named[i]:
-            flags = np.uint8(SELF)
-        to_time[rows], to_amount[rows] = times[i], amounts[i]
-        to_debtor[rows] = debtors[i]
-        to_creditor[rows] = np.int32(-1) if flags == EXIT else named[i]
-        to_flags[rows], to_channel[rows], to_reporter[rows] = flags, channels[i], reporters[i]
-        to_out[rows] = -1
-        to_in[rows] = -1
+        other = _other_bank(names, batch, i, who)
+        other_tag = id_tag(hashes[i], other)
+        if other >= 0 and next_tagged(slots, other_tag, home(other_tag, size)) >= 0:
+            now = Ends(rows, text_end, exits)
+            found = find_row(slots, facts, names, now, other, hashes[i], data, begin, length)
+            codes[i] = _second(facts, exits, found, batch, i)
+            matched[i] = np.int32(found)
+            if codes[i] == SECOND:
+                undo[taken] = put_slot(slots, tag, found)
+                taken += 1
+                if found >= first:
+                    merge_second(facts, names, found, batch, i)
+            if codes[i] != NEW:
+                continue
+        exits = _put_facts(facts, rows, batch, i, exits)
         if rows % ROWS_PER_BLOCK == 0:
             id_block[rows // ROWS_PER_BLOCK] = text_end
         text_end = store_text(id_text, text_end, data, begin, length)
         undo[taken] = put_slot(slots, tag, rows)
         taken += 1
-        matched[i] = np.int32(rows)
-        codes[i] = NEW
+        matched[i], codes[i] = np.int32(rows), NEW
         rows += 1
     return rows, text_end, exits, taken
 
@@ -460,18 +459,18 @@ def clear_slots(slots: NDArray[np.int64], undo: NDArray[np.int64]) -> None:
 
 @njit(cache=True, nogil=True)
 def rebuild_accounts(
-    slots: NDArray[np.int64], names: Names, count: np.int64, hash_seed: np.uint64
+    slots: NDArray[np.int64], names: Names, count: int, hash_seed: np.uint64
 ) -> None:
     """Enter all accounts into an empty table after a restart."""
     from_text = names.text
     for number in range(count):
-        at = np.int64(names.offset[number])
+        at = int(np.int64(names.offset[number]))
         value = hash_stored(from_text, at, hash_seed)
-        put_slot(slots, account_tag(value, names.kind[number]), np.int64(number))
+        put_slot(slots, account_tag(value, names.kind[number]), int(number))
 
 
 @njit(cache=True, nogil=True)
-def hash_stored(store: NDArray[np.uint8], at: np.int64, seed: np.uint64) -> np.uint64:
+def hash_stored(store: NDArray[np.uint8], at: int, seed: np.uint64) -> np.uint64:
     """The hash of the text stored at `at`."""
     return hash_bytes(store, at + 2, stored_length(store, at), seed)
 
@@ -481,16 +480,16 @@ def rebuild_rows(
     slots: NDArray[np.int64], facts: Facts, names: Names, ends: Ends, seed: np.uint64
 ) -> None:
     """Enter all rows into an empty table after a restart, twice where both banks reported."""
-    at, exits = np.int64(0), np.int64(ends.exits)
+    at, exits = 0, int(ends.exits)
     for row in range(ends.rows):
         if row % ROWS_PER_BLOCK == 0:
             at = facts.id_block[row // ROWS_PER_BLOCK]
         value = hash_stored(facts.id_text, at, seed)
-        own = np.int64(facts.reporter[row])
-        put_slot(slots, id_tag(value, own & REPORTER), np.int64(row))
+        own = int(np.int64(facts.reporter[row]))
+        put_slot(slots, id_tag(value, own & REPORTER), int(row))
         if own & BOTH:
-            payer = bank_of(names, np.int64(facts.debtor[row]))
-            payee = bank_of(names, named_creditor(facts, exits, np.int64(row)))
+            payer = bank_of(names, int(facts.debtor[row]))
+            payee = bank_of(names, named_creditor(facts, exits, int(row)))
             other = payee if (own & REPORTER) == payer else payer
-            put_slot(slots, id_tag(value, other), np.int64(row))
+            put_slot(slots, id_tag(value, other), int(row))
         at += 2 + stored_length(facts.id_text, at)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, SELF
 
-NEVER: Final = np.int64(2**63 - 1)
+NEVER: Final = 2**63 - 1
 """last_us of an account that waits for its repair: every further row of it is late."""
 CLASSES: Final = 64
 OUT_END: Final = 0
@@ -58,7 +58,7 @@ class Lines(NamedTuple):
 
 
 class Dirty(NamedTuple):
-    """Accounts that wait for repair: from which (time, row) on, and how long its sorted parts are."""
+    """Accounts that wait for repair: from which (time, row) on, and how far its lists are sorted."""
 
     account: NDArray[np.int32]
     time_us: NDArray[np.int64]
@@ -68,30 +68,30 @@ class Dirty(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def size_class(length: np.int64) -> np.int64:
+def size_class(length: int) -> int:
     """The smallest class whose blocks hold `length` rows."""
     if length <= 1:
-        return np.int64(0)
-    k = np.int64(0)
-    while (np.int64(1) << k) < length:
+        return 0
+    k = 0
+    while (1 << k) < length:
         k += 1
-    if k >= 2 and 3 * (np.int64(1) << (k - 2)) >= length:  # noqa: PLR2004 - 3, 6, 12, …
+    if k >= 2 and 3 * (1 << (k - 2)) >= length:  # noqa: PLR2004 - 3, 6, 12, …
         return 2 * (k - 1)
     return 2 * k - 1
 
 
 @njit(cache=True, nogil=True)
-def class_rows(size: np.int64) -> np.int64:
+def class_rows(size: int) -> int:
     """Rows that a block of the class holds."""
     if size == 0:
-        return np.int64(1)
+        return 1
     if size & 1:
-        return np.int64(1) << ((size + 1) >> 1)
-    return 3 * (np.int64(1) << ((size >> 1) - 1))
+        return 1 << ((size + 1) >> 1)
+    return 3 * (1 << ((size >> 1) - 1))
 
 
 @njit(cache=True, nogil=True, inline="always")
-def block_full(length: np.int64) -> bool:
+def block_full(length: int) -> bool:
     """Whether a list of this length fills its block: 0, 2^k or 3·2^k."""
     lowest = length & -length
     return length in (lowest, 3 * lowest)
@@ -102,15 +102,15 @@ def _take_block(
     rows: NDArray[np.int32],
     free: NDArray[np.int64],
     pool_end: NDArray[np.int64],
-    which: np.int64,
-    size: np.int64,
-) -> np.int64:
+    which: int,
+    size: int,
+) -> int:
     """A block of the class: a freed one, else from the pool's end."""
-    head = free[size]
+    head = int(free[size])
     if head:
-        free[size] = np.int64(rows[head - 1])
+        free[size] = int(rows[head - 1])
         return head - 1
-    start = pool_end[which]
+    start = int(pool_end[which])
     pool_end[which] = start + class_rows(size)
     return start
 
@@ -121,9 +121,9 @@ def _move_out(
     starts: NDArray[np.int64],
     free: NDArray[np.int64],
     pool_end: NDArray[np.int64],
-    offset: np.int64,
-    length: np.int64,
-) -> np.int64:
+    offset: int,
+    length: int,
+) -> int:
     """Move a debtor's full block to one of the next size; its new place."""
     fresh = _take_block(rows, free, pool_end, OUT_END, size_class(length + 1))
     for i in range(length):
@@ -141,9 +141,9 @@ def _move_in(
     rows: NDArray[np.int32],
     free: NDArray[np.int64],
     pool_end: NDArray[np.int64],
-    offset: np.int64,
-    length: np.int64,
-) -> np.int64:
+    offset: int,
+    length: int,
+) -> int:
     """Move a creditor's full block to one of the next size; its new place."""
     fresh = _take_block(rows, free, pool_end, IN_END, size_class(length + 1))
     for i in range(length):
@@ -156,9 +156,9 @@ def _move_in(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def push_out(lines: Lines, account: np.int64, row: np.int64, start: np.int64) -> None:
+def push_out(lines: Lines, account: int, row: int, start: int) -> None:
     """Append a row to the debtor's list."""
-    length = np.int64(lines.out_len[account])
+    length = int(lines.out_len[account])
     offset = lines.out_off[account]
     if block_full(length):
         offset = _move_out(
@@ -171,9 +171,9 @@ def push_out(lines: Lines, account: np.int64, row: np.int64, start: np.int64) ->
 
 
 @njit(cache=True, nogil=True, inline="always")
-def push_in(lines: Lines, account: np.int64, row: np.int64) -> None:
+def push_in(lines: Lines, account: int, row: int) -> None:
     """Append a row to the creditor's list."""
-    length = np.int64(lines.in_len[account])
+    length = int(lines.in_len[account])
     offset = lines.in_off[account]
     if block_full(length):
         offset = _move_in(lines.in_rows, lines.free_in, lines.pool_end, offset, length)
@@ -183,7 +183,7 @@ def push_in(lines: Lines, account: np.int64, row: np.int64) -> None:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _precedes(time_us: NDArray[np.int64], row: np.int64, at_us: np.int64, at_row: np.int64) -> bool:
+def _precedes(time_us: NDArray[np.int64], row: int, at_us: int, at_row: int) -> bool:
     """Whether the row stands before (at_us, at_row) in ledger order."""
     own = time_us[row]
     return own < at_us or (own == at_us and row < at_row)
@@ -193,16 +193,16 @@ def _precedes(time_us: NDArray[np.int64], row: np.int64, at_us: np.int64, at_row
 def place(
     rows: NDArray[np.int32],
     time_us: NDArray[np.int64],
-    offset: np.int64,
-    length: np.int64,
-    at_us: np.int64,
-    at_row: np.int64,
-) -> np.int64:
+    offset: int,
+    length: int,
+    at_us: int,
+    at_row: int,
+) -> int:
     """How many of a sorted list's rows stand before (at_us, at_row)."""
-    low, high = np.int64(0), length
+    low, high = 0, length
     while low < high:
         middle = (low + high) >> 1
-        if _precedes(time_us, np.int64(rows[offset + middle]), at_us, at_row):
+        if _precedes(time_us, int(rows[offset + middle]), at_us, at_row):
             low = middle + 1
         else:
             high = middle
@@ -213,16 +213,16 @@ def place(
 def _merge_tail(
     rows: NDArray[np.int32],
     time_us: NDArray[np.int64],
-    offset: np.int64,
-    ordered: np.int64,
-    length: np.int64,
+    offset: int,
+    ordered: int,
+    length: int,
 ) -> None:
     """Merge the tail of a list, itself in ledger order, into its sorted head, from the back."""
     tail = rows[offset + ordered : offset + length].copy()
     write, head, last = length - 1, ordered - 1, tail.size - 1
     while last >= 0 and head >= 0:
-        row = np.int64(tail[last])
-        if _precedes(time_us, np.int64(rows[offset + head]), time_us[row], row):
+        row = int(tail[last])
+        if _precedes(time_us, int(rows[offset + head]), time_us[row], row):
             rows[offset + write] = tail[last]
             last -= 1
         else:
@@ -236,12 +236,12 @@ def _merge_tail(
 
 
 @njit(cache=True, nogil=True)
-def repair(lines: Lines, account: np.int64, at_us: np.int64, at_row: np.int64) -> np.int64:
+def repair(lines: Lines, account: int, at_us: int, at_row: int) -> int:
     """Set the account's positions anew from (at_us, at_row) on; how many rows that were.
 
     Both lists must be in ledger order. Earlier positions are right and stay.
     """
-    outs, ins = np.int64(lines.out_len[account]), np.int64(lines.in_len[account])
+    outs, ins = int(lines.out_len[account]), int(lines.in_len[account])
     out_off, in_off = lines.out_off[account], lines.in_off[account]
     o = place(lines.out_rows, lines.time_us, out_off, outs, at_us, at_row)
     i = place(lines.in_rows, lines.time_us, in_off, ins, at_us, at_row)
@@ -256,9 +256,9 @@ def repair(lines: Lines, account: np.int64, at_us: np.int64, at_row: np.int64) -
     while o < outs or i < ins:
         takes_out = i >= ins
         if o < outs and i < ins:
-            other = np.int64(lines.in_rows[in_off + i])
+            other = int(lines.in_rows[in_off + i])
             takes_out = _precedes(
-                lines.time_us, np.int64(lines.out_rows[out_off + o]), lines.time_us[other], other
+                lines.time_us, int(lines.out_rows[out_off + o]), lines.time_us[other], other
             )
         if takes_out:
             row = lines.out_rows[out_off + o]
@@ -274,7 +274,7 @@ def repair(lines: Lines, account: np.int64, at_us: np.int64, at_row: np.int64) -
             i += 1
     lines.out_end[account] = out_end
     lines.in_end[account] = in_end
-    newest = np.int64(-(2**63))
+    newest = -(2**63)
     if outs:
         newest = lines.time_us[lines.out_rows[out_off + outs - 1]]
     if ins:
@@ -284,9 +284,7 @@ def repair(lines: Lines, account: np.int64, at_us: np.int64, at_row: np.int64) -
 
 
 @njit(cache=True, nogil=True)
-def _late(
-    lines: Lines, dirty: Dirty, waiting: np.int64, account: np.int64, row: np.int64
-) -> np.int64:
+def _late(lines: Lines, dirty: Dirty, waiting: int, account: int, row: int) -> int:
     """Note that the account needs repair from this row on; how many accounts wait now."""
     if lines.last_us[account] == NEVER:
         return waiting
@@ -300,31 +298,29 @@ def _late(
 
 
 @njit(cache=True, nogil=True)
-def mend(lines: Lines, dirty: Dirty, waiting: np.int64) -> np.int64:
+def mend(lines: Lines, dirty: Dirty, waiting: int) -> int:
     """Bring the late rows of the waiting accounts to their places; how many rows were touched."""
-    steps = np.int64(0)
+    steps = 0
     for k in range(waiting):
-        account = np.int64(dirty.account[k])
-        outs, ins = np.int64(lines.out_len[account]), np.int64(lines.in_len[account])
+        account = int(dirty.account[k])
+        outs, ins = int(lines.out_len[account]), int(lines.in_len[account])
         if outs > dirty.out_sorted[k]:
             offset = lines.out_off[account]
             # out_starts behind the first late row are set by the repair
-            _merge_tail(lines.out_rows, lines.time_us, offset, np.int64(dirty.out_sorted[k]), outs)
+            _merge_tail(lines.out_rows, lines.time_us, offset, int(dirty.out_sorted[k]), outs)
         if ins > dirty.in_sorted[k]:
             offset = lines.in_off[account]
-            _merge_tail(lines.in_rows, lines.time_us, offset, np.int64(dirty.in_sorted[k]), ins)
-        steps += repair(lines, account, dirty.time_us[k], np.int64(dirty.row[k]))
+            _merge_tail(lines.in_rows, lines.time_us, offset, int(dirty.in_sorted[k]), ins)
+        steps += repair(lines, account, dirty.time_us[k], int(dirty.row[k]))
     return steps
 
 
 @njit(cache=True, nogil=True)
-def apply_rows(
-    lines: Lines, rows: NDArray[np.int32], start: np.int64, stop: np.int64, dirty: Dirty
-) -> np.int64:
+def apply_rows(lines: Lines, rows: NDArray[np.int32], start: int, stop: int, dirty: Dirty) -> int:
     """Put rows[start:stop], in ledger order, on their accounts' lines; rows repaired.
 
     A row not older than everything its account has is appended in constant time; the accounts of
-    the others are repaired once, at the end. `dirty` has room for 2·(stop − start) accounts.
+    the others are repaired once, at the end. `dirty` has room for 2·(stop - start) accounts.
     """
     # Arrays taken out of the tuple once: taken inside the loop, each costs a reference count.
     time_us, amounts, all_flags = lines.time_us, lines.amount, lines.flags
@@ -334,16 +330,16 @@ def apply_rows(
     out_rows, out_starts, in_rows = lines.out_rows, lines.out_starts, lines.in_rows
     out_start, in_start = lines.out_start, lines.in_start
     free_out, free_in, pool_end = lines.free_out, lines.free_in, lines.pool_end
-    waiting = np.int64(0)
+    waiting = 0
     for k in range(start, stop):
-        row = np.int64(rows[k])
+        row = int(rows[k])
         flags = all_flags[row]
         if flags & SELF:
             continue
         when, amount = time_us[row], amounts[row]
-        debtor = np.int64(debtors[row])
+        debtor = int(debtors[row])
         if line_from[debtor] == 0 or when >= line_from[debtor]:
-            begin = np.int64(0)
+            begin = 0
             if when >= last_us[debtor]:
                 begin = out_end[debtor]
                 out_start[row] = begin
@@ -351,7 +347,7 @@ def apply_rows(
                 last_us[debtor] = when
             else:
                 waiting = _late(lines, dirty, waiting, debtor, row)
-            length = np.int64(out_len[debtor])
+            length = int(out_len[debtor])
             offset = out_off[debtor]
             if block_full(length):
                 offset = _move_out(out_rows, out_starts, free_out, pool_end, offset, length)
@@ -361,7 +357,7 @@ def apply_rows(
             out_len[debtor] = np.int32(length + 1)
         if flags & EXIT:
             continue
-        creditor = np.int64(creditors[row])
+        creditor = int(creditors[row])
         if line_from[creditor] == 0 or when >= line_from[creditor]:
             if when >= last_us[creditor]:
                 begin = max(in_end[creditor], out_end[creditor])
@@ -370,7 +366,7 @@ def apply_rows(
                 last_us[creditor] = when
             else:
                 waiting = _late(lines, dirty, waiting, creditor, row)
-            length = np.int64(in_len[creditor])
+            length = int(in_len[creditor])
             offset = in_off[creditor]
             if block_full(length):
                 offset = _move_in(in_rows, free_in, pool_end, offset, length)
@@ -381,13 +377,13 @@ def apply_rows(
 
 
 @njit(cache=True, nogil=True)
-def take_off(lines: Lines, row: np.int64) -> None:
+def take_off(lines: Lines, row: int) -> None:
     """Take a row off both its accounts' lists; their positions are repaired by the caller."""
     if lines.flags[row] & SELF:
         return
     when = lines.time_us[row]
-    debtor = np.int64(lines.debtor[row])
-    length, offset = np.int64(lines.out_len[debtor]), lines.out_off[debtor]
+    debtor = int(lines.debtor[row])
+    length, offset = int(lines.out_len[debtor]), lines.out_off[debtor]
     at = place(lines.out_rows, lines.time_us, offset, length, when, row)
     if at < length and lines.out_rows[offset + at] == row:
         for k in range(at, length - 1):
@@ -395,8 +391,8 @@ def take_off(lines: Lines, row: np.int64) -> None:
         lines.out_len[debtor] = np.int32(length - 1)
     if lines.flags[row] & EXIT:
         return
-    creditor = np.int64(lines.creditor[row])
-    length, offset = np.int64(lines.in_len[creditor]), lines.in_off[creditor]
+    creditor = int(lines.creditor[row])
+    length, offset = int(lines.in_len[creditor]), lines.in_off[creditor]
     at = place(lines.in_rows, lines.time_us, offset, length, when, row)
     if at < length and lines.in_rows[offset + at] == row:
         for k in range(at, length - 1):
@@ -405,20 +401,20 @@ def take_off(lines: Lines, row: np.int64) -> None:
 
 
 @njit(cache=True, nogil=True)
-def put_back(lines: Lines, row: np.int64, dirty: Dirty) -> np.int64:
+def put_back(lines: Lines, row: int, dirty: Dirty) -> int:
     """Put a corrected row on its accounts' lists at its place; rows repaired."""
     lines.out_start[row] = -1
     lines.in_start[row] = -1
     if lines.flags[row] & SELF:
-        return np.int64(0)
-    waiting = np.int64(0)
+        return 0
+    waiting = 0
     when = lines.time_us[row]
-    debtor = np.int64(lines.debtor[row])
+    debtor = int(lines.debtor[row])
     if lines.line_from[debtor] == 0 or when >= lines.line_from[debtor]:
         waiting = _late(lines, dirty, waiting, debtor, row)
-        push_out(lines, debtor, row, np.int64(0))
+        push_out(lines, debtor, row, 0)
     if not lines.flags[row] & EXIT:
-        creditor = np.int64(lines.creditor[row])
+        creditor = int(lines.creditor[row])
         if lines.line_from[creditor] == 0 or when >= lines.line_from[creditor]:
             waiting = _late(lines, dirty, waiting, creditor, row)
             push_in(lines, creditor, row)
@@ -428,18 +424,18 @@ def put_back(lines: Lines, row: np.int64, dirty: Dirty) -> np.int64:
 @njit(cache=True, nogil=True)
 def amend_row(
     lines: Lines,
-    row: np.int64,
-    time_us: np.int64,
-    debtor: np.int64,
-    creditor: np.int64,
-    amount: np.int64,
+    row: int,
+    time_us: int,
+    debtor: int,
+    creditor: int,
+    amount: int,
     flags: np.uint8,
     channel: np.uint8,
     dirty: Dirty,
-) -> np.int64:
+) -> int:
     """Give a row other content at its own arrival number; rows repaired (up to four accounts)."""
     was_us, was_flags = lines.time_us[row], lines.flags[row]
-    was_debtor, was_creditor = np.int64(lines.debtor[row]), np.int64(lines.creditor[row])
+    was_debtor, was_creditor = int(lines.debtor[row]), int(lines.creditor[row])
     take_off(lines, row)
     lines.time_us[row] = time_us
     lines.debtor[row] = np.int32(debtor)
@@ -447,7 +443,7 @@ def amend_row(
     lines.amount[row] = amount
     lines.flags[row] = flags
     lines.channel[row] = channel
-    steps = np.int64(0)
+    steps = 0
     if not was_flags & SELF:
         steps += repair(lines, was_debtor, was_us, row)
         if not was_flags & EXIT:
@@ -458,9 +454,9 @@ def amend_row(
 @njit(cache=True, nogil=True)
 def reline(
     lines: Lines,
-    account: np.int64,
-    opening: np.int64,
-    from_us: np.int64,
+    account: int,
+    opening: int,
+    from_us: int,
     outs: NDArray[np.int32],
     ins: NDArray[np.int32],
 ) -> None:
@@ -475,16 +471,16 @@ def reline(
     lines.out_len[account] = 0
     lines.in_len[account] = 0
     for k in range(outs.size):
-        row = np.int64(outs[k])
+        row = int(outs[k])
         lines.out_start[row] = -1
         if lines.time_us[row] >= from_us:
-            push_out(lines, account, row, np.int64(0))
+            push_out(lines, account, row, 0)
     for k in range(ins.size):
-        row = np.int64(ins[k])
+        row = int(ins[k])
         lines.in_start[row] = -1
         if lines.time_us[row] >= from_us:
             push_in(lines, account, row)
-    repair(lines, account, np.int64(-(2**63)), np.int64(-1))
+    repair(lines, account, -(2**63), -1)
 
 
 @njit(cache=True, nogil=True)
@@ -492,13 +488,13 @@ def open_lines(
     lines: Lines,
     accounts: NDArray[np.int32],
     openings: NDArray[np.int64],
-    from_us: np.int64,
-    start: np.int64,
-    stop: np.int64,
+    from_us: int,
+    start: int,
+    stop: int,
 ) -> None:
     """Give accounts[start:stop], which had no dated opening yet, theirs."""
     for k in range(start, stop):
-        account = np.int64(accounts[k])
+        account = int(accounts[k])
         outs = lines.out_rows[lines.out_off[account] :][: lines.out_len[account]].copy()
         ins = lines.in_rows[lines.in_off[account] :][: lines.in_len[account]].copy()
         reline(lines, account, openings[k], from_us, outs, ins)

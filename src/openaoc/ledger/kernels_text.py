@@ -27,9 +27,7 @@ def mix(value: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def hash_bytes(
-    data: NDArray[np.uint8], start: np.int64, length: np.int64, seed: np.uint64
-) -> np.uint64:
+def hash_bytes(data: NDArray[np.uint8], start: int, length: int, seed: np.uint64) -> np.uint64:
     """A seeded 64-bit hash of data[start : start + length], eight bytes a step."""
     state = seed ^ (np.uint64(length) * _M1)
     position, end = start, start + length
@@ -51,30 +49,30 @@ def hash_bytes(
 @njit(cache=True, nogil=True)
 def hash_column(
     data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
+    offsets: NDArray[np.int32],
     seed: np.uint64,
     out: NDArray[np.uint64],
 ) -> None:
     """Hash of text i = data[offsets[i] : offsets[i + 1]] into out[i]."""
     for i in range(out.size):
-        start = np.int64(offsets[i])
-        out[i] = hash_bytes(data, start, np.int64(offsets[i + 1]) - start, seed)
+        start = int(offsets[i])
+        out[i] = hash_bytes(data, start, int(offsets[i + 1]) - start, seed)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def stored_length(store: NDArray[np.uint8], at: np.int64) -> np.int64:
+def stored_length(store: NDArray[np.uint8], at: int) -> int:
     """Length of the text stored at `at`."""
-    return np.int64(store[at]) | (np.int64(store[at + 1]) << 8)
+    return int(np.int64(store[at]) | (np.int64(store[at + 1]) << 8))
 
 
 @njit(cache=True, nogil=True)
 def store_text(
     store: NDArray[np.uint8],
-    at: np.int64,
+    at: int,
     data: NDArray[np.uint8],
-    start: np.int64,
-    length: np.int64,
-) -> np.int64:
+    start: int,
+    length: int,
+) -> int:
     """Write a text with its length at `at`; the place after it."""
     store[at] = np.uint8(length & 255)
     store[at + 1] = np.uint8(length >> 8)
@@ -86,15 +84,15 @@ def store_text(
 @njit(cache=True, nogil=True)
 def equals_stored(
     store: NDArray[np.uint8],
-    at: np.int64,
+    at: int,
     data: NDArray[np.uint8],
-    start: np.int64,
-    length: np.int64,
+    start: int,
+    length: int,
 ) -> bool:
     """Whether the text stored at `at` is data[start : start + length], byte for byte."""
     if stored_length(store, at) != length:
         return False
-    for i in range(length):
-        if store[at + 2 + i] != data[start + i]:
-            return False
-    return True
+    equal = 0
+    while equal < length and store[at + 2 + equal] == data[start + equal]:
+        equal += 1
+    return equal == length

@@ -12,7 +12,7 @@ from openaoc.ledger.model import LINE_END_MAX, LineTooLong
 from openaoc.ledger.store import Store
 
 
-class NeedsApplied(Exception):  # noqa: N818 - a word between two modules, never an error to see
+class NeedsApplied(Exception):
     """The exact check needs all earlier batches on their lines."""
 
 
@@ -62,8 +62,9 @@ def _exact(store: Store, incoming: Incoming, accounts: set[int]) -> None:
         outs = line.out_rows[line.out_off[account] :][: line.out_len[account]]
         ins = line.in_rows[line.in_off[account] :][: line.in_len[account]]
         for rows, sign in ((outs, -1), (ins, 1)):
-            for row in rows.tolist():
-                entries.append((int(line.time_us[row]), row, sign, int(line.amount[row])))
+            entries += [
+                (int(line.time_us[row]), row, sign, int(line.amount[row])) for row in rows.tolist()
+            ]
         mine = np.flatnonzero((incoming.debtor == account) ^ (incoming.named == account))
         for place in mine.tolist():
             sign = -1 if int(incoming.debtor[place]) == account else 1

@@ -226,7 +226,6 @@ class Ledger:
         From account `debtor`, to `creditor` where given (named creditors of exits count), of
         exactly this amount, at most `window_us` from `around_us`. At most CANDIDATES_MAX.
         """
-        found: list[tuple[int, int]] = []
         with self.reading() as ledger:
             offset, length = int(ledger.out_off[debtor]), int(ledger.out_len[debtor])
             bounds = [
@@ -235,9 +234,11 @@ class Ledger:
             ]
             rows = ledger.out_rows[offset + bounds[0] : offset + bounds[1]]
             rows = rows[ledger.amount[rows] == amount_minor]
-            for row in rows.tolist():
-                if creditor is None or self._store.named_creditor(row) == creditor:
-                    found.append((abs(int(ledger.time_us[row]) - around_us), row))
+            found = [
+                (abs(int(ledger.time_us[row]) - around_us), row)
+                for row in rows.tolist()
+                if creditor is None or self._store.named_creditor(row) == creditor
+            ]
         return [row for _, row in sorted(found)[:CANDIDATES_MAX]]
 
     def unjournalled(self) -> list[Batch]:

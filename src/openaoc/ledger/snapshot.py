@@ -211,7 +211,8 @@ def write(
 ) -> Manifest:
     """Write what was captured while the ledger goes on; the manifest that now stands.
 
-    `reading()` holds off amendments for a moment. Raises DiskRefused; then the last snapshot stands as before.
+    `reading()` holds off amendments for a moment. Raises DiskRefused; then the last snapshot
+    stands as before.
     """
     done = False
     try:

@@ -252,9 +252,7 @@ def _read_frame(view: memoryview, offset: int) -> tuple[list[Entry], int] | None
     return (entries, stop) if at == stop else None
 
 
-def _read_entry(
-    view: memoryview, at: int, stop: int, sequence: int
-) -> tuple[Entry | None, int]:
+def _read_entry(view: memoryview, at: int, stop: int, sequence: int) -> tuple[Entry | None, int]:
     """The entry at `at` if it is whole, and the place after it."""
     header = bytes(view[at : min(at + _ENTRY.size, stop)])
     if len(header) < _ENTRY.size:
