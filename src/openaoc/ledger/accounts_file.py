@@ -23,8 +23,8 @@ from openaoc.ledger.columns import as_text, check_accounts, code, recode
 from openaoc.ledger.csv_reader import read_csv
 from openaoc.ledger.file_limits import ACCOUNTS_MAX
 from openaoc.ledger.ndjson_reader import read_lines
-from openaoc.ledger.open_file import FileKind, open_file
-from openaoc.ledger.parquet_reader import read_parquet
+from openaoc.ledger.open_file import CONTENT_TYPES, FileKind, open_file
+from openaoc.ledger.parquet_reader import read_arrow, read_parquet
 from openaoc.ledger.raw import Raw
 from openaoc.ledger.refusals import RefusedRow, RefusedRows, in_order, refuse_file
 from openaoc.ledger.validate import whole_numbers
@@ -55,12 +55,27 @@ class AccountsTable:
 
 
 def read_accounts(path: Path) -> AccountsTable:
-    """The opening balances of a Parquet, CSV or NDJSON file, names normalised as in transfers.
+    """The opening balances of a Parquet, CSV, NDJSON or Arrow file, names normalised.
 
     An account that is there twice with the same balance counts once; with another it is refused.
     Raises RefusedRows.
     """
-    raw = _open(path)
+    opened = open_file(path)
+    return _collect(_raw(opened.data, opened.kind, file=str(path)))
+
+
+def parse_accounts(data: bytes, content_type: str, *, name: str = "body") -> AccountsTable:
+    """As `read_accounts`, for the body of a request; content types as of `parse_transfers`."""
+    kind = CONTENT_TYPES.get(content_type.partition(";")[0].strip().lower())
+    if kind is None:
+        known = ", ".join(CONTENT_TYPES)
+        raise refuse_file(name, f"{content_type[:80]!r} is not taken; known are {known}")
+    if not data:
+        raise refuse_file(name, "the file is empty")
+    return _collect(_raw(data, kind, file=name))
+
+
+def _collect(raw: Raw) -> AccountsTable:
     parts: list[pa.Table] = []
     explained = list(raw.refused)
     start = 0
@@ -77,16 +92,24 @@ def read_accounts(path: Path) -> AccountsTable:
     return AccountsTable(table=_each_once(raw, table.combine_chunks()), notes=tuple(raw.notes))
 
 
-def _open(path: Path) -> Raw:
-    opened, file = open_file(path), str(path)
-    data = opened.data
-    if isinstance(data, bytes):
-        if opened.kind is FileKind.CSV:
-            return read_csv(data, file=file, required=ACCOUNT_COLUMNS, optional=())
+def _raw(data: bytes | pa.NativeFile, kind: FileKind, *, file: str) -> Raw:
+    if kind is FileKind.CSV and isinstance(data, bytes):
+        return read_csv(data, file=file, required=ACCOUNT_COLUMNS, optional=())
+    if kind is FileKind.NDJSON and isinstance(data, bytes):
         return read_lines(data, file=file, needed=ACCOUNT_COLUMNS, optional=())
-    if opened.kind is not FileKind.PARQUET:
-        raise refuse_file(file, "accounts are read from Parquet, CSV or NDJSON")
-    return read_parquet(data, file=file, assume_utc=False, required=ACCOUNT_COLUMNS, optional=())
+    source = pa.BufferReader(data) if isinstance(data, bytes) else data
+    if kind is FileKind.PARQUET:
+        return read_parquet(
+            source, file=file, assume_utc=False, required=ACCOUNT_COLUMNS, optional=()
+        )
+    return read_arrow(
+        source,
+        file=file,
+        assume_utc=False,
+        stream=kind is FileKind.ARROW_STREAM,
+        required=ACCOUNT_COLUMNS,
+        optional=(),
+    )
 
 
 def _validate(columns: Mapping[str, pa.Array]) -> tuple[pa.Table, NDArray[np.bool_]]:

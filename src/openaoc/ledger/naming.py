@@ -74,7 +74,7 @@ def intern(
     """Number every account of the table, and take over the opening balances of `accounts`.
 
     An exit's creditor is -1 though one be named. An account nobody gave an opening balance starts
-    at 0; openings of accounts without a transfer are left out.
+    at 0; accounts of `accounts` without a transfer are numbered too.
     """
     data = table.table.combine_chunks()
     count = data.num_rows

@@ -67,7 +67,8 @@ def is_flat(data: bytes) -> bool:
     starts, ends = starts[filled], ends[filled]
     count = len(starts)
     framed = (text[starts] == ord("{")).all() and (text[ends - 1] == ord("}")).all()
-    return bool(framed) and data.count(b"{") == count and data.count(b"}") == count
+    braces = np.count_nonzero(text == ord("{")), np.count_nonzero(text == ord("}"))
+    return bool(framed) and braces == (count, count)
 
 
 def read_ndjson(data: bytes, *, file: str) -> Raw:

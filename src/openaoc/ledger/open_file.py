@@ -38,6 +38,14 @@ _SUFFIXES: Final = {
     ".arrow": FileKind.ARROW_STREAM,
     ".arrows": FileKind.ARROW_STREAM,
 }
+CONTENT_TYPES: Final = {
+    "application/x-ndjson": FileKind.NDJSON,
+    "application/ndjson": FileKind.NDJSON,
+    "application/jsonl": FileKind.NDJSON,
+    "text/csv": FileKind.CSV,
+    "application/vnd.apache.arrow.stream": FileKind.ARROW_STREAM,
+    "application/vnd.apache.parquet": FileKind.PARQUET,
+}
 _HEAD_BYTES: Final = 4096
 
 

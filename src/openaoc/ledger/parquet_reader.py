@@ -65,7 +65,15 @@ def read_parquet(
     )
 
 
-def read_arrow(source: pa.NativeFile, *, file: str, assume_utc: bool, stream: bool) -> Raw:
+def read_arrow(
+    source: pa.NativeFile,
+    *,
+    file: str,
+    assume_utc: bool,
+    stream: bool,
+    required: Sequence[str] = REQUIRED,
+    optional: Sequence[str] = OPTIONAL,
+) -> Raw:
     """An Arrow IPC stream or file as raw columns. Raises RefusedRows as `read_parquet` does."""
     try:
         reader = pa.ipc.open_stream(source) if stream else pa.ipc.open_file(source)
@@ -73,7 +81,7 @@ def read_arrow(source: pa.NativeFile, *, file: str, assume_utc: bool, stream: bo
     except _BROKEN as error:
         raise _broken(file, "Arrow", error) from None
     notes, known = _check_schema(
-        schema, file=file, assume_utc=assume_utc, required=REQUIRED, optional=OPTIONAL
+        schema, file=file, assume_utc=assume_utc, required=required, optional=optional
     )
 
     def batches() -> Iterator[pa.RecordBatch]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,13 +23,13 @@ from openaoc.kernel.limits import (
     TRANSFERS_PER_BATCH_MAX,
 )
 from openaoc.ledger import plain
-from openaoc.ledger.accounts_file import AccountsTable, read_accounts
+from openaoc.ledger.accounts_file import AccountsTable, parse_accounts, read_accounts
 from openaoc.ledger.csv_reader import read_csv
 from openaoc.ledger.duplicates import resolve_duplicates
 from openaoc.ledger.file_limits import FILES_MAX, REFUSED_ROWS_WRITTEN_MAX, ROWS_MAX
 from openaoc.ledger.naming import AccountNames, BulkColumns, intern
 from openaoc.ledger.ndjson_reader import read_ndjson
-from openaoc.ledger.open_file import FileKind, open_file
+from openaoc.ledger.open_file import CONTENT_TYPES, FileKind, open_file
 from openaoc.ledger.parquet_reader import read_arrow, read_parquet
 from openaoc.ledger.raw import Raw
 from openaoc.ledger.refusals import RefusedRow, RefusedRows, in_order, refuse_file
@@ -40,6 +40,7 @@ from openaoc.ledger.times import from_timestamps
 from openaoc.ledger.validate import validate
 
 __all__ = [
+    "CONTENT_TYPES",
     "SCHEMA",
     "AccountNames",
     "AccountsTable",
@@ -50,21 +51,13 @@ __all__ = [
     "TransferRow",
     "TransferTable",
     "intern",
+    "parse_accounts",
     "parse_transfers",
     "read_accounts",
     "read_transfers",
     "resolve_duplicates",
     "transfers_from_rows",
 ]
-
-CONTENT_TYPES: Final = {
-    "application/x-ndjson": FileKind.NDJSON,
-    "application/ndjson": FileKind.NDJSON,
-    "application/jsonl": FileKind.NDJSON,
-    "text/csv": FileKind.CSV,
-    "application/vnd.apache.arrow.stream": FileKind.ARROW_STREAM,
-    "application/vnd.apache.parquet": FileKind.PARQUET,
-}
 
 
 class TransferRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

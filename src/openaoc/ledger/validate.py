@@ -123,11 +123,13 @@ def whole_numbers(array: pa.Array, *, empty: int) -> tuple[NDArray[np.int64], Fl
         ] = True
     spoilt = bad | (lengths == 0)
     if spoilt.any():
-        array = pc.if_else(pa.array(spoilt), pa.scalar(str(empty)), array)
+        array = pc.if_else(pa.array(spoilt), pa.scalar("0"), array)
     # Nineteen digits may pass 2^63: unsigned never overflows, and what is above is refused.
     values = array.cast(pa.uint64()).to_numpy()
     bad |= values > np.uint64(AMOUNT_MINOR_MAX)
-    return np.where(bad, 0, values).astype(np.int64), bad
+    numbers = np.where(bad, 0, values).astype(np.int64)
+    numbers[lengths == 0] = empty
+    return numbers, bad
 
 
 def _amounts(array: pa.Array) -> tuple[pa.Array, Flags]:
