@@ -20,6 +20,7 @@ from openaoc.storage import merkle, roles
 from openaoc.storage.database import Database
 from openaoc.storage.journal import JournalService, Sequencer, UnknownLeaf
 from openaoc.storage.journal_heads import Head, verify_head
+from openaoc.storage.journal_rows import JournalEntry
 from openaoc.storage.unit_of_work import UnitOfWork
 
 _subjects = itertools.count()
@@ -74,6 +75,22 @@ def test_a_row_says_who_what_before_after_and_why(
     assert body["after"] == {"amount_minor": 2, "state": "b"}
     assert body["reason"] == "because"
     assert body["at"] == "2026-01-05T03:00:00Z"
+
+
+def test_many_rows_of_one_change_keep_their_order(
+    uow: UnitOfWork, sequencer: Sequencer, journal: JournalService
+) -> None:
+    wanted = [f"thing {n}" for n in range(50)]
+    with uow.begin(SYSTEM, purpose="purpose") as tx:
+        ids = tx.journal_many(
+            [JournalEntry(action="test.thing.changed", subject=subject) for subject in wanted]
+        )
+        assert tx.journal_many([]) == []
+    sequencer.place()
+    bodies = [msgspec.json.decode(row.body) for row in journal.rows()]
+    assert [body["subject"] for body in bodies] == wanted
+    assert {body["authority"] for body in bodies} == {"purpose"}
+    assert [journal.leaf_of(one) for one in ids] == list(range(50))
 
 
 def test_a_change_that_fails_leaves_no_row(
