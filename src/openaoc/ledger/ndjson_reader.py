@@ -67,7 +67,7 @@ def is_flat(data: bytes) -> bool:
     starts, ends = starts[filled], ends[filled]
     count = len(starts)
     framed = (text[starts] == ord("{")).all() and (text[ends - 1] == ord("}")).all()
-    braces = np.count_nonzero(text == ord("{")), np.count_nonzero(text == ord("}"))
+    braces = int(np.count_nonzero(text == ord("{"))), int(np.count_nonzero(text == ord("}")))
     return bool(framed) and braces == (count, count)
 
 
