@@ -131,6 +131,12 @@ class JobWorker:
         self._sole = connection
         return True
 
+    def _resume(self) -> None:
+        """After a fault: the lock went with its connection, so it is asked for again."""
+        if not self._be_sole():
+            raise Conflict("another centre runs on this database")
+        self._take_back()
+
     def _take_back(self) -> None:
         """What a killed process was doing is to do again; nobody else can be doing it."""
         with self._database.engine.begin() as connection:
@@ -158,9 +164,7 @@ class JobWorker:
         while not self._stopping.is_set():
             try:
                 if not first:
-                    if not self._be_sole():
-                        raise Conflict("another centre runs on this database")  # noqa: TRY301
-                    self._take_back()
+                    self._resume()
                 first = False
                 with asyncio.Runner() as runner:
                     runner.run(self._run())

@@ -52,8 +52,8 @@ __all__ = (
     "Consistency",
     "Head",
     "Inclusion",
-    "JournalEntry",
     "JournalService",
+    "PlacedRow",
     "Sequencer",
     "UnknownLeaf",
     "Verdict",
@@ -81,7 +81,7 @@ class Consistency(msgspec.Struct, frozen=True, kw_only=True):
     path: list[str]
 
 
-class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+class PlacedRow(msgspec.Struct, frozen=True, kw_only=True):
     """A placed row: its leaf and the JSON text whose bytes are the leaf's content."""
 
     leaf: int
@@ -207,7 +207,7 @@ class JournalService:
             path = merkle.consistency_proof(old, new, node_lookup(tx.connection))
         return Consistency(old=old, new=new, path=_hex(path))
 
-    def rows(self, *, after: int = -1, limit: int = PAGE_MAX) -> list[JournalEntry]:
+    def rows(self, *, after: int = -1, limit: int = PAGE_MAX) -> list[PlacedRow]:
         """Placed rows in the log's order after a leaf, a page at a time."""
         query = (
             sa.select(journal_leaves.c.leaf, journal_rows.c.body)
@@ -218,7 +218,7 @@ class JournalService:
         )
         with self._uow.read(SYSTEM) as tx:
             found = tx.connection.execute(query).all()
-        return [JournalEntry(leaf=row.leaf, body=row.body) for row in found]
+        return [PlacedRow(leaf=row.leaf, body=row.body) for row in found]
 
     def leaf_of(self, row_id: int) -> int | None:
         """The leaf of a row, None while it waits for its place."""

@@ -184,7 +184,7 @@ class UnitOfWork:
             yield tx
             tx._finish(self._listeners)  # noqa: SLF001 - the two are one mechanism
             if tx.journalled:
-                tx._afterwards[:0] = self._on_journal  # noqa: SLF001
+                tx._afterwards[:0] = self._on_journal  # noqa: SLF001 - one mechanism
 
     @contextlib.contextmanager
     def read(self, actor: Actor, purpose: str = "") -> Iterator[Transaction]:
