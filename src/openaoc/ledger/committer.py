@@ -100,6 +100,8 @@ class Committer:
         self._wal, self._hot, self._batches = wal, hot, batches
         self._gate, self._changes = gate, changes
         self._queue: deque[Ticket] = deque()
+        self._drawn: list[Ticket] = []
+        """Taken from the queue for the group at hand."""
         self._commit, self._apply = threading.Lock(), threading.Lock()
         self._snapshotting = threading.Lock()
         self._journalled: list[int] = []
@@ -184,7 +186,12 @@ class Committer:
             self._take_back(staged, error)
             staged = []
         except BaseException as error:
-            self._take_back(staged, LedgerStopped(f"a batch failed: {error!r}"))
+            failure = LedgerStopped(f"a batch failed: {error!r}")
+            self._take_back(staged, failure)
+            for ticket in self._drawn:
+                if not ticket.done.is_set():
+                    ticket.taken, ticket.error = True, failure
+                    ticket.done.set()
             raise
         if not staged:
             return []
@@ -196,7 +203,7 @@ class Committer:
 
     def _stage_group(self, staged: list[Ticket]) -> bool:
         """Stage what waits into `staged`; whether it must be applied before the next group."""
-        waiting = self._next_tickets()
+        waiting = self._drawn = self._next_tickets()
         alone = False
         for ticket in waiting:
             alone = self._stage(ticket, first=not staged)
