@@ -145,7 +145,7 @@ def _work(view: DemoView) -> Panel:
     for state, name in STATES_SHOWN:
         if centre.orders_by_state.get(state):
             table.add_row(f"  {name}", f"{centre.orders_by_state[state]:,}")
-    table.add_row("report → orders issued", seconds(centre.report_to_order))
+    table.add_row("order → answer", seconds(centre.order_to_answer))
     table.add_row("report → first applied", Text(seconds(centre.report_to_first_applied), "bold"))
     table.add_row("report → last applied", Text(seconds(centre.report_to_last_applied), "bold"))
     if view.first_order_s is not None:

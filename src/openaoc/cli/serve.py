@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +67,7 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
     from openaoc.bootstrap import build_centre
     from openaoc.public.routes import ROUTES
 
-    with listening(settings) as listener:
+    with listening(settings) as listener, clean_signals() as started:
         centre = build_centre(settings)
         app = build_app(centre, pages=ROUTES)
         centre.start()
@@ -83,10 +86,40 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
                 limit_concurrency=CONNECTIONS_MAX,
                 backlog=BACKLOG,
             )
+            started()
             announce(listener, settings, key_file=centre.key_file, as_json=as_json)
             uvicorn.Server(config).run(sockets=[listener])
         finally:
             centre.stop()
+
+
+@contextlib.contextmanager
+def clean_signals() -> Iterator[Callable[[], None]]:
+    """SIGTERM and SIGINT end the start like Ctrl-C; once serving, they end it cleanly.
+
+    The HTTP server takes the signals over while it serves and gives them back, raised again, when
+    it has ended: then they must not cut off the rest of the stop. Call what this yields when the
+    start is over.
+    """
+    serving = False
+
+    def on_signal(number: int, frame: object) -> None:
+        assert frame is not None, "signals arrive in running code"
+        if not serving:
+            raise KeyboardInterrupt(signal.Signals(number).name)
+
+    def started() -> None:
+        nonlocal serving
+        serving = True
+
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield started
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def listening(settings: Settings) -> socket.socket:

@@ -1,0 +1,173 @@
+"""The whole way by command line: institutions, people, transfers, report, orders, held, journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.cli.server import Server
+from tests.cli.world import moment, report, transfer
+
+HEADER = (
+    "transfer_id,booked_at,debtor_bank,debtor_account,creditor_bank,creditor_account,"
+    "amount_minor,currency"
+)
+
+
+def line(row: dict[str, Any]) -> str:
+    return ",".join(str(row[name]) for name in HEADER.split(","))
+
+
+def write(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("\n".join([HEADER, *map(line, rows)]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def people(server: Server) -> dict[str, str]:
+    """Keys by name; KBANK and SCB are live."""
+    keys = {}
+    for code in ("KBANK", "SCB"):
+        assert server.run_json("institution", "add", code)["live"] is False
+    for who, role, bank in (
+        ("ann", "supervisor", None),
+        ("bob", "supervisor", None),
+        ("kbank", "machine", "KBANK"),
+        ("scb", "liaison", "SCB"),
+    ):
+        words = ["user", "add", who, "--role", role]
+        added = server.run_json(*words, *(["--institution", bank] if bank else []))
+        keys[who] = added["api_key"]
+    for scope in ("jurisdiction:TH", "KBANK", "SCB"):
+        server.run_json("institution", "live", scope, key=keys["ann"])
+        live = server.run_json("institution", "live", "--approve", scope, key=keys["bob"])
+        assert live["state"] == "live"
+    return keys
+
+
+def test_from_report_to_held(server: Server, people: dict[str, str], tmp_path: Path) -> None:
+    first = transfer("700001")
+    second = transfer(
+        "700002",
+        booked_at=moment(15),
+        debtor_bank="SCB",
+        debtor_account=first["creditor_account"],
+        creditor_account="3700002",
+        amount_minor=300_000,
+    )
+    file = write(tmp_path / "t.csv", first, second)
+    assert server.run_json("ledger", "import", str(file))["accepted"] == 2
+    assert server.run_json("ledger", "import", str(file))["repeated"] == 2
+
+    paper = tmp_path / "report.json"
+    paper.write_bytes(msgspec.json.encode(report(first, source_ref="walk-1")))
+    receipt = server.run_json("report", "submit", str(paper), key=people["kbank"])
+    again = server.run_json("report", "submit", "-", key=people["kbank"], stdin=paper.read_bytes())
+    assert again == receipt
+    assert receipt["located_minor"] == 500_000
+    assert {order["state"] for order in receipt["orders"]} == {"issued"}
+
+    desk = server.run_json("hold", "list", key=people["scb"])["orders"]
+    assert sum(order["amount_minor"] for order in desk) == 500_000
+    for order in desk:
+        amount = str(order["amount_minor"])
+        answered = server.run_json(
+            "hold", "answer", order["order"], "--applied", amount, key=people["scb"]
+        )
+        assert answered["state"] == "applied"
+    view = server.run_json("case", "show", receipt["case"], key=people["ann"])
+    assert (view["held_minor"], view["conserved"]) == (500_000, True)
+
+    released = server.run_json(
+        "hold",
+        "release",
+        desk[0]["order"],
+        "--reason",
+        "the holder showed a contract",
+        key=people["ann"],
+    )
+    assert released["state"] == "released"
+    listed = server.run_json("hold", "list", "--state", "applied", key=people["ann"])["orders"]
+    assert [order["order"] for order in listed] == [desk[1]["order"]]
+    verdict = server.run_json("journal", "verify")
+    assert verdict["ok"] is True
+    assert server.run_json("case", "list", key=people["ann"])["cases"][0]["case"] == receipt["case"]
+
+
+def test_person_reads_the_same_without_json(server: Server, people: dict[str, str]) -> None:
+    for words in (
+        ("hold", "list"),
+        ("case", "list"),
+        ("institution", "list"),
+        ("user", "list"),
+        ("journal", "verify"),
+    ):
+        done = server.run(*words)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()
+    case = server.run_json("case", "list")["cases"][0]["case"]
+    shown = server.run("case", "show", case)
+    assert b"loss 5,000.00 THB = located" in shown.stdout
+
+
+def test_one_bad_row_stops_the_file(server: Server, tmp_path: Path) -> None:
+    good, bad = transfer("700011"), transfer("700012", amount_minor=-1)
+    file = write(tmp_path / "bad.csv", good, bad)
+    refused = server.run("ledger", "import", str(file), "--json")
+    assert refused.returncode == 1
+    assert b"bad.csv" in refused.stderr
+    document = msgspec.json.decode(refused.stdout)["error"]
+    assert [(row["row"], row["column"]) for row in document["rows"]] == [(2, "amount_minor")]
+    taken = server.run_json("ledger", "import", str(file), "--skip-bad")
+    assert (taken["accepted"], taken["refused"]) == (1, 1)
+    assert list(tmp_path.glob("bad*refused*"))
+
+
+def test_openings_are_imported(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "accounts.csv"
+    file.write_text("bank,account,opening_minor,currency\nKBANK,700021,5,THB\n")
+    done = server.run_json("ledger", "accounts", str(file), "--at", moment(5))
+    assert done["accounts"] == 1
+
+
+def test_bank_switches_its_key_and_endpoint(server: Server, tmp_path: Path) -> None:
+    from openaoc.channels.signing import new_signing_key
+
+    server.run_json("institution", "add", "BAY", "--kind", "wallet")
+    jwk = tmp_path / "key.json"
+    jwk.write_bytes(msgspec.json.encode(new_signing_key(kid="bay-1").public()))
+    assert server.run_json("institution", "key", "add", "BAY", str(jwk))["key"]["kid"] == "bay-1"
+    server.run_json("institution", "key", "retire", "BAY", "bay-1")
+    url = "http://127.0.0.1:9"
+    assert server.run_json("institution", "endpoint", "BAY", url)["endpoint"] == url
+    assert server.run_json("institution", "endpoint", "BAY")["endpoint"] is None
+    assert server.run_json("institution", "shadow", "BAY", "--reason", "test")["state"] == "shadow"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "reason"),
+    [
+        (["report", "submit", "/nowhere.json"], 1, b"No such file"),
+        (["case", "show", "AOC-0000-0000-0"], 1, b"AOC-0000-0000-0"),
+        (["hold", "release", "ord_x", "--reason", "because"], 1, b""),
+        (["hold", "release", "ord_x"], 2, b"--reason"),
+        (["hold", "answer", "ord_x"], 2, b"exactly one"),
+        (["ledger", "import", "/nowhere.csv"], 1, b"nowhere"),
+        (["ledger", "import"], 2, b""),
+        (["institution", "add", "X", "--endpoint", "ftp://bank.example"], 1, b"http"),
+        (["user", "add", "x", "--role", "king"], 1, b"role"),
+        (["nonsense"], 2, b"No such command"),
+        (["hold", "list", "--limit", "0"], 2, b""),
+        (["bench", "nonsense"], 2, b"No such command"),
+    ],
+)
+def test_refusals_and_wrong_usage(
+    server: Server, words: list[str], code: int, reason: bytes
+) -> None:
+    done = server.run(*words)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert reason.lower() in done.stderr.lower()
+    assert b"Traceback" not in done.stderr
