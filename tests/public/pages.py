@@ -21,7 +21,7 @@ FIGURES = LiveFigures(
     cases=1_279,
     orders=3_911,
     orders_by_state={"applied": 2_804, "applied_in_part": 310, "refused": 640, "drafted": 157},
-    report_to_order=Spread(count=901, p50_s=0.084, p95_s=0.21),
+    order_to_answer=Spread(count=901, p50_s=0.084, p95_s=0.21),
     report_to_first_applied=Spread(count=840, p50_s=0.62, p95_s=3.94),
     report_to_last_applied=Spread(count=840, p50_s=1.35, p95_s=12.4),
     loss_minor=10_432_887_500,

@@ -27,7 +27,12 @@ def stamp(simulated_s: float) -> int:
 def small(**changes: float) -> Parameters:
     """The shipped parameters with a short history and few transfers; `changes` are of nation."""
     parameters = load_parameters()
-    values = {"history_s": 86_400.0, "history_transfers": 8_000, "transfers_per_second": 100.0}
+    values = {
+        "history_s": 86_400.0,
+        "history_transfers": 8_000,
+        "past_transfers": 5_000,
+        "transfers_per_second": 100.0,
+    }
     values.update(changes)
     replaced = {
         name: Marked(value=type(getattr(parameters.nation, name).value)(value), mark="size")

@@ -15,7 +15,7 @@ from openaoc.reports.model import Channel, Report
 from openaoc.simulation.centre import ARROW
 from openaoc.simulation.feed import transfer_id
 from openaoc.simulation.line import Line
-from openaoc.simulation.nation import HISTORY_TICKS, Nation
+from openaoc.simulation.nation import DAY_US, HISTORY_TICKS, PAST_TICKS, Nation
 from openaoc.simulation.parameters import load_parameters
 from openaoc.simulation.store import FEED_WAITING_MAX
 from tests.simulation.nations import open_nation
@@ -54,12 +54,13 @@ def test_history_is_past_and_the_feed_is_what_the_centre_takes(
     assert sum(table.num_rows for table in tables) == rows
     assert rows > 6_000
     times = np.concatenate([table["booked_at"].cast(pa.int64()).to_numpy() for table in tables])
-    history_us = nation.parameters.nation.history_s.value / nation.speed * 1e6
-    assert nation.founded_us - history_us <= times.min()
+    figures = nation.parameters.nation
+    before_us = figures.history_s.value / nation.speed * 1e6 + figures.past_days.value * DAY_US
+    assert nation.founded_us - before_us <= times.min() < nation.founded_us - 5 * DAY_US
     assert times.max() <= to_us(clock.now())
     ids = [name for table in tables for name in table["transfer_id"].to_pylist()]
     assert len(set(ids)) == len(ids)
-    assert HISTORY_TICKS * len(nation.population.codes) >= len(tables)
+    assert (PAST_TICKS + HISTORY_TICKS) * len(nation.population.codes) >= len(tables)
     channels = {name for table in tables for name in table["channel"].to_pylist()}
     assert channels >= {"transfer", "cash_withdrawal", "crypto_purchase", "bill_payment"}
     nation.close()

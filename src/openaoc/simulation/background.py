@@ -62,9 +62,9 @@ ANYWHERE_SHARE: Final = 0.01
 """Payments to anybody in the nation."""
 
 HABITS: Final = (
-    _Habit("people", "shops", 0.52, 150, 0.9),
+    _Habit("people", "shops", 0.57, 150, 0.9),
     _Habit("people", "people", 0.22, 700, 1.1),
-    _Habit("shops", "wage_payers", 0.08, 1_500, 1.0),
+    _Habit("shops", "wage_payers", 0.03, 1_500, 1.0),
     _Habit("wage_payers", "people", 0.03, 9_000, 0.5),
     _Habit("people", "", 0.06, 400, 0.8, BILL),
     _Habit("people", "", 0.035, 1_500, 0.7, CASH),

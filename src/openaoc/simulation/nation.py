@@ -25,8 +25,10 @@ from openaoc.simulation.store import FEED_WAITING_MAX, NationStore
 from openaoc.simulation.truth import Truth, TruthFigures
 from openaoc.simulation.world import VICTIM, Move, Tick, World
 
+PAST_TICKS: Final = 5
 HISTORY_TICKS: Final = 8
-"""The time before the first start is lived in so many steps."""
+"""The ordinary past, and then the time before the first start, are lived in so many steps."""
+DAY_US: Final = 86_400_000_000
 TICK_SECONDS_MAX: Final = 5.0
 """A step later than this many wall seconds (a machine that slept) is lived as one of this length:
 the nation slept too.
@@ -98,7 +100,7 @@ class Nation:
     @property
     def founded(self) -> bool:
         """Whether the time before the first start has been lived."""
-        return self._world.ticks >= HISTORY_TICKS
+        return self._world.ticks >= PAST_TICKS + HISTORY_TICKS
 
     def _begin(self, *, accounts: int, seed: int) -> None:
         meta = self.store.meta()
@@ -157,8 +159,11 @@ class Nation:
         """Live the time before the first start, or what is left of it; returns its transfers."""
         figures = self.parameters.nation
         rows = 0
+        while self._world.ticks < PAST_TICKS:
+            rows += self._past(figures.past_transfers.value // PAST_TICKS)
         while not self.founded:
-            to_s = figures.history_s.value * (self._world.ticks + 1) / HISTORY_TICKS
+            done = self._world.ticks + 1 - PAST_TICKS
+            to_s = figures.history_s.value * done / HISTORY_TICKS
             rows += self._step(to_s, figures.history_transfers.value // HISTORY_TICKS)
         if rows:
             self._anchor = _Anchor(self._world.now_s, to_us(self._clock.now()))
@@ -184,19 +189,33 @@ class Nation:
         self._owed_rows -= count
         return self._step(self._world.now_s + gap_s * self.speed, count)
 
+    def _past(self, count: int) -> int:
+        """One stretch of the ordinary past, which ends where the history begins."""
+        length_us = int(self.parameters.nation.past_days.value * DAY_US) // PAST_TICKS
+        from_us = self._stamp(0.0) - length_us * (PAST_TICKS - self._world.ticks)
+        with self.lock:
+            tick = self._world.live_past(count=count, from_us=from_us, to_us=from_us + length_us)
+            self._save(tick, reports=[])
+        return len(tick.rows.debtor)
+
     def _step(self, to_s: float, count: int) -> int:
         with self.lock:
+            in_history = not self.founded
             tick = self._world.step(to_s=to_s, count=count, stamp=self._stamp)
-            reports = [one for scam in tick.noticed if (one := self._report(scam, tick))]
-            self.store.save_tick(
-                tick,
-                books=self.books,
-                truth=self._truth,
-                meta=self._meta(),
-                feed=self._feed.encode(tick),
-                reports=reports,
-            )
+            heard = [] if in_history else tick.noticed
+            reports = [one for scam in heard if (one := self._report(scam, tick))]
+            self._save(tick, reports=reports)
         return len(tick.rows.debtor)
+
+    def _save(self, tick: Tick, *, reports: list[tuple[int, bytes, str | None, int]]) -> None:
+        self.store.save_tick(
+            tick,
+            books=self.books,
+            truth=self._truth,
+            meta=self._meta(),
+            feed=self._feed.encode(tick),
+            reports=reports,
+        )
 
     def _report(self, scam: Scam, tick: Tick) -> tuple[int, bytes, str | None, int] | None:
         """The waiting report of a victim who notices; not before the present on the wall."""
@@ -212,7 +231,7 @@ class Nation:
             paid,
             reported_at=now - timedelta(microseconds=now.microsecond),
         )
-        if report is None or not self.founded:
+        if report is None:
             return None
         bank = self.population.codes[self.population.institution[scam.victim]]
         body = msgspec.json.encode(report)

@@ -101,6 +101,8 @@ class NationFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     wage_payer_share: Marked[float]
     shop_share: Marked[float]
     history_s: Marked[float]
+    past_days: Marked[float]
+    past_transfers: Marked[int]
     history_transfers: Marked[int]
     transfers_per_second: Marked[float]
 

@@ -134,6 +134,21 @@ class World:
         self.ticks += 1
         return self._finish(ordinary, started, noticed, closed)
 
+    def live_past(self, *, count: int, from_us: int, to_us: int) -> Tick:
+        """Ordinary life alone, between two moments on the wall before the nation's birth."""
+        assert self.now_s == 0, "the past is before everything else"
+        ordinary = ordinary_transfers(
+            self.population,
+            count=count,
+            from_us=from_us,
+            to_us=to_us,
+            seed=(self._seed, self.ticks),
+        )
+        ordinary = ordinary.take(self.books.settle(ordinary, kept=self.truth.scam))
+        self._rows, self._moves = [], []
+        self.ticks += 1
+        return self._finish(ordinary, [], [], [])
+
     def resume(self, *, opened: Iterable[int], moves: Iterable[Move], reported: set[int]) -> None:
         """Take up the scams that were under way, from what has been done of them."""
         done: dict[tuple[int, int, int], Move] = {(m.scam, m.payment, m.step): m for m in moves}

@@ -51,12 +51,12 @@ class LiveFigures(msgspec.Struct, frozen=True, kw_only=True):
     cases: int = 0
     orders: int = 0
     orders_by_state: dict[str, int] = {}
-    report_to_order: Spread | None = None
-    """Report received → the first order issued, committed and on its way."""
     report_to_first_applied: Spread | None = None
     """Report received → the first institution says that it holds."""
     report_to_last_applied: Spread | None = None
-    """Report received → the last institution that holds something says so."""
+    """Report received → the last institution says so, of the orders issued with the report."""
+    order_to_answer: Spread | None = None
+    """Order issued → answer received, over all institutions."""
     loss_minor: int = 0
     located_minor: int = 0
     held_minor: int = 0

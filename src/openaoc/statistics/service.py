@@ -34,7 +34,7 @@ class Statistics:
         self._currency = CURRENCIES.get(settings.jurisdiction, "USD")
 
     def live(self, tx: Transaction) -> LiveFigures:
-        """The figures as of the transaction's moment. Five statements; milliseconds.
+        """The figures as of the transaction's moment. Six statements; milliseconds.
 
         A liaison or machine sees the rows of its own institution alone (row-level security), so
         public figures are read as the centre itself. Raises NotPermitted.
@@ -45,7 +45,8 @@ class Statistics:
             tx.connection, currency=self._currency, hour=tx.now - timedelta(hours=1)
         )
         states = store.states(tx.connection, currency=self._currency)
-        issued, first, last = store.times(tx.connection, since=since)
+        first, last = store.times(tx.connection, since=since)
+        answer = store.answers(tx.connection, since=since)
         live = store.is_live(tx.connection, jurisdiction=self._jurisdiction)
         return LiveFigures(
             at=tx.now,
@@ -57,7 +58,7 @@ class Statistics:
             cases=counts.cases,
             orders=sum(count for count, _ in states.values()),
             orders_by_state={state: count for state, (count, _) in states.items()},
-            report_to_order=_spread(issued),
+            order_to_answer=_spread(answer),
             report_to_first_applied=_spread(first),
             report_to_last_applied=_spread(last),
             loss_minor=counts.loss_minor,

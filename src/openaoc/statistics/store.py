@@ -31,21 +31,26 @@ _TIMES: Final = sa.text("""
         WHERE opened_at > :since AND standing = 'automatic'
         ORDER BY sequence DESC LIMIT :rows),
     times AS (
-        SELECT extract(epoch FROM min(o.issued_at) - min(c.opened_at)) AS issued,
-               extract(epoch FROM min(o.answered_at) FILTER (WHERE o.applied_minor > 0)
-                       - min(c.opened_at)) AS first,
-               extract(epoch FROM max(o.answered_at) FILTER (WHERE o.applied_minor > 0)
-                       - min(c.opened_at)) AS last
+        SELECT extract(epoch FROM min(o.answered_at) - min(c.opened_at)) AS first,
+               extract(epoch FROM max(o.answered_at) - min(c.opened_at)) AS last
         FROM newest c JOIN hold_orders o ON o.case_id = c.id
-        WHERE o.mode = 'live' AND o.state <> 'drafted'
+        WHERE o.mode = 'live' AND o.applied_minor > 0
+          AND o.issued_at < c.opened_at + interval '2 seconds'
         GROUP BY c.id)
-    SELECT count(issued), percentile_disc(0.5) WITHIN GROUP (ORDER BY issued),
-           percentile_disc(0.95) WITHIN GROUP (ORDER BY issued),
-           count(first), percentile_disc(0.5) WITHIN GROUP (ORDER BY first),
+    SELECT count(*), percentile_disc(0.5) WITHIN GROUP (ORDER BY first),
            percentile_disc(0.95) WITHIN GROUP (ORDER BY first),
-           count(last), percentile_disc(0.5) WITHIN GROUP (ORDER BY last),
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY last),
            percentile_disc(0.95) WITHIN GROUP (ORDER BY last)
     FROM times
+""")
+_ANSWERS: Final = sa.text("""
+    WITH newest AS (
+        SELECT extract(epoch FROM answered_at - issued_at) AS answer
+        FROM hold_orders WHERE issued_at > :since AND mode = 'live' AND answered_at IS NOT NULL
+        ORDER BY sequence DESC LIMIT :rows)
+    SELECT count(*), percentile_disc(0.5) WITHIN GROUP (ORDER BY answer),
+           percentile_disc(0.95) WITHIN GROUP (ORDER BY answer)
+    FROM newest
 """)
 _INSTITUTIONS: Final = sa.text("""
     WITH newest AS (
@@ -119,10 +124,15 @@ def states(connection: sa.Connection, *, currency: str) -> dict[str, tuple[int, 
     return {str(state): (int(count), int(held)) for state, count, held in rows}
 
 
-def times(connection: sa.Connection, *, since: datetime) -> tuple[Times, Times, Times]:
-    """Report to first order issued, to the first applied, to the last applied."""
+def times(connection: sa.Connection, *, since: datetime) -> tuple[Times, Times]:
+    """Report to the first and to the last of the orders issued with it that were applied."""
     row = connection.execute(_TIMES, {"since": since, "rows": _ROWS_MAX}).one()
-    return _times(row[0:3]), _times(row[3:6]), _times(row[6:9])
+    return _times((row[0], row[1], row[2])), _times((row[0], row[3], row[4]))
+
+
+def answers(connection: sa.Connection, *, since: datetime) -> Times:
+    """Order issued to answer, over all institutions."""
+    return _times(connection.execute(_ANSWERS, {"since": since, "rows": _ROWS_MAX}).one())
 
 
 def institutions(
