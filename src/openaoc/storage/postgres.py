@@ -23,7 +23,7 @@ from psycopg import conninfo
 
 from openaoc.kernel.errors import Conflict, Corrupt, Unavailable
 from openaoc.storage import postgres_files as files
-from openaoc.storage.files import private_folder
+from openaoc.storage.files import PRIVATE_FILE, private_folder
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres_identity import Identity, binaries, choose_identity
 
@@ -249,6 +249,7 @@ class EmbeddedPostgres:
                 self._identity.give(self._socket)
             files.clear_socket(self._socket)
             log = self.home / "postgres-start.log"
+            log.touch(mode=PRIVATE_FILE)
             command = [str(binaries() / "postgres"), "-D", str(self.data), "-k", str(self._socket)]
             with log.open("wb") as output:
                 self._process = subprocess.Popen(  # noqa: S603 - our interpreter and launcher
