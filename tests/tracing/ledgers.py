@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -116,7 +116,7 @@ class Asked:
         )
 
 
-def random_columns(rng: np.random.Generator) -> dict[str, np.ndarray]:
+def random_columns(rng: np.random.Generator) -> dict[str, Any]:
     """Columns of few accounts, small amounts, many ties in time, self-transfers and exits.
 
     An exit may name a creditor, its own debtor too; one amount in a few ledgers is nothing (a

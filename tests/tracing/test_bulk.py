@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,10 @@ def _plain_lines(arrays: LedgerArrays) -> tuple[list[int], list[int]]:
 
 @pytest.mark.parametrize("seed", range(200))
 def test_lines_are_as_defined(seed: int) -> None:
-    arrays = build_arrays(**random_columns(np.random.default_rng(seed)))
+    columns = random_columns(np.random.default_rng(seed))
+    arrays = build_arrays(**columns)
+    other = build_arrays(**columns, compiled=True)
+    assert all(np.array_equal(one, two) for one, two in zip(arrays, other, strict=True))
     outs, ins = _plain_lines(arrays)
     assert arrays.out_start.tolist() == outs
     assert arrays.in_start.tolist() == ins
@@ -51,9 +56,9 @@ def test_lines_are_as_defined(seed: int) -> None:
         assert [ins[row] for row in rows] == sorted(ins[row] for row in rows)
 
 
-def _columns(amounts: list[int], **changed: np.ndarray) -> dict[str, np.ndarray]:
+def _columns(amounts: list[int], **changed: np.ndarray) -> dict[str, Any]:
     rows = len(amounts)
-    columns: dict[str, np.ndarray] = {
+    columns: dict[str, Any] = {
         "time_us": np.arange(rows),
         "debtor": np.zeros(rows, np.int32),
         "creditor": np.ones(rows, np.int32),
@@ -86,7 +91,7 @@ def test_a_line_may_not_pass_two_to_the_62() -> None:
         ({"opening": np.array([-1, 0])}, "opening"),
     ],
 )
-def test_what_is_out_of_range_is_refused(changed: dict[str, np.ndarray], reason: str) -> None:
+def test_what_is_out_of_range_is_refused(changed: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         build_arrays(**_columns([5], **changed))
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from functools import partial
+
 import pytest
 
 from openaoc.tracing import engine, reference
@@ -9,25 +13,42 @@ from openaoc.tracing.model import Rule
 from tests.tracing.ledgers import random_asked
 
 
-def _agree(seed: int) -> None:
+def agree(seed: int, *, interpret_max: int = 0) -> None:
+    """One random ledger, all rules."""
     asked = random_asked(seed)
     for rule in Rule:
         for unknown in (False, True):
             plain = asked.trace(reference.trace_cases, rule, openings_unknown=unknown)
-            fast = asked.trace(engine.trace_cases, rule, openings_unknown=unknown)
+            fast = asked.trace(
+                partial(engine.trace_cases, interpret_max=interpret_max),
+                rule,
+                openings_unknown=unknown,
+            )
             assert fast == plain, f"seed {seed}, {rule}, openings unknown: {unknown}"
 
 
 def test_kernels_agree_with_the_reference() -> None:
     for seed in range(1_500):
-        _agree(seed)
+        agree(seed)
+
+
+def test_the_interpreted_kernels_agree_as_well() -> None:
+    """In a process of its own: this one may have compiled them already."""
+    program = (
+        "from openaoc.tracing import compiled\n"
+        "from tests.tracing.test_parity import agree\n"
+        "for seed in range(300): agree(seed, interpret_max=10**9)\n"
+        "assert not compiled.is_compiled()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_kernels_agree_with_the_reference_on_many_ledgers() -> None:
     for seed in range(100_000, 140_000):
-        _agree(seed)
+        agree(seed)
 
 
 def test_random_ledgers_reach_every_corner() -> None:

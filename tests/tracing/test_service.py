@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -149,7 +149,7 @@ class Centre:
         rows, accounts = 80, 30
         debtor = rng.integers(0, accounts, rows).astype(np.int32)
         creditor = rng.integers(0, accounts, rows).astype(np.int32)
-        self.columns: dict[str, np.ndarray] = {
+        self.columns: dict[str, Any] = {
             "time_us": rng.integers(0, 60, rows),
             "debtor": debtor,
             "creditor": creditor,

@@ -19,23 +19,6 @@ LINE_END_MAX: Final = AMOUNT_MINOR_MAX
 
 
 @njit(cache=True, nogil=True)
-def count_sides(
-    debtor: NDArray[np.int32],
-    creditor: NDArray[np.int32],
-    flags: NDArray[np.uint8],
-    out_len: NDArray[np.int32],
-    in_len: NDArray[np.int32],
-) -> None:
-    """Count each account's outflows and inflows into two arrays of zeros."""
-    for row in range(len(debtor)):
-        if flags[row] & SELF:
-            continue
-        out_len[debtor[row]] += 1
-        if not flags[row] & EXIT:
-            in_len[creditor[row]] += 1
-
-
-@njit(cache=True, nogil=True)
 def lay_lines(
     order: NDArray[np.int64],
     debtor: NDArray[np.int32],

@@ -9,22 +9,19 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, LedgerArrays
 from openaoc.tracing import scratch as sc
-from openaoc.tracing.kernels import walk
+from openaoc.tracing.compiled import Kernels, compiled, is_compiled, plain
 from openaoc.tracing.kernels_common import DROPPED, LOSS, OVERLAP, RESTITUTED, TOTALS
 from openaoc.tracing.kernels_replay import (
-    FIFO,
     HOLD,
-    LIFO,
-    PRO_RATA,
     RELEASE,
     RESTITUTION,
     Task,
-    replay,
 )
 from openaoc.tracing.model import (
     Carried,
@@ -41,8 +38,9 @@ from openaoc.tracing.model import (
 from openaoc.tracing.prepare import Prepared, prepare
 
 _LIMITS: Final = TraceLimits()
+TRANSFERS: Final = sc.LIMIT_NAMES[sc.LIMIT_TRANSFERS]
 _FOREVER: Final = 2**63 - 1
-_RULES: Final = {Rule.FIFO: FIFO, Rule.LIFO: LIFO, Rule.PRO_RATA: PRO_RATA}
+_RULES: Final = {Rule.FIFO: sc.FIFO, Rule.LIFO: sc.LIFO, Rule.PRO_RATA: sc.PRO_RATA}
 _KINDS: Final = {
     HoldKind.HOLD: HOLD,
     HoldKind.RELEASE: RELEASE,
@@ -61,30 +59,44 @@ def trace_cases(
     dust_minor: int = 0,
     openings_unknown: bool = False,
     limits: TraceLimits = _LIMITS,
+    interpret_max: int = 0,
 ) -> list[CaseTrace]:
     """Follow the claims' money: one CaseTrace per case number, in that order.
 
     `claims` in order of filing. `at_us` (inclusive) is the time of the report, None the end of the
     ledger. `hubs`: accounts whose money stays. `dust_minor`: a transfer that would bring an account
     less than this of a case drops it. `openings_unknown`: as if no account had an opening balance.
-    Raises BadOrigin and BadInput for what is asked wrongly.
+    `interpret_max`: a process that ends soon may let the interpreter follow so many transfers
+    first, before it loads the compiled kernels. Raises BadOrigin and BadInput for what is asked
+    wrongly.
     """
     plan = prepare(arrays, claims, holds=holds, at_us=at_us)
     if not plan.cases:
         return []
-    task = _Task(
-        arrays,
-        plan,
-        at_us=_FOREVER if at_us is None else at_us,
-        hubs=hubs,
-        dust_minor=dust_minor,
-        limits=limits,
-    )
-    if rule is Rule.FIFO and not openings_unknown:
-        outcome = task.walk()
-        if outcome is not None:
-            return outcome
-    return task.replay(rule, openings_unknown=openings_unknown)
+
+    def ask(kernels: Kernels, within: TraceLimits) -> list[CaseTrace]:
+        task = _Task(
+            arrays,
+            plan,
+            kernels=kernels,
+            at_us=_FOREVER if at_us is None else at_us,
+            hubs=hubs,
+            dust_minor=dust_minor,
+            limits=within,
+        )
+        if rule is Rule.FIFO and not openings_unknown:
+            outcome = task.walk()
+            if outcome is not None:
+                return outcome
+        return task.replay(rule, openings_unknown=openings_unknown)
+
+    few = min(interpret_max, limits.transfers_max)
+    if few and not is_compiled():
+        with np.errstate(over="ignore"):
+            traces = ask(plain(), msgspec.structs.replace(limits, transfers_max=few))
+        if traces[0].truncated != TRANSFERS:
+            return traces
+    return ask(compiled(), limits)
 
 
 class _Task:
@@ -95,13 +107,14 @@ class _Task:
         arrays: LedgerArrays,
         plan: Prepared,
         *,
+        kernels: Kernels,
         at_us: int,
         hubs: frozenset[int],
         dust_minor: int,
         limits: TraceLimits,
     ) -> None:
         self._arrays, self._plan, self._at_us, self._dust = arrays, plan, at_us, dust_minor
-        self._limits, self._hubs = limits, hubs
+        self._limits, self._hubs, self._kernels = limits, hubs, kernels
         columns = np.array(plan.claims, np.int64).reshape(-1, 3).T.copy()
         self._claims = (columns[0], columns[1], columns[2])
         self._held = np.array(sorted({event.account for _, event in plan.events}), np.int64)
@@ -114,10 +127,10 @@ class _Task:
         limits = self._limits
 
         def kernel(scratch: sc.Scratch) -> int:
-            return walk(
+            return self._kernels.walk(
                 self._arrays,
                 *self._claims,
-                self._plan.cases,
+                np.int64(self._plan.cases),
                 self._at_us,
                 _sorted_accounts(self._hubs),
                 self._held,
@@ -181,7 +194,10 @@ class _Task:
             ),
         )
         with sc.borrowed() as lent:
-            self._run(lambda s: replay(self._arrays, task, s, lent.books, self._totals), lent)
+            self._run(
+                lambda s: self._kernels.replay(self._arrays, task, s, lent.books, self._totals),
+                lent,
+            )
             return self._results(lent.scratch)
 
     def _run(self, kernel: Callable[[sc.Scratch], int], lent: sc.Lent) -> int:

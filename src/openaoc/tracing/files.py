@@ -32,6 +32,8 @@ FILE_LIMITS: Final = TraceLimits(
 )
 """A trace over files runs alone on its machine and may take minutes."""
 SHOWN_MAX: Final = 5
+INTERPRET_MAX: Final = 2_000
+"""Most traces follow fewer transfers; the interpreter is done before the compiler is loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,7 @@ class FileLedger:
             hubs=hubs,
             dust_minor=dust_minor,
             limits=limits,
+            interpret_max=INTERPRET_MAX,
         )
         return to_document(
             numbers,

@@ -7,7 +7,6 @@ numbers out.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, LedgerArrays
@@ -51,7 +50,6 @@ from openaoc.tracing.scratch import (
 )
 
 
-@njit(cache=True, nogil=True)
 def first_outflow(ledger: LedgerArrays, account: int, position: int) -> int:
     """The pool place of the outflow that covers a position of the line; -1: none does yet."""
     begin = ledger.out_off[account]
@@ -71,7 +69,6 @@ def first_outflow(ledger: LedgerArrays, account: int, position: int) -> int:
     return int(place)
 
 
-@njit(cache=True, nogil=True)
 def wait(s: Scratch, ledger: LedgerArrays, item: int, account: int, cases: int, at_us: int) -> bool:
     """Let an item wait for its next outflow, or settle where none comes by `at_us`.
 
@@ -87,7 +84,6 @@ def wait(s: Scratch, ledger: LedgerArrays, item: int, account: int, cases: int, 
     return settle_item(s, item, account, cases)
 
 
-@njit(cache=True, nogil=True)
 def settle_item(s: Scratch, item: int, account: int, cases: int) -> bool:
     """Count an item as located where it is and give it back; False when scratch must grow."""
     free_item(s, item)
@@ -99,7 +95,6 @@ def settle_item(s: Scratch, item: int, account: int, cases: int) -> bool:
     )
 
 
-@njit(cache=True, nogil=True)
 def gather(
     s: Scratch, ledger: LedgerArrays, row: int, cases: int, at_us: int, is_origin: int
 ) -> int:
@@ -138,7 +133,6 @@ def gather(
     return count
 
 
-@njit(cache=True, nogil=True)
 def arrive(
     s: Scratch,
     ledger: LedgerArrays,
@@ -172,7 +166,6 @@ def arrive(
     return True
 
 
-@njit(cache=True, nogil=True)
 def check_limits(s: Scratch, transfers_max: int, accounts_max: int, lots_max: int) -> None:
     """Name the first limit that was passed."""
     if s.counts[LIMIT] != WHOLE:
@@ -185,7 +178,6 @@ def check_limits(s: Scratch, transfers_max: int, accounts_max: int, lots_max: in
         s.counts[LIMIT] = LIMIT_LOTS
 
 
-@njit(cache=True, nogil=True)
 def walk(
     ledger: LedgerArrays,
     claim_row: NDArray[np.int64],

@@ -6,12 +6,12 @@ Numbers in, numbers out; knows one account at a time.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import LedgerArrays
 from openaoc.tracing.kernels_common import contains, free_item, heap_push, new_item
 from openaoc.tracing.kernels_lots import append_lot
+from openaoc.tracing.kernels_shares import share_of
 from openaoc.tracing.scratch import (
     A_ACCOUNT,
     A_BALANCE,
@@ -23,9 +23,13 @@ from openaoc.tracing.scratch import (
     A_NEXT_OUT,
     A_TAIL,
     A_TAINT,
+    FIFO,
+    L_AMOUNT,
+    L_CASE,
     L_NEXT,
     LOTS_FREED,
     NONE,
+    PRO_RATA,
     STEPS,
     T_LAYER,
     Books,
@@ -33,7 +37,6 @@ from openaoc.tracing.scratch import (
 )
 
 
-@njit(cache=True, nogil=True)
 def first_after(
     ledger: LedgerArrays, pool: NDArray[np.int32], begin: int, length: int, row: int
 ) -> int:
@@ -51,7 +54,6 @@ def first_after(
     return int(low)
 
 
-@njit(cache=True, nogil=True)
 def activate(
     s: Scratch, b: Books, ledger: LedgerArrays, row: int, place: int, hub: int, has_holds: int
 ) -> int:
@@ -81,7 +83,6 @@ def activate(
     return slot
 
 
-@njit(cache=True, nogil=True)
 def balance_before(
     s: Scratch,
     ledger: LedgerArrays,
@@ -124,7 +125,6 @@ def balance_before(
     return int(balance)
 
 
-@njit(cache=True, nogil=True)
 def catch_up(
     s: Scratch, b: Books, ledger: LedgerArrays, slot: int, time: int, row: int, shares: int
 ) -> bool:
@@ -149,7 +149,70 @@ def catch_up(
     return bool(append_lot(s, b, slot, int(clean), NONE, 0))
 
 
-@njit(cache=True, nogil=True)
+def idle(
+    s: Scratch,
+    b: Books,
+    ledger: LedgerArrays,
+    slot: int,
+    rule: int,
+    at_us: int,
+    stop_time: int,
+    stop_row: int,
+) -> int:
+    """Pass over the account's outflows before (stop_time, stop_row) that carry clean money only.
+
+    They come out of one clean lot at the end of the queue that the rule takes from, or are too
+    small to carry a minor unit of the shares. Returns how many; stops before the first that needs
+    a closer look. Most of a busy account's life is this loop.
+    """
+    accounts, lots = b.accounts, b.lots
+    times, amounts = ledger.time_us, ledger.amount
+    out_rows, in_rows = ledger.out_rows, ledger.in_rows
+    account = accounts[slot, A_ACCOUNT]
+    out, inflow = accounts[slot, A_NEXT_OUT], accounts[slot, A_NEXT_IN]
+    out_end = ledger.out_off[account] + ledger.out_len[account]
+    in_end = ledger.in_off[account] + ledger.in_len[account]
+    shares = rule == PRO_RATA
+    lot = accounts[slot, A_HEAD] if rule == FIFO else accounts[slot, A_TAIL]
+    balance, taint = accounts[slot, A_BALANCE], accounts[slot, A_TAINT]
+    tail = accounts[slot, A_TAIL]
+    grows = not shares and tail != NONE and lots[tail, L_CASE] == NONE
+    ready = lot != NONE and lots[lot, L_CASE] == NONE
+    passed = 0
+    while out < out_end and (shares or ready):
+        row = out_rows[out]
+        time = times[row]
+        if time > at_us or time > stop_time or (time == stop_time and row >= stop_row):
+            break
+        while (shares or grows) and inflow < in_end:
+            clean = in_rows[inflow]
+            if times[clean] > time or (times[clean] == time and clean > row):
+                break
+            if shares:
+                balance += amounts[clean]
+            else:
+                lots[tail, L_AMOUNT] += amounts[clean]
+            inflow += 1
+            passed += 1
+        amount = amounts[row]
+        if shares:
+            if amount >= balance or share_of(taint, amount, balance) > 0:
+                break
+            balance -= amount
+        else:
+            if amount >= lots[lot, L_AMOUNT]:
+                break
+            lots[lot, L_AMOUNT] -= amount
+        out += 1
+        passed += 1
+    count = out - accounts[slot, A_NEXT_OUT]
+    accounts[slot, A_NEXT_OUT] = out
+    accounts[slot, A_NEXT_IN] = inflow
+    accounts[slot, A_BALANCE] = balance
+    s.counts[STEPS] += passed
+    return int(count)
+
+
 def wait(s: Scratch, b: Books, ledger: LedgerArrays, slot: int, at_us: int) -> None:
     """Put the account's next outflow by `at_us` into the heap, if there is one."""
     account = b.accounts[slot, A_ACCOUNT]
@@ -160,7 +223,6 @@ def wait(s: Scratch, b: Books, ledger: LedgerArrays, slot: int, at_us: int) -> N
             heap_push(s, ledger.time_us[row], row, 0, slot)
 
 
-@njit(cache=True, nogil=True)
 def deactivate(s: Scratch, b: Books, slot: int, place: int) -> None:
     """Stop replaying an account that has none of any case's money; `place`: its table entry."""
     lot = b.accounts[slot, A_HEAD]

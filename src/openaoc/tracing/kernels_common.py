@@ -1,6 +1,6 @@
 """Stage tracing, hot loops that both kernels use: heap, table, marks, what a transfer carries.
 
-Numbers in, numbers out. After a change here clear the numba caches of the kernels that call it.
+Numbers in, numbers out. Plain functions: compiled.py compiles them where that pays.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, LedgerArrays
@@ -56,7 +55,6 @@ SPREAD: Final = np.int64(-7046029254386353131)
 NEVER: Final = np.int64(2**63 - 1)
 
 
-@njit(cache=True, nogil=True)
 def heap_push(s: Scratch, time: int, row: int, start: int, item: int) -> None:
     """Add an entry; the caller has made room."""
     at = s.counts[HEAP]
@@ -82,7 +80,6 @@ def heap_push(s: Scratch, time: int, row: int, start: int, item: int) -> None:
     s.heap[at, H_ITEM] = item
 
 
-@njit(cache=True, nogil=True)
 def heap_before(s: Scratch, one: int, other: int) -> bool:
     """Whether one entry comes before another."""
     if s.heap[one, H_TIME] != s.heap[other, H_TIME]:
@@ -92,7 +89,6 @@ def heap_before(s: Scratch, one: int, other: int) -> bool:
     return bool(s.heap[one, H_START] < s.heap[other, H_START])
 
 
-@njit(cache=True, nogil=True)
 def heap_pop(s: Scratch) -> int:
     """Remove the first entry and return its item."""
     first = s.heap[0, H_ITEM]
@@ -119,7 +115,6 @@ def heap_pop(s: Scratch) -> int:
     return int(first)
 
 
-@njit(cache=True, nogil=True)
 def new_item(s: Scratch) -> int:
     """A free item's number, or -1 when scratch must grow."""
     if s.counts[FREED] > 0:
@@ -131,14 +126,12 @@ def new_item(s: Scratch) -> int:
     return int(s.counts[ITEMS] - 1)
 
 
-@njit(cache=True, nogil=True)
 def free_item(s: Scratch, item: int) -> None:
     """Give an item back."""
     s.free[s.counts[FREED]] = item
     s.counts[FREED] += 1
 
 
-@njit(cache=True, nogil=True)
 def clear(s: Scratch) -> None:
     """Forget the last trace."""
     for i in range(s.counts[USED]):
@@ -146,7 +139,6 @@ def clear(s: Scratch) -> None:
     s.counts[:] = 0
 
 
-@njit(cache=True, nogil=True)
 def table_slot(s: Scratch, key: int) -> int:
     """The slot of account * cases + case, made if it is not there; -1 when scratch must grow."""
     mask = len(s.table) - 1
@@ -168,7 +160,6 @@ def table_slot(s: Scratch, key: int) -> int:
     return int(slot)
 
 
-@njit(cache=True, nogil=True)
 def settle(s: Scratch, key: int, amount: int, arrived: int) -> bool:
     """Count money as located; False when scratch must grow."""
     slot = table_slot(s, key)
@@ -179,7 +170,6 @@ def settle(s: Scratch, key: int, amount: int, arrived: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
 def contains(ordered: NDArray[np.int64], value: int) -> bool:
     """Whether a sorted array has the value."""
     low, high = 0, len(ordered)
@@ -192,7 +182,6 @@ def contains(ordered: NDArray[np.int64], value: int) -> bool:
     return low < len(ordered) and ordered[low] == value
 
 
-@njit(cache=True, nogil=True)
 def emit(s: Scratch, count: int, start: int, end: int, case: int) -> int:
     """Append a piece to the others, joined with the last where they touch; -1: grow."""
     if count > 0 and s.others[count - 1, P_END] == start and s.others[count - 1, P_CASE] == case:
@@ -206,7 +195,6 @@ def emit(s: Scratch, count: int, start: int, end: int, case: int) -> int:
     return count + 1
 
 
-@njit(cache=True, nogil=True)
 def mark(
     s: Scratch,
     pieces: int,
@@ -256,7 +244,6 @@ def mark(
     return count
 
 
-@njit(cache=True, nogil=True)
 def add_up(s: Scratch, pieces: int, totals: NDArray[np.int64]) -> int:
     """Sum the others by case into totals; returns how many cases, listed as touched."""
     touched = 0
@@ -269,7 +256,6 @@ def add_up(s: Scratch, pieces: int, totals: NDArray[np.int64]) -> int:
     return touched
 
 
-@njit(cache=True, nogil=True)
 def carry(
     s: Scratch,
     ledger: LedgerArrays,
@@ -319,7 +305,6 @@ def carry(
     return kept
 
 
-@njit(cache=True, nogil=True)
 def _set_layer(
     s: Scratch,
     ledger: LedgerArrays,
@@ -348,7 +333,6 @@ def _set_layer(
     return True
 
 
-@njit(cache=True, nogil=True)
 def export(s: Scratch, width: int) -> None:
     """List what is located or held: case, account, amount, layer, received, marks, held."""
     count = 0
@@ -367,7 +351,6 @@ def export(s: Scratch, width: int) -> None:
     s.counts[LOCATED] = count
 
 
-@njit(cache=True, nogil=True)
 def next_row(s: Scratch, ledger: LedgerArrays, claim_row: NDArray[np.int64], claim: int) -> int:
     """The next transfer in ledger order: of the heap, or the next claim's."""
     if claim >= len(claim_row):

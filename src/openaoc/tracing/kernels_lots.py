@@ -6,7 +6,6 @@ Numbers in, numbers out; knows one account at a time.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.tracing.kernels_common import RESTITUTED
@@ -33,7 +32,6 @@ from openaoc.tracing.scratch import (
 )
 
 
-@njit(cache=True, nogil=True)
 def new_lot(s: Scratch, b: Books, amount: int, case: int, arrived: int) -> int:
     """A free lot that stands in no queue yet; -1 when memory must grow."""
     if s.counts[LOTS_FREED] > 0:
@@ -54,7 +52,6 @@ def new_lot(s: Scratch, b: Books, amount: int, case: int, arrived: int) -> int:
     return int(lot)
 
 
-@njit(cache=True, nogil=True)
 def link_after(b: Books, slot: int, before: int, lot: int) -> None:
     """Put a lot into the queue after another; `before` -1 puts it first."""
     after = b.accounts[slot, A_HEAD] if before == NONE else b.lots[before, L_NEXT]
@@ -70,7 +67,6 @@ def link_after(b: Books, slot: int, before: int, lot: int) -> None:
         b.lots[after, L_PREV] = lot
 
 
-@njit(cache=True, nogil=True)
 def unlink(s: Scratch, b: Books, slot: int, lot: int) -> None:
     """Take a lot out of the queue and give it back."""
     before, after = b.lots[lot, L_PREV], b.lots[lot, L_NEXT]
@@ -86,7 +82,6 @@ def unlink(s: Scratch, b: Books, slot: int, lot: int) -> None:
     s.counts[LOTS_FREED] += 1
 
 
-@njit(cache=True, nogil=True)
 def append_lot(s: Scratch, b: Books, slot: int, amount: int, case: int, arrived: int) -> bool:
     """Add a lot as the newest; clean money joins clean money. False when memory must grow."""
     if amount == 0:
@@ -104,7 +99,6 @@ def append_lot(s: Scratch, b: Books, slot: int, amount: int, case: int, arrived:
     return True
 
 
-@njit(cache=True, nogil=True)
 def _take_from(s: Scratch, b: Books, slot: int, lot: int, part: int) -> None:
     """Lessen a free lot, and remove it when nothing is left."""
     if b.lots[lot, L_CASE] != NONE:
@@ -114,7 +108,6 @@ def _take_from(s: Scratch, b: Books, slot: int, lot: int, part: int) -> None:
         unlink(s, b, slot, lot)
 
 
-@njit(cache=True, nogil=True)
 def take_oldest(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]:
     """Fifo: take free lots from the front. (tainted pieces or -1: grow, missing)."""
     count = taken = 0
@@ -136,7 +129,6 @@ def take_oldest(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]
     return count, amount - taken
 
 
-@njit(cache=True, nogil=True)
 def take_newest(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]:
     """Lifo: take free lots from the back. (tainted pieces or -1: grow, missing).
 
@@ -172,7 +164,6 @@ def take_newest(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]
     return count, amount - taken
 
 
-@njit(cache=True, nogil=True)
 def hold_lots(s: Scratch, b: Books, slot: int, case: int, amount: int) -> int:
     """Keep the oldest free lots of a case; of a split lot the older part. Found, or -1: grow."""
     found = 0
@@ -195,7 +186,6 @@ def hold_lots(s: Scratch, b: Books, slot: int, case: int, amount: int) -> int:
     return int(found)
 
 
-@njit(cache=True, nogil=True)
 def release_lots(s: Scratch, b: Books, slot: int, case: int, amount: int) -> bool:
     """Free the newest held lots of a case where they stand; False when memory must grow."""
     left = amount
@@ -219,7 +209,6 @@ def release_lots(s: Scratch, b: Books, slot: int, case: int, amount: int) -> boo
     return True
 
 
-@njit(cache=True, nogil=True)
 def restitute_lots(
     s: Scratch, b: Books, slot: int, case: int, amount: int, totals: NDArray[np.int64]
 ) -> None:

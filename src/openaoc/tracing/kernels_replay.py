@@ -9,12 +9,19 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, LedgerArrays
-from openaoc.tracing.kernels_accounts import activate, balance_before, catch_up, deactivate, wait
+from openaoc.tracing.kernels_accounts import (
+    activate,
+    balance_before,
+    catch_up,
+    deactivate,
+    idle,
+    wait,
+)
 from openaoc.tracing.kernels_common import (
+    NEVER,
     carry,
     clear,
     contains,
@@ -51,8 +58,10 @@ from openaoc.tracing.scratch import (
     A_NEXT_OUT,
     A_TAINT,
     DONE,
+    FIFO,
     GROW,
     H_ROW,
+    H_TIME,
     HEAP,
     INFERRED,
     ITEMS,
@@ -62,6 +71,7 @@ from openaoc.tracing.scratch import (
     L_HELD,
     L_KEPT,
     L_NEXT,
+    LIFO,
     LIMIT,
     LIMIT_ACCOUNTS,
     LIMIT_LOTS,
@@ -72,6 +82,7 @@ from openaoc.tracing.scratch import (
     P_CASE,
     P_END,
     P_START,
+    PRO_RATA,
     RECORDS,
     STEPS,
     T_HELD,
@@ -82,10 +93,6 @@ from openaoc.tracing.scratch import (
     Books,
     Scratch,
 )
-
-FIFO: Final = 0
-LIFO: Final = 1
-PRO_RATA: Final = 2
 
 HOLD: Final = 0
 RELEASE: Final = 1
@@ -129,7 +136,6 @@ LOTS_MAX: Final = 7
 """Places in `Task.settings`."""
 
 
-@njit(cache=True, nogil=True)
 def take(s: Scratch, b: Books, task: Task, slot: int, amount: int) -> int:
     """Take an outflow by the rule; returns tainted pieces, or -1: grow."""
     rule = task.settings[RULE]
@@ -152,10 +158,8 @@ def take(s: Scratch, b: Books, task: Task, slot: int, amount: int) -> int:
     return int(pieces)
 
 
-@njit(cache=True, nogil=True)
-def outflow(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int) -> int:
-    """Take a transfer's lots from its debtor where that is active; pieces, or -1: grow."""
-    slot = heap_pop(s)
+def outflow(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int, slot: int) -> int:
+    """Take a transfer's lots from its active debtor; pieces, or -1: grow."""
     shares = task.settings[RULE] == PRO_RATA
     if not catch_up(s, b, ledger, slot, ledger.time_us[row], row, shares):
         return -1
@@ -178,7 +182,6 @@ def outflow(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int) ->
     return pieces
 
 
-@njit(cache=True, nogil=True)
 def reach(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int) -> int:
     """The creditor's slot, made active if it is not, its clean money before the row added.
 
@@ -211,7 +214,6 @@ def reach(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int) -> i
     return int(slot)
 
 
-@njit(cache=True, nogil=True)
 def deliver(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int, pieces: int) -> bool:
     """Add what a transfer carries to its creditor; False when memory must grow."""
     time = ledger.time_us[row]
@@ -234,7 +236,6 @@ def deliver(s: Scratch, b: Books, ledger: LedgerArrays, task: Task, row: int, pi
     return not clean_too or bool(append_lot(s, b, slot, ledger.amount[row] - at, NONE, 0))
 
 
-@njit(cache=True, nogil=True)
 def act_on_share(
     s: Scratch, b: Books, task: Task, event: int, slot: int, totals: NDArray[np.int64]
 ) -> bool:
@@ -249,7 +250,6 @@ def act_on_share(
     return bool(restitute_share(s, b, slot, case, amount, totals))
 
 
-@njit(cache=True, nogil=True)
 def act_on_lots(
     s: Scratch, b: Books, task: Task, event: int, slot: int, totals: NDArray[np.int64]
 ) -> bool:
@@ -265,7 +265,6 @@ def act_on_lots(
     return True
 
 
-@njit(cache=True, nogil=True)
 def act(s: Scratch, b: Books, task: Task, event: int, totals: NDArray[np.int64]) -> bool:
     """Let a hold, release or restitution act; False when memory must grow."""
     width = task.settings[CASES] + 1
@@ -282,7 +281,6 @@ def act(s: Scratch, b: Books, task: Task, event: int, totals: NDArray[np.int64])
     return bool(act_on_lots(s, b, task, event, slot, totals))
 
 
-@njit(cache=True, nogil=True)
 def close(s: Scratch, b: Books, width: int) -> bool:
     """Settle everything that stands on active accounts; False when memory must grow."""
     for slot in range(s.counts[ITEMS]):
@@ -308,7 +306,6 @@ def close(s: Scratch, b: Books, width: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
 def check_limits(s: Scratch, task: Task) -> None:
     """Name the first limit that was passed, and stop following."""
     transfers_max = task.settings[TRANSFERS_MAX]
@@ -325,7 +322,28 @@ def check_limits(s: Scratch, task: Task) -> None:
         s.counts[HEAP] = 0
 
 
-@njit(cache=True, nogil=True)
+def pass_over(
+    s: Scratch, b: Books, ledger: LedgerArrays, task: Task, slot: int, claim: int, event: int
+) -> bool:
+    """Pass over the account's clean outflows that come before anything else happens."""
+    if len(task.paying) > 0 and b.accounts[slot, A_HAS_HOLDS] == 1:
+        return False
+    time = row = NEVER
+    if s.counts[HEAP] > 0:
+        time, row = s.heap[0, H_TIME], s.heap[0, H_ROW]
+    if claim < len(task.claim_row):
+        origin = task.claim_row[claim]
+        if ledger.time_us[origin] < time or (ledger.time_us[origin] == time and origin < row):
+            time, row = ledger.time_us[origin], origin
+    if event < len(task.event_time) and task.event_time[event] < time:
+        time, row = task.event_time[event], NEVER
+    rule, at_us = task.settings[RULE], task.settings[AT_US]
+    if idle(s, b, ledger, slot, rule, at_us, int(time), int(row)) == 0:
+        return False
+    wait(s, b, ledger, slot, at_us)
+    return True
+
+
 def transfer(
     s: Scratch,
     b: Books,
@@ -334,24 +352,30 @@ def transfer(
     row: int,
     first: int,
     end: int,
+    event: int,
     totals: NDArray[np.int64],
 ) -> bool:
-    """Move one transfer's lots, marked by claims [first, end); False when memory must grow."""
+    """Move one transfer's lots, marked by claims [first, end); False when memory must grow.
+
+    `event` is the next hold event: nothing after it may be passed over.
+    """
     width = task.settings[CASES] + 1
     pieces = 0
     s.counts[STEPS] += 1
     if s.counts[HEAP] > 0 and s.heap[0, H_ROW] == row:
-        pieces = outflow(s, b, ledger, task, row)
-        if pieces < 0:
-            return False
+        slot = heap_pop(s)
+        if first == end and pass_over(s, b, ledger, task, slot, end, event):
+            return True
+        pieces = outflow(s, b, ledger, task, row, slot)
+    if pieces < 0 or (pieces == 0 and first == end):
+        return bool(pieces == 0)
     amount, debtor = ledger.amount[row], ledger.debtor[row]
     pieces = mark(
         s, pieces, amount, debtor, width, task.claim_amount, task.claim_case, first, end, totals
     )
-    if pieces < 0:
-        return False
-    dust = task.settings[DUST]
-    pieces = carry(s, ledger, row, pieces, width, task.claim_case, first, end, dust, totals)
+    if pieces >= 0:
+        dust = task.settings[DUST]
+        pieces = carry(s, ledger, row, pieces, width, task.claim_case, first, end, dust, totals)
     if pieces <= 0 or ledger.flags[row] & EXIT:
         return bool(pieces >= 0)
     if s.counts[LIMIT] == WHOLE:
@@ -363,7 +387,6 @@ def transfer(
     return True
 
 
-@njit(cache=True, nogil=True)
 def replay(
     ledger: LedgerArrays, task: Task, s: Scratch, b: Books, totals: NDArray[np.int64]
 ) -> int:
@@ -385,7 +408,7 @@ def replay(
         first = claim
         while claim < claims and task.claim_row[claim] == row:
             claim += 1
-        if not transfer(s, b, ledger, task, row, first, claim, totals):
+        if not transfer(s, b, ledger, task, row, first, claim, event, totals):
             return GROW
         check_limits(s, task)
     width = task.settings[CASES] + 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.tracing.kernels_common import RESTITUTED
@@ -34,7 +33,6 @@ from openaoc.tracing.scratch import (
 _WIDE: Final = np.int64(2**63 - 1)
 
 
-@njit(cache=True, nogil=True)
 def share_of(part: int, amount: int, whole: int) -> int:
     """floor(part * amount / whole) without losing a digit.
 
@@ -62,7 +60,6 @@ def share_of(part: int, amount: int, whole: int) -> int:
     return int(quotient)
 
 
-@njit(cache=True, nogil=True)
 def find_share(s: Scratch, b: Books, slot: int, case: int) -> int:
     """The lot that is the case's share, made if it is not there; -1 when memory must grow."""
     before = NONE
@@ -78,7 +75,6 @@ def find_share(s: Scratch, b: Books, slot: int, case: int) -> int:
     return fresh
 
 
-@njit(cache=True, nogil=True)
 def raise_share(s: Scratch, b: Books, slot: int, case: int, amount: int, time: int) -> bool:
     """Add to a share; one that was zero rises now. False when memory must grow."""
     lot = find_share(s, b, slot, case)
@@ -91,7 +87,6 @@ def raise_share(s: Scratch, b: Books, slot: int, case: int, amount: int, time: i
     return True
 
 
-@njit(cache=True, nogil=True)
 def take_shares(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]:
     """Take each case's part of an outflow. (tainted pieces or -1: grow, missing).
 
@@ -126,7 +121,6 @@ def take_shares(s: Scratch, b: Books, slot: int, amount: int) -> tuple[int, int]
     return count, max(amount - balance, 0)
 
 
-@njit(cache=True, nogil=True)
 def hold_share(s: Scratch, b: Books, slot: int, case: int, amount: int) -> int:
     """Move money of a case from balance and share to held. Found, or -1: grow."""
     lot = find_share(s, b, slot, case)
@@ -141,7 +135,6 @@ def hold_share(s: Scratch, b: Books, slot: int, case: int, amount: int) -> int:
     return int(found)
 
 
-@njit(cache=True, nogil=True)
 def release_share(s: Scratch, b: Books, slot: int, case: int, amount: int, time: int) -> bool:
     """Move held money back to balance and share; False when memory must grow."""
     lot = find_share(s, b, slot, case)
@@ -156,7 +149,6 @@ def release_share(s: Scratch, b: Books, slot: int, case: int, amount: int, time:
     return True
 
 
-@njit(cache=True, nogil=True)
 def restitute_share(
     s: Scratch, b: Books, slot: int, case: int, amount: int, totals: NDArray[np.int64]
 ) -> bool:

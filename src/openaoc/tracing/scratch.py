@@ -48,6 +48,11 @@ CHARGED: Final = 1
 INFERRED: Final = 2
 """Marks of an account and case: an origin was charged to it; it sent money unseen under a hold."""
 
+FIFO: Final = 0
+LIFO: Final = 1
+PRO_RATA: Final = 2
+"""The rules as the kernels know them."""
+
 NONE: Final = -1
 """No lot, no case (clean), no slot."""
 
