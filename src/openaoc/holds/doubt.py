@@ -16,7 +16,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
     likely_innocent: bool
     history_missing: bool
-    """The ledger does not know the account's opening balance or has inferred missing money."""
+    """The account has spent money the ledger never saw come in: history.py."""
     balance_minor: int
     """Known balance of the account now."""
     held_by_all_minor: int

@@ -5,7 +5,7 @@ Durable before the answer is: the ledger takes rows first, and takes a repeat of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -40,8 +40,9 @@ class LedgerTaking(Protocol):
 class Onward:
     """Takes onward transfers of an answer into the ledger."""
 
-    def __init__(self, ledger: LedgerTaking) -> None:
+    def __init__(self, ledger: LedgerTaking, *, corrected: Callable[[], None]) -> None:
         self._ledger = ledger
+        self._corrected = corrected
 
     def take(self, tx: Transaction, rows: Sequence[TransferRow], *, actor: Actor) -> None:
         """Keep the rows durably; a repeat of known rows is nothing.
@@ -51,7 +52,9 @@ class Onward:
         """
         assert not tx.read_only, "an answer changes something"
         table = transfers_from_rows(list(rows))
-        self._ledger.ingest(table, told_by=actor.institution or actor.id, live=True)
+        receipt = self._ledger.ingest(table, told_by=actor.institution or actor.id, live=True)
+        if receipt.corrected:
+            self._corrected()
 
 
 class BatchMark(msgspec.Struct, frozen=True, kw_only=True):

@@ -68,6 +68,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan needs beside the trace."""
 
     tracing: Tracing
+    history_missing: Callable[[int], bool]
     now: datetime
     floor_minor: int
     mode_of: ModeOf
@@ -172,7 +173,7 @@ def _plan_one(
     verdict = judge(trade_of(before))
     holder = Holder(
         likely_innocent=verdict.likely_innocent,
-        history_missing=before.first_seen_us is None and before.known_balance_minor == 0,
+        history_missing=around.history_missing(found.account_index),
         balance_minor=today.known_balance_minor,
         held_by_all_minor=around.held_by_all.get(key, 0),
     )

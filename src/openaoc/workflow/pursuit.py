@@ -7,14 +7,16 @@ together. Never asks anything of anybody outside the transaction's outbox.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import structlog
 
 from openaoc.cases.model import NO_FIGURES, CaseState, Figures
 from openaoc.cases.service import CaseRow, Cases
 from openaoc.holds.drafting import Grounds
+from openaoc.holds.history import history_missing
 from openaoc.holds.legal import LegalRule, rulebook
 from openaoc.holds.lock import hold_matter
 from openaoc.holds.model import WAITING, OrderState
@@ -22,6 +24,7 @@ from openaoc.holds.service import Holds
 from openaoc.holds.standing import Standing
 from openaoc.kernel.actor import SYSTEM, Actor
 from openaoc.kernel.settings import Settings
+from openaoc.ledger.arrays import LedgerArrays
 from openaoc.parties.service import Parties
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.tracing.service import CaseLook, Tracing
@@ -43,6 +46,14 @@ _PURSUED: Final = CaseState.PURSUED
 _LOG = structlog.get_logger(__name__)
 
 
+class LedgerReading(Protocol):
+    """What is needed of the ledger to judge an account's history."""
+
+    def reading(self) -> AbstractContextManager[LedgerArrays]:
+        """Arrays that stay consistent inside the block."""
+        ...
+
+
 class Pursuit:
     """The verb that keeps orders in step with the ledger. One instance per centre."""
 
@@ -51,6 +62,7 @@ class Pursuit:
         *,
         uow: UnitOfWork,
         tracing: Tracing,
+        ledger: LedgerReading,
         registry: Registry,
         standings: Standings,
         cases: Cases,
@@ -60,6 +72,7 @@ class Pursuit:
     ) -> None:
         self._uow = uow
         self._tracing = tracing
+        self._ledger = ledger
         self.registry = registry
         self._standings = standings
         self._cases = cases
@@ -188,8 +201,13 @@ class Pursuit:
                 modes[institution] = self.mode_at(tx, institution)
             return modes[institution]
 
+        def missing(account: int) -> bool:
+            with self._ledger.reading() as arrays:
+                return history_missing(arrays, account)
+
         return Surroundings(
             tracing=self._tracing,
+            history_missing=missing,
             now=tx.now,
             floor_minor=self._settings.floor_minor,
             mode_of=mode_of,

@@ -23,14 +23,14 @@ from openaoc.tracing.service import Tracing
 from openaoc.workflow.duties import Duties
 from openaoc.workflow.intake import Intake
 from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
-from openaoc.workflow.pursuit import Pursuit
+from openaoc.workflow.pursuit import LedgerReading, Pursuit
 from openaoc.workflow.registry import Registry
 from openaoc.workflow.standings import Standings
 
 SECRET_LABEL = "openaoc case secrets v1"  # noqa: S105 - names the purpose, is not a secret
 
 
-class CentreLedger(LedgerFinder, LedgerTaking, Protocol):
+class CentreLedger(LedgerFinder, LedgerTaking, LedgerReading, Protocol):
     """The ledger as the matter uses it; `ledger.service.Ledger` is one."""
 
 
@@ -61,7 +61,10 @@ def build_matter(
     reports = Reports(ledger)
     cases = Cases(reports)
     holds = Holds(
-        outbox=outbox, cases=cases, jurisdiction=settings.jurisdiction, onward=Onward(ledger)
+        outbox=outbox,
+        cases=cases,
+        jurisdiction=settings.jurisdiction,
+        onward=Onward(ledger, corrected=tracing.distrust),
     )
     cases.show_orders_of(holds)
     registry = Registry(tracing=tracing, ledger=ledger, cases=cases, holds=holds)
@@ -71,6 +74,7 @@ def build_matter(
     pursuit = Pursuit(
         uow=uow,
         tracing=tracing,
+        ledger=ledger,
         registry=registry,
         standings=standings,
         cases=cases,

@@ -1,0 +1,85 @@
+"""What must hold of orders after every step, read from the database and from a fresh trace."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import sqlalchemy as sa
+
+from openaoc.holds.model import HOLDING, WAITING, OrderEnd, OrderState
+from openaoc.holds.record import OrderRecord
+from openaoc.kernel.actor import SYSTEM
+from tests.workflow.centre import Centre
+
+SENT = WAITING | HOLDING
+
+
+def all_orders(centre: Centre) -> list[OrderRecord]:
+    """Every order there is."""
+    with centre.database.uow.begin(SYSTEM) as tx:
+        cases = [row[0] for row in tx.connection.execute(sa.text("select id from cases"))]
+        return list(centre.matter.holds.orders_of(tx, cases))
+
+
+def settle(centre: Centre) -> None:
+    """Trace every case again and carry out what follows, until nothing changes."""
+    with centre.database.uow.begin(SYSTEM) as tx:
+        cases = [row[0] for row in tx.connection.execute(sa.text("select id from cases"))]
+        centre.matter.cases.mark_due(tx, cases, at=tx.now)
+    centre.matter.duties.run_due()
+
+
+def check(centre: Centre) -> None:
+    """Amount only (design §4.1), conserved money (§4.6), an end for each hold (§4.4)."""
+    orders = all_orders(centre)
+    taken: dict[tuple[str, str, str], int] = defaultdict(int)
+    by_case: dict[str, int] = defaultdict(int)
+    on_account: dict[tuple[str, str], int] = defaultdict(int)
+    for order in orders:
+        assert order.held_minor <= order.applied_minor <= order.ceiling_minor
+        assert order.held_minor <= order.amount_minor
+        if order.state in SENT:
+            assert order.ends_at > centre.clock.now(), "a hold outlived its end"
+            taken[order.case_id, order.institution, order.account] += order.active_minor
+            by_case[order.case_id] += order.active_minor
+            on_account[order.institution, order.account] += order.active_minor
+        else:
+            assert order.held_minor == 0 or order.state is OrderState.CONVERTED
+    tainted_on: dict[tuple[str, str], int] = defaultdict(int)
+    for case_id in centre.tracing.registered():
+        look = centre.tracing.look(case_id)
+        assert look.numbers.accounted_minor() == look.numbers.loss_minor, "money is conserved"
+        here: dict[tuple[str, str], int] = defaultdict(int)
+        places = [(p.bank, p.account, p.amount_minor) for p in look.trace.located]
+        places += [(p.bank, p.account, p.amount_minor) for p in look.trace.held]
+        for bank, account, amount in places:
+            here[bank, account] += amount
+            tainted_on[bank, account] += amount
+        assert by_case[case_id] <= look.trace.loss_minor, "more than the loss"
+        for (case, bank, account), amount in taken.items():
+            if case == case_id:
+                assert amount <= here[bank, account], "more than is tainted there"
+    for key, amount in on_account.items():
+        assert amount <= tainted_on[key], "a minor unit is held for two cases"
+
+
+def blocked_by_messages(centre: Centre) -> dict[str, int]:
+    """What institutions block if they did what they were told, from messages and answers."""
+    with centre.database.uow.read(SYSTEM) as tx:
+        answers = tx.connection.execute(
+            sa.text("select order_id, applied_minor from hold_answers where outcome = 'applied'")
+        )
+        blocked = {str(order_id): int(applied) for order_id, applied in answers}
+    for message in centre.outbox.sent:
+        if isinstance(message.body, OrderEnd) and message.kind == "hold.release":
+            left = blocked.get(message.subject, 0) - message.body.amount_minor
+            blocked[message.subject] = max(left, 0)
+        elif isinstance(message.body, OrderEnd):
+            blocked[message.subject] = 0
+    return {order: amount for order, amount in blocked.items() if amount}
+
+
+def check_messages(centre: Centre) -> None:
+    """What the messages add up to is what the centre believes is held."""
+    held = {o.id: o.held_minor for o in all_orders(centre) if o.held_minor}
+    assert blocked_by_messages(centre) == held
