@@ -15,7 +15,8 @@ from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput, Conflict, Corrupt, Refused, Unavailable
 from openaoc.kernel.settings import Settings
 from openaoc.storage import migrate, procrastinate_schema, roles
-from openaoc.storage.database import open_database
+from openaoc.storage.claim import Claim
+from openaoc.storage.database import Database, connect_database, open_database
 from openaoc.storage.errors import DatabaseDown
 from openaoc.storage.keyring import MASTER_NAME, Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
@@ -127,6 +128,32 @@ def test_two_that_migrate_at_once_wait_for_each_other(
         thread.join()
     assert sorted(str(before) for before, _ in results) == [NEWEST, NEWEST, "None"]
     database.close()
+
+
+def test_one_database_one_centre(
+    database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openaoc.storage.claim.WAIT_SECONDS_MAX", 0.2)
+    second = connect_database(database.owner, keys=database.keys, clock=clock)
+    try:
+        database.claim()
+        with pytest.raises(Conflict):
+            second.claim()
+        database.close()
+        second.claim()
+    finally:
+        second.close()
+
+
+def test_a_claim_is_taken_again_when_its_connection_is_lost(database: Database) -> None:
+    claim = Claim(database.application, number=1)
+    claim.take()
+    with roles.connect(database.owner) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        )
+    assert claim.held()
+    claim.release()
 
 
 def test_a_migration_that_fails_changes_nothing(

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import Conflict
 from openaoc.storage.database import Database
-from openaoc.storage.jobs import JobWorker, Payload, Ticker, running
+from openaoc.storage.jobs import JobWorker, Payload, running
+from openaoc.storage.ticker import Ticker
 from openaoc.storage.unit_of_work import UnitOfWork
 
 WAIT_S = 20.0
@@ -123,7 +124,7 @@ def test_what_a_killed_worker_was_doing_is_done_again(database: Database, uow: U
 def test_two_centres_cannot_work_on_one_database(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openaoc.storage.jobs.SOLE_WAIT_SECONDS_MAX", 0.2)
+    monkeypatch.setattr("openaoc.storage.claim.WAIT_SECONDS_MAX", 0.2)
     with running(JobWorker(database, {})):
         second = JobWorker(database, {})
         with pytest.raises(Conflict):

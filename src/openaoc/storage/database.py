@@ -15,6 +15,7 @@ from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock
 from openaoc.kernel.settings import Settings
 from openaoc.storage import migrate, roles
+from openaoc.storage.claim import Claim
 from openaoc.storage.files import private_folder
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
@@ -28,6 +29,8 @@ STATEMENT_SECONDS_MAX: Final = 60
 LOCK_SECONDS_MAX: Final = 10
 IDLE_IN_TRANSACTION_SECONDS_MAX: Final = 120
 """A trace is computed inside of one; nothing waits for people or for the network in one."""
+CENTRE_LOCK_NUMBER: Final = 0x0A0C_CE7
+"""The advisory lock of the one centre that works on a database."""
 OWNER_PASSWORD_NAME: Final = "postgres-owner.password"  # noqa: S105 - a file's name
 APPLICATION_PASSWORD_NAME: Final = "postgres-application.password"  # noqa: S105 - a file's name
 
@@ -70,6 +73,7 @@ class Database:
             pool_use_lifo=True,
         )
         self.uow = UnitOfWork(self.engine, clock=clock)
+        self._claim = Claim(self.application, number=CENTRE_LOCK_NUMBER)
 
     def connect(self) -> psycopg.Connection:
         """A connection of its own as the application, outside of the pool."""
@@ -89,12 +93,18 @@ class Database:
             Vault(keys=self.keys, uow=self.uow).reconcile(tx)
         return revisions
 
+    def claim(self) -> None:
+        """Be this database's one centre until `close`. Raises Conflict when there is another."""
+        self._claim.take()
+        self._claim.keep()
+
     def revision(self) -> str | None:
         """The revision in place, None before the first migration."""
         return migrate.current(self.owner)
 
     def close(self) -> None:
         """Close the pool and stop the embedded server."""
+        self._claim.release()
         self.engine.dispose()
         if self.server is not None:
             self.server.stop()

@@ -9,18 +9,17 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 import procrastinate
-import psycopg
 import sqlalchemy as sa
 import structlog
 from procrastinate import JobContext, PsycopgConnector, RetryStrategy
 
-from openaoc.kernel.errors import Conflict, OpenAOCError
+from openaoc.kernel.errors import OpenAOCError
+from openaoc.storage.claim import Claim
 from openaoc.storage.database import Database
 from openaoc.storage.jobs_table import QUEUE, Job
 from openaoc.storage.roles import connection_string
@@ -41,7 +40,6 @@ RETRY_WAIT_S: Final = 2
 """Short, because newer jobs of the key wait behind the one retried. Long waits belong into the
 stages' own tables, against the passed clock."""
 RESTART_PAUSE_S: Final = 1.0
-SOLE_WAIT_SECONDS_MAX: Final = 10.0
 STOP_SECONDS_MAX: Final = 30.0
 POOL_SIZE: Final = 4
 FAILED_KEPT_DAYS: Final = 7
@@ -75,16 +73,12 @@ class JobWorker:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._current: asyncio.Task[None] | None = None
-        self._sole: psycopg.Connection | None = None
+        self._claim = Claim(database.application, number=LOCK_NUMBER)
 
     def start(self) -> None:
         """Begin. Raises Conflict when another process works on this database's jobs."""
         assert self._thread is None, "started twice"
-        deadline = time.monotonic() + SOLE_WAIT_SECONDS_MAX
-        while not self._be_sole():
-            if time.monotonic() > deadline:
-                raise Conflict("another centre runs on this database")
-            time.sleep(0.1)
+        self._claim.take()
         self._take_back()
         self._thread = threading.Thread(target=self._keep, name="jobs", daemon=True)
         self._thread.start()
@@ -99,9 +93,7 @@ class JobWorker:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(STOP_SECONDS_MAX)
-        if self._sole is not None:
-            self._sole.close()
-            self._sole = None
+        self._claim.release()
 
     def facts(self) -> JobFacts:
         """The queue as it is now."""
@@ -116,25 +108,9 @@ class JobWorker:
             failed=counts.get("failed", 0),
         )
 
-    def _be_sole(self) -> bool:
-        """Hold the lock that says: no other process works on this database's jobs."""
-        if self._sole is not None and not self._sole.closed:
-            with contextlib.suppress(psycopg.OperationalError):
-                self._sole.execute("SELECT 1")
-                return True
-            self._sole.close()
-        connection = psycopg.connect(connection_string(self._database.application), autocommit=True)
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_NUMBER]).fetchone()
-        if row is None or not row[0]:
-            connection.close()
-            return False
-        self._sole = connection
-        return True
-
     def _resume(self) -> None:
         """After a fault: the lock went with its connection, so it is asked for again."""
-        if not self._be_sole():
-            raise Conflict("another centre runs on this database")
+        self._claim.take()
         self._take_back()
 
     def _take_back(self) -> None:
@@ -242,50 +218,6 @@ _FOLD: Final = sa.text(
     "DELETE FROM procrastinate_jobs WHERE lock = :lock AND status = 'todo' AND id <> :id"
     " AND args = CAST(:args AS jsonb) AND (scheduled_at IS NULL OR scheduled_at <= now())"
 )
-
-
-class Ticker:
-    """Calls something every so often in a thread of its own; a call that fails is logged."""
-
-    def __init__(
-        self, name: str, call: Callable[[], object], *, every_s: float, rest_s: float = 0.0
-    ) -> None:
-        """Every `every_s` seconds, or when woken, but `rest_s` after the last call at soonest."""
-        assert every_s > 0, "a pause between calls"
-        self._rest_s = rest_s
-        self._name = name
-        self._call = call
-        self._every_s = every_s
-        self._stopping = threading.Event()
-        self._wanted = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin with a call at once."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Call now instead of later."""
-        self._wanted.set()
-
-    def stop(self) -> None:
-        """Let a running call end. Safe to call twice, and before the start."""
-        self._stopping.set()
-        self._wanted.set()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(STOP_SECONDS_MAX)
-
-    def _keep(self) -> None:
-        while not self._stopping.is_set():
-            self._wanted.clear()
-            try:
-                self._call()
-            except OpenAOCError as error:
-                _LOG.warning("storage.ticker.failed", ticker=self._name, error=str(error))
-            except Exception:  # noqa: BLE001 - the ticker outlives every fault
-                _LOG.exception("storage.ticker.failed", ticker=self._name)
-            self._stopping.wait(self._rest_s)
-            self._wanted.wait(self._every_s)
 
 
 @contextlib.contextmanager

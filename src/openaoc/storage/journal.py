@@ -22,7 +22,6 @@ from openaoc.kernel.limits import PAGE_MAX
 from openaoc.storage import merkle
 from openaoc.storage.database import Database
 from openaoc.storage.errors import translated
-from openaoc.storage.jobs import Ticker
 from openaoc.storage.journal_heads import KEY_NAME, Head, public_bytes, sign_head
 from openaoc.storage.journal_store import (
     find_head,
@@ -36,6 +35,7 @@ from openaoc.storage.journal_store import (
 )
 from openaoc.storage.journal_verify import Verdict, verify_journal
 from openaoc.storage.tables import journal_leaves, journal_rows, journal_waiting
+from openaoc.storage.ticker import Ticker
 
 LOCK_NUMBER: Final = 0x0A0C_106
 """The advisory lock under which leaves get their places: one sequencer at a time."""
