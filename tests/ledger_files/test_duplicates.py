@@ -175,8 +175,34 @@ def test_a_correction_that_makes_no_sense(reason: str, rows: list[Row]) -> None:
 
 
 def test_only_the_reporter_corrects_itself() -> None:
+    evil = {"corrects": "T1", "revision": 1, "reported_by": "EVIL", "amount_minor": 1}
+    with pytest.raises(RefusedRows, match="'T1' was never told by EVIL"):
+        resolved([row(), row(**evil)])
+    with pytest.raises(RefusedRows, match="only the debtor's bank corrects it"):
+        resolved([row(), row(reported_by="BANKB"), row(**{**evil, "reported_by": "BANKB"})])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_correction_after_both_banks_told_is_of_that_one_payment(seed: int) -> None:
+    rows = [
+        row(reported_by="BANKB"),
+        row(reported_by="BANKA"),
+        row(reported_by="BANKA", transfer_id="C", corrects="T1", revision=1, amount_minor=9),
+        row(reported_by="BANKB"),
+    ]
+    order = np.random.default_rng(seed).permutation(len(rows))
+    table = resolved([rows[n] for n in order])
+    assert amounts(table) == [("T1", 9)]
+    assert table.table["reported_by"].to_pylist() == ["BANKA"]
+    assert table.find("T1", reported_by="BANKB") == table.find("C") == [0]
+
+
+def test_the_banks_of_a_payment_that_both_told_cannot_change() -> None:
     rows = [
         row(),
-        row(transfer_id="T1", corrects="T1", revision=1, reported_by="EVIL", amount_minor=1),
+        row(reported_by="BANKB"),
+        row(corrects="T1", revision=1, creditor_bank="BANKC"),
     ]
-    assert amounts(resolved(rows)) == [("T1", 15_000), ("T1", 1)]
+    with pytest.raises(RefusedRows, match="cannot change the banks"):
+        resolved(rows)
+    assert amounts(resolved([rows[0], rows[2]])) == [("T1", 15_000)]

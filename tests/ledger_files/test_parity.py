@@ -116,7 +116,7 @@ def as_rows(table: TransferTable) -> list[dict[str, object]]:
     return shown
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ROWS)
 def test_the_fast_checks_and_the_plain_rules_agree(rows: list[Row]) -> None:
     expected, faults = plain_result(rows)

@@ -33,6 +33,8 @@ _SHOWN_MAX: Final = 100
 _PLACE_STEPS: Final = 3
 """A repeat may point at a corrected row, and that at the other bank's: chains are this short."""
 Rows = NDArray[np.int64]
+Groups = dict[tuple[int, int], list[int]]
+"""All statements of each corrected transfer, by (id, reporter)."""
 
 
 class _Keys(NamedTuple):
@@ -86,10 +88,13 @@ def resolve_duplicates(table: TransferTable) -> TransferTable:
         id=keys.id.copy(),
         settled=np.zeros(count, bool),
     )
+    groups: Groups = {}
     if has_corrections:
-        _apply_corrections(table, data, keys=keys, state=state)
+        groups = _apply_corrections(table, data, keys=keys, state=state)
     _drop_repeats(table, data, keys=keys, state=state)
     _join_both_banks(data, keys=keys, state=state)
+    for key, rows in groups.items():
+        _join_corrected(table, data, keys=keys, state=state, groups=groups, key=key, rows=rows)
     return _rebuild(table, data, keys=keys, state=state)
 
 
@@ -197,9 +202,12 @@ def _drop_repeats(table: TransferTable, data: pa.Table, *, keys: _Keys, state: _
 def _join_both_banks(data: pa.Table, *, keys: _Keys, state: _State) -> None:
     """Join a creditor bank's report to the debtor bank's report of one payment under one id.
 
+    Where neither was corrected.
+
     The debtor bank's content stands, at the earlier of the two places.
     """
     places = state.staying()
+    places = places[~state.settled[places]]
     content = state.content[places]
     told_by, payer = keys.reporter[content], keys.debtor_bank[content]
     asked = np.flatnonzero((told_by == keys.creditor_bank[content]) & (told_by != payer))
@@ -218,10 +226,60 @@ def _join_both_banks(data: pa.Table, *, keys: _Keys, state: _State) -> None:
     state.content[kept] = content[debtor]
 
 
-def _apply_corrections(table: TransferTable, data: pa.Table, *, keys: _Keys, state: _State) -> None:
+def _join_corrected(
+    table: TransferTable,
+    data: pa.Table,
+    *,
+    keys: _Keys,
+    state: _State,
+    groups: Groups,
+    key: tuple[int, int],
+    rows: list[int],
+) -> None:
+    """Join both banks' reports where one of them was corrected.
+
+    What the creditor's bank told may equal any statement of the debtor's bank: the last one
+    stands. Raises RefusedRows where the creditor's bank corrects a payment that both banks told,
+    and where a correction names other banks for it.
+    """
+    transfer, reporter = key
+    for row in rows:
+        debtor, creditor = int(keys.debtor_bank[row]), int(keys.creditor_bank[row])
+        if debtor == creditor or reporter not in (debtor, creditor):
+            continue
+        other = creditor if reporter == debtor else debtor
+        statements = (
+            groups.get((transfer, other))
+            or np.flatnonzero(
+                (state.id == transfer) & (keys.reporter == other) & ~state.settled
+            ).tolist()
+        )
+        pairs = np.array(statements, np.int64)
+        flags = _differing(data, _PAYMENT, left=np.full(len(pairs), row), right=pairs)
+        if not len(pairs) or _any(flags).all():
+            continue
+        corrected = rows if reporter == creditor else groups.get((transfer, other))
+        if corrected is not None:
+            last = next(r for r in reversed(corrected) if keys.corrects[r] >= 0)
+            name = keys.ids[transfer].as_py()
+            reason = f"both banks told {name!r}; only the debtor's bank corrects it"
+            raise RefusedRows([_refusal(table, last, reason)])
+        final = int(state.content[state.place[rows[0]]])
+        if (keys.debtor_bank[final], keys.creditor_bank[final]) != (debtor, creditor):
+            reason = "both its banks told this transfer; a correction cannot change the banks"
+            raise RefusedRows([_refusal(table, final, reason)])
+        first, second = sorted((rows[0], int(state.place[pairs[0]])))
+        state.place[second] = first
+        state.content[first], state.id[first] = final, transfer
+        return
+
+
+def _apply_corrections(
+    table: TransferTable, data: pa.Table, *, keys: _Keys, state: _State
+) -> Groups:
     """Settle every transfer that somebody corrects: rare, so one by one."""
     corrections = np.flatnonzero(keys.corrects >= 0)
-    told: dict[tuple[int, int], list[int]] = {}
+    told: Groups = {}
     width = len(keys.names)
     named = keys.key(keys.corrects[corrections], keys.reporter[corrections])
     own = keys.key(keys.id, keys.reporter)
@@ -230,13 +288,14 @@ def _apply_corrections(table: TransferTable, data: pa.Table, *, keys: _Keys, sta
     for row in originals.tolist():
         told.setdefault(divmod(int(own[row]), width), []).append(row)
     targets = _targets(table, keys, corrections=corrections, told=told)
-    groups: dict[tuple[int, int], list[int]] = {}
+    groups: Groups = {}
     for row, target in targets.items():
         groups.setdefault(target, []).append(row)
     for target, rows in groups.items():
-        everything = sorted(told.get(target, []) + rows)
-        _settle(table, data, keys=keys, state=state, rows=everything)
-        state.id[everything[0]] = target[0]
+        groups[target] = sorted(told[target] + rows)
+        _settle(table, data, keys=keys, state=state, rows=groups[target])
+        state.id[groups[target][0]] = target[0]
+    return groups
 
 
 def _targets(
@@ -244,7 +303,7 @@ def _targets(
     keys: _Keys,
     *,
     corrections: Rows,
-    told: dict[tuple[int, int], list[int]],
+    told: Groups,
 ) -> dict[int, tuple[int, int]]:
     """The (id, reporter) that each correction is about in the end.
 
@@ -261,7 +320,6 @@ def _targets(
             reason = f"{_name(keys, row)} is the id of another transfer or correction already"
             raise RefusedRows([_refusal(table, row, reason)])
     targets: dict[int, tuple[int, int]] = {}
-    own_ids = {(int(keys.id[row]), int(keys.reporter[row])) for row in corrections.tolist()}
     for row in corrections.tolist():
         reporter = int(keys.reporter[row])
         at, seen = int(keys.corrects[row]), 0
@@ -269,7 +327,7 @@ def _targets(
             at, seen = step[at, reporter], seen + 1
         if seen > len(step):
             raise RefusedRows([_refusal(table, row, "the corrections go round in a circle")])
-        if (at, reporter) not in told and (at, reporter) not in own_ids:
+        if (at, reporter) not in told:
             text = keys.ids[at].as_py()
             reason = f"{text!r} was never told by {keys.names[reporter].as_py()} in these files"
             raise RefusedRows([_refusal(table, row, reason)])
