@@ -122,6 +122,7 @@ class Centre:
         self.database = open_database(self.settings, clock=self.clock)
         undo.callback(self.database.close)
         before, after = self.database.migrate()
+        self.database.claim()
         log.info("database_ready", before=before, after=after)
         self.uow = self.database.uow
         self.ledger = Ledger.open(
