@@ -127,8 +127,10 @@ def test_the_identity_is_only_in_the_vault(centre: Centre) -> None:
     with centre.database.uow.read(SUPERVISOR) as tx:
         report = centre.matter.reports.of_case(tx, receipt.case)[0]
         for table in ("reports", "cases", "report_payments", "journal_rows", "hold_orders"):
-            rows = tx.connection.execute(sa.text(f"select t::text from {table} t"))  # noqa: S608 - fixed names
-            assert not any("Somchai" in row[0] or "812345678" in row[0] for row in rows), table
+            rows = tx.connection.execute(sa.text(f"table {table}")).all()
+            told = str(rows) + str([bytes(v) for r in rows for v in r if isinstance(v, bytes)])
+            assert "Somchai" not in told, table
+            assert "812345678" not in told, table
     with centre.database.uow.begin(SUPERVISOR) as tx:
         sealed = centre.vault.open(tx, report.id, reason="a test looks")
     assert msgspec.json.decode(sealed)["name"] == "Somchai Jaidee"
@@ -140,8 +142,8 @@ def test_only_a_hash_of_the_secret_is_stored(centre: Centre) -> None:
     receipt = centre.file(origin)
     with centre.database.uow.read(SUPERVISOR) as tx:
         for table in ("reports", "cases", "journal_rows"):
-            rows = tx.connection.execute(sa.text(f"select t::text from {table} t"))  # noqa: S608 - fixed names
-            assert not any(receipt.secret in row[0] for row in rows), table
+            rows = tx.connection.execute(sa.text(f"table {table}")).all()
+            assert receipt.secret not in str(rows), table
 
 
 def test_an_ambiguous_payment_is_left_to_a_person(centre: Centre) -> None:

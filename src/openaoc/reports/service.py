@@ -51,7 +51,7 @@ class LedgerFinder(Protocol):
         """The transfer in a row."""
         ...
 
-    def account_index(self, bank: str, account: str, currency: str) -> int | None:
+    def account_index(self, bank: str, account: str, currency: str, /) -> int | None:
         """The number of an account."""
         ...
 

@@ -32,7 +32,7 @@ class LedgerNumbers(Protocol):
         """The row of a transfer, by reporter and id."""
         ...
 
-    def account_index(self, bank: str, account: str, currency: str) -> int | None:
+    def account_index(self, bank: str, account: str, currency: str, /) -> int | None:
         """The number of an account."""
         ...
 

@@ -17,7 +17,7 @@ from openaoc.kernel.settings import Settings
 from openaoc.parties.service import Parties
 from openaoc.reports.service import LedgerFinder, Reports
 from openaoc.storage.database import Database
-from openaoc.storage.unit_of_work import Transaction
+from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.tracing.service import Tracing
 from openaoc.workflow.duties import Duties
@@ -102,18 +102,7 @@ def build_matter(
         ledger_journal=LedgerJournal(uow=uow, ledger=ledger),
     )
 
-    def due(tx: Transaction, event: Event) -> None:
-        assert event.subject, "a case is due"
-        tx.after_commit(duties.wake)
-
-    def left_work(tx: Transaction, event: Event) -> None:
-        tx.after_commit(pursuit.registry.distrust)
-        assert event.subject, "a case left work"
-
-    uow.subscribe("cases.case.due", due)
-    uow.subscribe("cases.case.closed", left_work)
-    uow.subscribe("cases.case.dropped", left_work)
-    uow.subscribe("cases.case.open", left_work)
+    _listen(uow, pursuit=pursuit, duties=duties)
     return Matter(
         reports=reports,
         cases=cases,
@@ -123,3 +112,19 @@ def build_matter(
         standings=standings,
         duties=duties,
     )
+
+
+def _listen(uow: UnitOfWork, *, pursuit: Pursuit, duties: Duties) -> None:
+    """A case that is due wakes the duties; one that leaves work leaves the traces."""
+
+    def due(tx: Transaction, event: Event) -> None:
+        assert event.subject, "a case is due"
+        tx.after_commit(duties.wake)
+
+    def left_work(tx: Transaction, event: Event) -> None:
+        assert event.subject, "a case left work"
+        tx.after_commit(pursuit.registry.distrust)
+
+    uow.subscribe("cases.case.due", due)
+    for name in ("cases.case.closed", "cases.case.dropped", "cases.case.open"):
+        uow.subscribe(name, left_work)
