@@ -39,7 +39,8 @@ def test_lines_are_as_defined(seed: int) -> None:
     columns = random_columns(np.random.default_rng(seed))
     arrays = build_arrays(**columns)
     other = build_arrays(**columns, compiled=True)
-    assert all(np.array_equal(one, two) for one, two in zip(arrays, other, strict=True))
+    for name in LedgerArrays._fields:
+        assert np.array_equal(getattr(arrays, name), getattr(other, name)), name
     outs, ins = _plain_lines(arrays)
     assert arrays.out_start.tolist() == outs
     assert arrays.in_start.tolist() == ins
