@@ -229,6 +229,8 @@ class EmbeddedPostgres:
                 _LOG.exception("storage.postgres.restart_failed")
             else:
                 self._ready.set()
+                if self.restarts:
+                    _LOG.info("storage.postgres.back", restarts=self.restarts)
                 started = time.monotonic()
                 self._watch()
                 self._ready.clear()
