@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from openaoc.ledger import ipc_guard
+from openaoc.ledger import table as ledger_table
 from openaoc.ledger.refusals import RefusedRows
 from openaoc.ledger.table import SCHEMA, parse_transfers, read_transfers
 from tests.ledger_files.rows import as_csv, read, refusal, row
@@ -223,6 +225,35 @@ def test_dictionary_indices_that_lie(tmp_path: Path) -> None:
     )
     with pytest.raises(RefusedRows, match="not a whole Arrow file"):
         parse_transfers(as_stream(changed(table, "currency", lying)), ARROW)
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4", None])
+def test_a_stream_that_grows_past_the_limit_is_refused_before_it_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str | None
+) -> None:
+    table = good(tmp_path, 2000)
+    coded = changed(table, "currency", table["currency"].combine_chunks().dictionary_encode())
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression=codec)
+    with pa.ipc.new_stream(sink, coded.schema, options=options) as writer:
+        writer.write_table(coded)
+    body = sink.getvalue().to_pybytes()
+    declared = ipc_guard.decompressed_bytes(pa.py_buffer(body))
+    assert 0.9 * coded.nbytes <= declared <= 1.1 * coded.nbytes
+    assert parse_transfers(body, ARROW).table.equals(table)
+    monkeypatch.setattr(ledger_table, "BODY_TABLE_BYTES_MAX", declared - 1)
+    with pytest.raises(RefusedRows, match="when decompressed: too large"):
+        parse_transfers(body, ARROW)
+
+
+def test_an_arrow_file_is_as_good_as_a_stream(tmp_path: Path) -> None:
+    table = good(tmp_path)
+    for name in ("t.arrow", "t.anything"):
+        with pa.ipc.new_file(tmp_path / name, table.schema) as writer:
+            writer.write_table(table)
+        assert read_transfers([tmp_path / name]).table.equals(table)
+    (tmp_path / "s.arrow").write_bytes(as_stream(table))
+    assert read_transfers([tmp_path / "s.arrow"]).table.equals(table)
 
 
 def test_missing_and_repeated_columns(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from openaoc.kernel.money import AMOUNT_MINOR_MAX
 from openaoc.ledger import plain
 from openaoc.ledger.columns import as_text, check_accounts, code, recode
 from openaoc.ledger.csv_reader import read_csv
-from openaoc.ledger.file_limits import ACCOUNTS_MAX
+from openaoc.ledger.file_limits import ACCOUNTS_MAX, BODY_TABLE_BYTES_MAX, TABLE_BYTES_MAX
 from openaoc.ledger.ndjson_reader import read_lines
 from openaoc.ledger.open_file import CONTENT_TYPES, FileKind, open_file
 from openaoc.ledger.parquet_reader import read_arrow, read_parquet
@@ -61,7 +61,7 @@ def read_accounts(path: Path) -> AccountsTable:
     Raises RefusedRows.
     """
     opened = open_file(path)
-    return _collect(_raw(opened.data, opened.kind, file=str(path)))
+    return _collect(_raw(opened.data, opened.kind, file=str(path), bytes_max=TABLE_BYTES_MAX))
 
 
 def parse_accounts(data: bytes, content_type: str, *, name: str = "body") -> AccountsTable:
@@ -72,7 +72,7 @@ def parse_accounts(data: bytes, content_type: str, *, name: str = "body") -> Acc
         raise refuse_file(name, f"{content_type[:80]!r} is not taken; known are {known}")
     if not data:
         raise refuse_file(name, "the file is empty")
-    return _collect(_raw(data, kind, file=name))
+    return _collect(_raw(data, kind, file=name, bytes_max=BODY_TABLE_BYTES_MAX))
 
 
 def _collect(raw: Raw) -> AccountsTable:
@@ -92,7 +92,7 @@ def _collect(raw: Raw) -> AccountsTable:
     return AccountsTable(table=_each_once(raw, table.combine_chunks()), notes=tuple(raw.notes))
 
 
-def _raw(data: bytes | pa.NativeFile, kind: FileKind, *, file: str) -> Raw:
+def _raw(data: bytes | pa.NativeFile, kind: FileKind, *, file: str, bytes_max: int) -> Raw:
     if kind is FileKind.CSV and isinstance(data, bytes):
         return read_csv(data, file=file, required=ACCOUNT_COLUMNS, optional=())
     if kind is FileKind.NDJSON and isinstance(data, bytes):
@@ -100,7 +100,12 @@ def _raw(data: bytes | pa.NativeFile, kind: FileKind, *, file: str) -> Raw:
     source = pa.BufferReader(data) if isinstance(data, bytes) else data
     if kind is FileKind.PARQUET:
         return read_parquet(
-            source, file=file, assume_utc=False, required=ACCOUNT_COLUMNS, optional=()
+            source,
+            file=file,
+            assume_utc=False,
+            required=ACCOUNT_COLUMNS,
+            optional=(),
+            bytes_max=bytes_max,
         )
     return read_arrow(
         source,
@@ -109,6 +114,7 @@ def _raw(data: bytes | pa.NativeFile, kind: FileKind, *, file: str) -> Raw:
         stream=kind is FileKind.ARROW_STREAM,
         required=ACCOUNT_COLUMNS,
         optional=(),
+        bytes_max=bytes_max,
     )
 
 

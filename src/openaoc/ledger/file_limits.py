@@ -10,6 +10,8 @@ TEXT_BYTES_MAX: Final = 8 << 30
 """A CSV or NDJSON file after decompression; it is read into memory whole."""
 TABLE_BYTES_MAX: Final = 32 << 30
 """The columns of a Parquet file or Arrow stream after decompression."""
+BODY_TABLE_BYTES_MAX: Final = 4 << 30
+"""The same, of the body of a request: a megabyte of it may say that it is a terabyte."""
 ROWS_MAX: Final = 200_000_000
 """Rows of all files read together."""
 LINE_BYTES_MAX: Final = 64 << 10

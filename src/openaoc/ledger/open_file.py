@@ -82,7 +82,7 @@ def open_file(path: Path) -> OpenedFile:
             table = kind in (FileKind.PARQUET, FileKind.ARROW_FILE, FileKind.ARROW_STREAM)
             if table and head and not head.startswith(GZIP_MAGIC):
                 return OpenedFile(kind, pa.memory_map(file))
-            data = head + read_limited(stream, file=file, bytes_max=TEXT_BYTES_MAX)
+            data = read_limited(stream, file=file, bytes_max=TEXT_BYTES_MAX, head=head)
     except FileNotFoundError:
         raise refuse_file(file, "there is no such file") from None
     except (OSError, ValueError) as error:

@@ -16,12 +16,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from openaoc.ledger.file_limits import BATCH_ROWS, ROWS_MAX, TABLE_BYTES_MAX
+from openaoc.ledger.ipc_guard import decompressed_bytes
 from openaoc.ledger.raw import Raw, check_names
 from openaoc.ledger.refusals import RefusedRows, refuse_file
 from openaoc.ledger.schema import COLUMNS, OPTIONAL, REQUIRED
 
 PARQUET_MAGIC: Final = b"PAR1"
 ARROW_FILE_MAGIC: Final = b"ARROW1"
+_FILE_HEAD_BYTES: Final = 8
+"""Before the messages of an Arrow file: its magic bytes and two of padding."""
 _FEW_VALUES: Final = ("reported_by", "debtor_bank", "creditor_bank", "currency", "channel")
 _NUMBERS: Final = frozenset({"amount_minor", "revision", "opening_minor"})
 _BROKEN: Final = (pa.ArrowException, OSError, UnicodeDecodeError)
@@ -36,6 +39,7 @@ def read_parquet(
     assume_utc: bool,
     required: Sequence[str] = REQUIRED,
     optional: Sequence[str] = OPTIONAL,
+    bytes_max: int = TABLE_BYTES_MAX,
 ) -> Raw:
     """A Parquet file as raw columns. Raises RefusedRows when it is broken or of wrong types."""
     try:
@@ -45,7 +49,7 @@ def read_parquet(
     except _BROKEN as error:
         raise _broken(file, "Parquet", error) from None
     declared = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    if metadata.num_rows > ROWS_MAX or declared > TABLE_BYTES_MAX:
+    if metadata.num_rows > ROWS_MAX or declared > bytes_max:
         raise refuse_file(file, f"has {metadata.num_rows} rows and {declared} bytes: too large")
     notes, known = _check_schema(
         schema, file=file, assume_utc=assume_utc, required=required, optional=optional
@@ -58,7 +62,7 @@ def read_parquet(
 
     return Raw(
         file=file,
-        batches=_checked(batches(), file=file, kind="Parquet"),
+        batches=_checked(batches(), file=file, kind="Parquet", bytes_max=bytes_max),
         notes=notes,
         originals=partial(_originals, source, schema.names),
         header=schema.names,
@@ -73,10 +77,15 @@ def read_arrow(
     stream: bool,
     required: Sequence[str] = REQUIRED,
     optional: Sequence[str] = OPTIONAL,
+    bytes_max: int = TABLE_BYTES_MAX,
 ) -> Raw:
     """An Arrow IPC stream or file as raw columns. Raises RefusedRows as `read_parquet` does."""
     try:
-        reader = pa.ipc.open_stream(source) if stream else pa.ipc.open_file(source)
+        buffer = source.read_buffer()
+        declared = decompressed_bytes(buffer if stream else buffer.slice(_FILE_HEAD_BYTES))
+        if declared > bytes_max:
+            raise refuse_file(file, f"has {declared} bytes when decompressed: too large")
+        reader = pa.ipc.open_stream(buffer) if stream else pa.ipc.open_file(buffer)
         schema = reader.schema
     except _BROKEN as error:
         raise _broken(file, "Arrow", error) from None
@@ -92,7 +101,11 @@ def read_arrow(
             for number in range(reader.num_record_batches):
                 yield reader.get_batch(number).select(known)
 
-    return Raw(file=file, batches=_checked(batches(), file=file, kind="Arrow"), notes=notes)
+    return Raw(
+        file=file,
+        batches=_checked(batches(), file=file, kind="Arrow", bytes_max=bytes_max),
+        notes=notes,
+    )
 
 
 def _broken(file: str, kind: str, error: Exception) -> RefusedRows:
@@ -162,7 +175,7 @@ def _number_fault(kind: pa.DataType) -> str:
 
 
 def _checked(
-    batches: Iterator[pa.RecordBatch], *, file: str, kind: str
+    batches: Iterator[pa.RecordBatch], *, file: str, kind: str, bytes_max: int
 ) -> Iterator[Mapping[str, pa.Array]]:
     """Batches of at most BATCH_ROWS rows in the types `validate` wants."""
     rows = total = 0
@@ -174,8 +187,8 @@ def _checked(
             batch.validate()
             rows += batch.num_rows
             total += batch.nbytes
-            if rows > ROWS_MAX or total > TABLE_BYTES_MAX:
-                raise refuse_file(file, f"has more than {ROWS_MAX} rows or {TABLE_BYTES_MAX} bytes")
+            if rows > ROWS_MAX or total > bytes_max:
+                raise refuse_file(file, f"has more than {ROWS_MAX} rows or {bytes_max} bytes")
         except _BROKEN as error:
             raise _broken(file, kind, error) from None
         for start in range(0, batch.num_rows, BATCH_ROWS):

@@ -26,7 +26,13 @@ from openaoc.ledger import plain
 from openaoc.ledger.accounts_file import AccountsTable, parse_accounts, read_accounts
 from openaoc.ledger.csv_reader import read_csv
 from openaoc.ledger.duplicates import resolve_duplicates
-from openaoc.ledger.file_limits import FILES_MAX, REFUSED_ROWS_WRITTEN_MAX, ROWS_MAX
+from openaoc.ledger.file_limits import (
+    BODY_TABLE_BYTES_MAX,
+    FILES_MAX,
+    REFUSED_ROWS_WRITTEN_MAX,
+    ROWS_MAX,
+    TABLE_BYTES_MAX,
+)
 from openaoc.ledger.naming import AccountNames, BulkColumns, intern
 from openaoc.ledger.ndjson_reader import read_ndjson
 from openaoc.ledger.open_file import CONTENT_TYPES, FileKind, open_file
@@ -130,7 +136,7 @@ def parse_transfers(
         data = read_limited(data, file=name, bytes_max=bytes_max)
     if len(data) > bytes_max:
         raise refuse_file(name, f"is larger than {bytes_max} bytes")
-    raw = _raw(data, kind, file=name, assume_utc=assume_utc)
+    raw = _raw(data, kind, file=name, assume_utc=assume_utc, bytes_max=BODY_TABLE_BYTES_MAX)
     table, faults = _collect(raw, assume_utc=assume_utc, rows_max=rows_max)
     if faults.rows:
         raise RefusedRows(faults.rows, total=faults.total)
@@ -184,7 +190,14 @@ def _open(path: Path, *, assume_utc: bool) -> Raw:
     return _raw(opened.data, opened.kind, file=str(path), assume_utc=assume_utc)
 
 
-def _raw(data: bytes | pa.NativeFile, kind: FileKind, *, file: str, assume_utc: bool) -> Raw:
+def _raw(
+    data: bytes | pa.NativeFile,
+    kind: FileKind,
+    *,
+    file: str,
+    assume_utc: bool,
+    bytes_max: int = TABLE_BYTES_MAX,
+) -> Raw:
     if isinstance(data, bytes):
         if not data:
             raise refuse_file(file, "the file is empty")
@@ -194,9 +207,9 @@ def _raw(data: bytes | pa.NativeFile, kind: FileKind, *, file: str, assume_utc: 
             return read_ndjson(data, file=file)
         data = pa.BufferReader(data)
     if kind is FileKind.PARQUET:
-        return read_parquet(data, file=file, assume_utc=assume_utc)
+        return read_parquet(data, file=file, assume_utc=assume_utc, bytes_max=bytes_max)
     stream = kind is FileKind.ARROW_STREAM
-    return read_arrow(data, file=file, assume_utc=assume_utc, stream=stream)
+    return read_arrow(data, file=file, assume_utc=assume_utc, stream=stream, bytes_max=bytes_max)
 
 
 class Faults(NamedTuple):

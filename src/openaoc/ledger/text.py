@@ -22,10 +22,12 @@ _CHUNK_BYTES: Final = 8 << 20
 _HEAD_BYTES: Final = 64
 
 
-def read_limited(stream: BinaryIO, *, file: str, bytes_max: int = TEXT_BYTES_MAX) -> bytes:
-    """All of the stream. Raises RefusedRows past `bytes_max`."""
-    parts: list[bytes] = []
-    total = 0
+def read_limited(
+    stream: BinaryIO, *, file: str, bytes_max: int = TEXT_BYTES_MAX, head: bytes = b""
+) -> bytes:
+    """`head` and all of the stream. Raises RefusedRows past `bytes_max`."""
+    parts: list[bytes] = [head] if head else []
+    total = len(head)
     while chunk := stream.read(_CHUNK_BYTES):
         total += len(chunk)
         if total > bytes_max:
@@ -52,7 +54,7 @@ def check_encoding(data: bytes, *, file: str) -> bytes:
     reader to place.
     """
     data = data.removeprefix(_BOM)
-    if not data.strip():
+    if not data[:_HEAD_BYTES].strip() and not data.strip():
         raise refuse_file(file, "the file is empty")
     head = np.frombuffer(data[:_HEAD_BYTES], np.uint8)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or np.count_nonzero(head == 0) * 3 > len(head):
