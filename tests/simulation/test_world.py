@@ -76,7 +76,7 @@ def test_clean_money_that_is_blocked_counts_as_wrongly_held() -> None:
     figures = nation.truth.figures(blocked=nation.books.blocked, kind=nation.population.kind)
     assert applied == 5_000
     assert (figures.wrongly_held, figures.rightly_held) == (5_000, 0)
-    assert figures.held_from_honest == 5_000
+    assert (figures.wrongly_from_honest, figures.held_from_honest) == (5_000, 5_000)
 
 
 def test_a_life_taken_up_again_goes_on_as_if_nothing_had_been() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -18,7 +17,7 @@ from openaoc.cli.demo_run import DemoView
 from openaoc.kernel.money import exponents
 from openaoc.statistics.model import Spread
 
-BAR_CHARACTERS: Final = 60
+BAR_CHARACTERS: Final = 46
 PLAIN_LINE_SECONDS: Final = 10.0
 MILLION: Final = 1_000_000
 STATES_SHOWN: Final = (
@@ -43,7 +42,7 @@ def seconds(spread: Spread | None) -> str:
     """`p50 0.41 s, p95 3.2 s`, or a dash."""
     if spread is None:
         return "-"
-    return f"p50 {spread.p50_s:.2f} s   p95 {spread.p95_s:.2f} s"
+    return f"p50 {spread.p50_s:.2f} s  p95 {spread.p95_s:.2f} s"
 
 
 def clock(seconds_: float) -> str:
@@ -106,7 +105,8 @@ def plain(view: DemoView) -> str:
         f"first applied {seconds(first)}, last {seconds(last)}; "
         f"{centre.currency} located {money(centre.located_minor)}, "
         f"held {money(centre.held_minor)}, exited {money(centre.exited_minor)}, "
-        f"wrongly held {money(nation.nation.wrongly_held_minor)}; "
+        f"wrongly held {money(nation.nation.wrongly_held_minor)} "
+        f"(honest people {money(nation.nation.wrongly_from_honest_minor)}); "
         f"{view.transfers_per_s:,.0f} transfers/s"
     )
 
@@ -122,14 +122,18 @@ def render(view: DemoView) -> RenderableType:
         f"   {view.phase}   nation {clock(view.nation.nation.simulated_s)} at x{view.plan.speed:g}",
         f"   {view.nation.nation.transfers:,} transfers, {view.transfers_per_s:,.0f}/s",
     )
-    left, right = _work(view), _money(view)
-    return Group(top, Columns([left, right], expand=True, equal=True), _institutions(view))
+    halves = Table.grid(expand=True)
+    halves.add_column(ratio=1)
+    halves.add_column(ratio=1)
+    halves.add_row(_work(view), _money(view))
+    return Group(top, halves, _institutions(view))
 
 
-def _grid() -> Table:
+def _grid(columns: int = 1) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
-    table.add_column(justify="right")
+    for _ in range(columns):
+        table.add_column(justify="right", no_wrap=True)
     return table
 
 
@@ -164,24 +168,25 @@ def _money(view: DemoView) -> Panel:
         ("exited", centre.exited_minor, "bright_black"),
     )
     whole = sum(amount for _, amount, _ in parts) or 1
-    bar = Text()
+    bar = Text(no_wrap=True)
     for _, amount, colour in parts:
         bar.append("█" * round(amount / whole * BAR_CHARACTERS), style=colour)
-    table = _grid()
-    table.add_row(f"lost ({centre.currency}, reported)", Text(money(centre.loss_minor), "bold"))
+    table = _grid(2)
+    lost = Text(money(centre.loss_minor), "bold")
+    table.add_row(f"lost ({centre.currency}, reported)", lost)
     for name, amount, colour in parts:
-        share = Text.assemble((f"{money(amount)}", "bold"), f"  {amount / whole:.1%}")
-        table.add_row(Text(f"  {name}", style=colour), share)
-    table.add_row("", "")
-    table.add_row("really stolen", money(truth.stolen_minor))
+        name_ = Text(f"  {name}", style=colour)
+        table.add_row(name_, Text(money(amount), "bold"), f"{amount / whole:.1%}")
+    table.add_row()
+    table.add_row("really stolen, all scams", money(truth.stolen_minor))
     table.add_row("  still inside", money(truth.inside_minor))
     table.add_row("really blocked", money(truth.held_minor))
-    wrong = Text(money(truth.wrongly_held_minor), "bold red" if truth.wrongly_held_minor else "")
-    table.add_row("  wrongly held", wrong)
-    table.add_row("  held from honest people", money(truth.held_from_honest_minor))
-    return Panel(
-        Group(bar, table), title="The money: as traced, and the truth", border_style="blue"
-    )
+    blocked = truth.held_minor or 1
+    wrong, honest = truth.wrongly_held_minor, truth.wrongly_from_honest_minor
+    table.add_row("  wrongly held", money(wrong), f"{wrong / blocked:.1%}")
+    colour = "bold red" if honest else ""
+    table.add_row("    from honest people", Text(money(honest), colour), f"{honest / blocked:.1%}")
+    return Panel(Group(bar, table), title="The money, as traced and in truth", border_style="blue")
 
 
 def _institutions(view: DemoView) -> Panel:

@@ -6,7 +6,9 @@ Each courier is one loop with one kind of errand; what is not acknowledged is tr
 from __future__ import annotations
 
 import random
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -94,10 +96,13 @@ class Couriers:
         self._run("officer", self._officer)
 
     def join(self, *, timeout_s: float) -> None:
-        """Wait for the couriers to come home, each at most so long."""
+        """Wait for the couriers to come home, at most so long; the others are left on the way.
+
+        What they carry is on disk until it is acknowledged.
+        """
+        until = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
-        self._centre.close()
+            thread.join(max(until - time.monotonic(), 0.0))
 
     def _run(self, name: str, errand: Callable[[], bool]) -> None:
         """Repeat the errand: at once after success, after a while when there was none."""
@@ -113,6 +118,10 @@ class Couriers:
                     pause = min(BACKOFF_FIRST_S * 2 ** (failures - 1), BACKOFF_MAX_S)
                     self._stop.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 # jitter
                     continue
+                except sqlite3.ProgrammingError:
+                    if self._stop.is_set():
+                        return  # the file was closed while this one was on the way
+                    raise
                 if not worked:
                     self._stop.wait(LOOK_SECONDS)
 

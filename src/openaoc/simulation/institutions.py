@@ -32,7 +32,7 @@ from openaoc.simulation.parameters import load_parameters
 TICK_SECONDS: Final = 0.5
 DESK_SECONDS: Final = 0.05
 WAIT_SECONDS: Final = 0.2
-JOIN_SECONDS: Final = 5.0
+JOIN_SECONDS: Final = 3.0
 
 
 class ProcessFigures(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,6 +49,7 @@ class NationFigures(msgspec.Struct, frozen=True, kw_only=True):
     held_minor: int
     rightly_held_minor: int
     wrongly_held_minor: int
+    wrongly_from_honest_minor: int
     held_from_honest_minor: int
     feed_waiting: int
     standing_still: bool
@@ -259,6 +260,7 @@ class Nation:
                 held_minor=truth.held,
                 rightly_held_minor=truth.rightly_held,
                 wrongly_held_minor=truth.wrongly_held,
+                wrongly_from_honest_minor=truth.wrongly_from_honest,
                 held_from_honest_minor=truth.held_from_honest,
                 feed_waiting=self.store.feed_waiting(),
                 standing_still=self._still,

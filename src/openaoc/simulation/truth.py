@@ -21,8 +21,9 @@ from openaoc.simulation.population import Kind
 class TruthFigures(NamedTuple):
     """Minor units over all scams so far.
 
-    stolen = inside + gone. wrongly_held: blocked on accounts beyond the scam money there;
-    held_from_honest: blocked on accounts whose holder is no mule, rightly or wrongly.
+    stolen = inside + gone; held = rightly_held + wrongly_held. wrongly_held: blocked on accounts
+    beyond the scam money there, a mule's own money included; wrongly_from_honest: of it, on
+    accounts whose holder is no mule. held_from_honest: all that is blocked on those.
     """
 
     stolen: int
@@ -31,6 +32,7 @@ class TruthFigures(NamedTuple):
     held: int
     rightly_held: int
     wrongly_held: int
+    wrongly_from_honest: int
     held_from_honest: int
 
 
@@ -63,6 +65,7 @@ class Truth:
 
     def figures(self, *, blocked: NDArray[np.int64], kind: NDArray[np.int8]) -> TruthFigures:
         """Measure what is blocked against what is true."""
+        honest = kind != Kind.MULE
         held = int(blocked.sum())
         rightly = int(np.minimum(blocked, self.scam).sum())
         return TruthFigures(
@@ -72,5 +75,6 @@ class Truth:
             held=held,
             rightly_held=rightly,
             wrongly_held=held - rightly,
-            held_from_honest=int(blocked[kind != Kind.MULE].sum()),
+            wrongly_from_honest=int(np.maximum(blocked - self.scam, 0)[honest].sum()),
+            held_from_honest=int(blocked[honest].sum()),
         )
