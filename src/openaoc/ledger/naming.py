@@ -130,19 +130,24 @@ def _number(
     if opening is not None:
         triples.append((opening["bank"], opening["account"], opening["currency"]))
     bank, account, currency = (
-        code(pa.concat_arrays([as_text(_one(triple[part])) for triple in triples]))
+        pa.concat_arrays([as_text(_one(triple[part])) for triple in triples]).dictionary_encode()
         for part in range(3)
     )
-    wide = account.codes.astype(np.int64) * max(len(bank.values), 1) + bank.codes
-    wide = wide * max(len(currency.values), 1) + currency.codes
-    encoded = pa.array(wide).dictionary_encode()
+    banks, currencies = max(len(bank.dictionary), 1), max(len(currency.dictionary), 1)
+    wide = _indices(account) * banks + _indices(bank)
+    encoded = pa.array(wide * currencies + _indices(currency)).dictionary_encode()
     number = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
     unique = encoded.dictionary.to_numpy(zero_copy_only=False)
-    rest, currency_code = np.divmod(unique, max(len(currency.values), 1))
-    account_code, bank_code = np.divmod(rest, max(len(bank.values), 1))
+    rest, currency_code = np.divmod(unique, currencies)
+    account_code, bank_code = np.divmod(rest, banks)
     names = AccountNames(
-        bank=pa.array(bank.values, pa.string()).take(pa.array(bank_code)),
-        account=pa.array(account.values, pa.string()).take(pa.array(account_code)),
-        currency=pa.array(currency.values, pa.string()).take(pa.array(currency_code)),
+        bank=bank.dictionary.take(pa.array(bank_code)),
+        account=account.dictionary.take(pa.array(account_code)),
+        currency=currency.dictionary.take(pa.array(currency_code)),
     )
     return number, names
+
+
+def _indices(coded: pa.DictionaryArray) -> NDArray[np.int64]:
+    codes: NDArray[np.int64] = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes
