@@ -11,16 +11,15 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
 
-from openaoc.channels.delivery import ORDER_KIND
 from openaoc.channels.keys import CentreKeys
-from openaoc.channels.model import InlineAnswer, OutboxMessage
+from openaoc.channels.model import InlineAnswer
 from openaoc.channels.service import Channels
 from openaoc.holds.model import Answer
 from openaoc.kernel.actor import SYSTEM, Actor, Role
@@ -38,6 +37,7 @@ from openaoc.storage.unit_of_work import UnitOfWork, retrying
 from openaoc.storage.vault import Vault
 from openaoc.tracing.model import Rule
 from openaoc.tracing.service import Tracing
+from openaoc.workflow.acknowledging import Acknowledging
 from openaoc.workflow.telling import Telling
 from openaoc.workflow.wiring import Matter, build_matter
 
@@ -178,20 +178,11 @@ class Centre:
         undo.callback(sequencer.stop)
         self.matter.duties.start()
         undo.callback(self.matter.duties.stop)
-        self.channels.start(on_answer=self._answered, on_delivered=self._delivered)
+        acknowledging = Acknowledging(uow=self.uow, holds=self.matter.holds)
+        acknowledging.start()
+        undo.callback(acknowledging.stop)
+        self.channels.start(on_answer=self._answered, on_delivered=acknowledging.delivered)
         undo.callback(self.channels.stop)
-
-    def _delivered(self, messages: Sequence[OutboxMessage]) -> None:
-        """Orders that an institution's system has are acknowledged."""
-        orders = [message.subject for message in messages if message.kind == ORDER_KIND]
-        if not orders:
-            return
-
-        def acknowledge() -> None:
-            with self.uow.begin(SYSTEM, purpose="orders reached an institution") as tx:
-                self.matter.holds.acknowledge(tx, orders)
-
-        retrying(acknowledge)
 
     def _answered(self, institution: str, given: InlineAnswer) -> None:
         """An answer that came in the reply to a delivery, as if it had been posted."""

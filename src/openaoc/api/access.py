@@ -16,6 +16,7 @@ from litestar.params import Parameter
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import KeyMissing
 from openaoc.api.rates import FAILED_SIGN_INS, Rate, RateLimits
+from openaoc.api.sign_ins import SignIns
 from openaoc.bootstrap import Centre
 from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor, Role
 from openaoc.kernel.errors import BadInput, NotFound, NotSignedIn, Refused
@@ -54,6 +55,12 @@ def limits_of(connection: Connection) -> RateLimits:
     return limits
 
 
+def sign_ins_of(connection: Connection) -> SignIns:
+    """Who was looked up a moment ago."""
+    sign_ins: SignIns = connection.app.state.sign_ins
+    return sign_ins
+
+
 def metrics_of(connection: Connection) -> Metrics:
     """The application's counters."""
     metrics: Metrics = connection.app.state.metrics
@@ -77,9 +84,13 @@ def _bearer(connection: Connection) -> str | None:
 
 def _sign_in(connection: Connection, key: str) -> Actor:
     centre = centre_of(connection)
-    try:
+
+    def look_up() -> Actor:
         with centre.uow.read(SYSTEM) as tx:
             return centre.parties.authenticate(tx, key)
+
+    try:
+        return sign_ins_of(connection).actor(key, look_up)
     except NotSignedIn:
         # A good key always passes: nobody is locked out by a neighbour behind the same address.
         limits_of(connection).take(FAILED_SIGN_INS, address_of(connection))

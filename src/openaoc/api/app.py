@@ -17,6 +17,7 @@ from openaoc.api import cases, holds, journal, ledger, live, parties, reports, s
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import HANDLERS as ERROR_HANDLERS
 from openaoc.api.rates import RateLimits
+from openaoc.api.sign_ins import SignIns
 from openaoc.bootstrap import Centre
 
 DEFAULT_BODY_BYTES_MAX: Final = 64 << 10
@@ -48,7 +49,9 @@ def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) 
         request_max_body_size=DEFAULT_BODY_BYTES_MAX,
         response_headers=HEADERS,
         middleware=[metrics.middleware],
-        state=State({"centre": centre, "rates": RateLimits(), "metrics": metrics}),
+        state=State(
+            {"centre": centre, "rates": RateLimits(), "metrics": metrics, "sign_ins": SignIns()}
+        ),
         openapi_config=OpenAPIConfig(
             title="OpenAOC",
             version=openaoc.__version__,

@@ -8,7 +8,15 @@ import msgspec
 from litestar import Response, delete, get, post, put
 from litestar.params import Parameter
 
-from openaoc.api.access import BEARER, IdempotencyKey, centre_of, need_id, need_key, signed_in
+from openaoc.api.access import (
+    BEARER,
+    IdempotencyKey,
+    centre_of,
+    need_id,
+    need_key,
+    sign_ins_of,
+    signed_in,
+)
 from openaoc.api.bodies import Body
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.reports import REPLAYED
@@ -235,6 +243,7 @@ def rotate_key(request: ApiRequest, key_id: str) -> FreshKey:
     """A new key for the same user."""
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="rotate an API key") as tx:
+        tx.after_commit(sign_ins_of(request).forget)
         return FreshKey(api_key=centre.parties.rotate_key(tx, key_id=need_id(key_id, what="key")))
 
 
@@ -251,6 +260,7 @@ def revoke_key(request: ApiRequest, key_id: str) -> None:
     """The key does not work any more."""
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="revoke an API key") as tx:
+        tx.after_commit(sign_ins_of(request).forget)
         centre.parties.revoke_key(tx, key_id=need_id(key_id, what="key"))
 
 
