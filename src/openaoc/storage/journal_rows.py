@@ -74,15 +74,16 @@ def insert_many(
     """Write the rows in this order in one statement; their ids. Raises as `insert`."""
     if not entries:
         return []
-    added = connection.execute(
-        _ADD,
+    rows = [
         {
-            "at": at,
-            "who": who,
-            "actions": [entry.action for entry in entries],
-            "subjects": [entry.subject for entry in entries],
-            "bodies": [_body(entry, at=at, who=who) for entry in entries],
-        },
+            "action": entry.action,
+            "subject": entry.subject,
+            "body": _body(entry, at=at, who=who),
+        }
+        for entry in entries
+    ]
+    added = connection.execute(
+        _ADD, {"at": at, "who": who, "rows": msgspec.json.encode(rows).decode("utf-8")}
     )
     return sorted(int(row[0]) for row in added)
 
@@ -91,11 +92,13 @@ _ADD: Final = sa.text(
     "WITH added AS ("
     " INSERT INTO journal_rows (at, who, action, subject, body)"
     " SELECT :at, :who, action, subject, body"
-    " FROM unnest(CAST(:actions AS text[]), CAST(:subjects AS text[]), CAST(:bodies AS text[]))"
-    " WITH ORDINALITY AS entry (action, subject, body, place) ORDER BY place"
+    " FROM ROWS FROM (json_to_recordset(CAST(:rows AS json))"
+    " AS (action text, subject text, body text)) WITH ORDINALITY"
+    " AS entry (action, subject, body, place) ORDER BY place"
     " RETURNING id"
     ") INSERT INTO journal_waiting (row_id) SELECT id FROM added RETURNING row_id"
 )
+"""One text however many rows there are, so that it is parsed and planned once."""
 
 
 def _body(entry: JournalEntry, *, at: datetime, who: str) -> str:

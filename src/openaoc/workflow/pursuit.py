@@ -209,7 +209,7 @@ class Pursuit:
             tracing=self._tracing,
             history_missing=missing,
             now=tx.now,
-            floor_minor=self._settings.floor_minor,
+            floor_minor=max(self._settings.floor_minor, self._rules.floor_minor),
             mode_of=mode_of,
             held_by_all=dict(self._holds.active_on(tx, places)),
         )
