@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from openaoc.ledger.refusals import RefusedRows
 from openaoc.ledger.table import read_transfers
 from tests.ledger_files.rows import Row, as_csv, read, refusal, row
 
@@ -222,7 +223,7 @@ def test_a_cut_gzip_file(tmp_path: Path) -> None:
 
 def test_no_such_file_and_a_folder(tmp_path: Path) -> None:
     for path, reason in ((tmp_path / "none.csv", "no such file"), (tmp_path, "is a folder")):
-        with pytest.raises(Exception, match=reason):
+        with pytest.raises(RefusedRows, match=reason):
             read_transfers([path])
 
 
@@ -238,9 +239,9 @@ def test_faults_of_several_files_are_told_together(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         paths.append(tmp_path / name)
         paths[-1].write_bytes(as_csv([row(currency="?")]))
-    with pytest.raises(Exception, match="and 1 more") as caught:
+    with pytest.raises(RefusedRows, match="and 1 more") as caught:
         read_transfers(paths)
-    assert [Path(fault.file).name for fault in caught.value.rows] == ["a.csv", "b.csv"]  # type: ignore[attr-defined]
+    assert [Path(fault.file).name for fault in caught.value.rows] == ["a.csv", "b.csv"]
 
 
 @pytest.mark.parametrize(

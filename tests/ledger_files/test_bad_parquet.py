@@ -273,3 +273,10 @@ def test_a_stream_of_several_batches_counts_its_rows_through(tmp_path: Path) -> 
         writer.write_table(bad, max_chunksize=3)
     with pytest.raises(RefusedRows, match="row 8, column amount_minor"):
         parse_transfers(sink.getvalue().to_pybytes(), ARROW)
+
+
+def test_tables_without_rows(tmp_path: Path) -> None:
+    empty = SCHEMA.empty_table()
+    assert read(tmp_path, as_parquet(empty), "t.parquet").rows == 0
+    assert parse_transfers(as_stream(empty), ARROW).rows == 0
+    assert parse_transfers(as_stream(empty.drop_columns(["corrects"])), ARROW).rows == 0

@@ -167,7 +167,10 @@ def test_every_format_gives_the_same_table(rows: list[Row]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(TIME, ODD), max_size=8), st.booleans())
-def test_times_of_a_column_agree_with_the_clock(texts: list[str], assume_utc: bool) -> None:  # noqa: FBT001 - hypothesis passes it
+def test_times_of_a_column_agree_with_the_clock(
+    texts: list[str],
+    assume_utc: bool,  # noqa: FBT001 - hypothesis passes it
+) -> None:
     text = buffers(pa.array(texts, pa.string()))
     times = parse_times(offsets=text.offsets, data=text.data, assume_utc=assume_utc)
     for text_, us, bad in zip(texts, times.us.tolist(), times.bad.tolist(), strict=True):

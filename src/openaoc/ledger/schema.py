@@ -95,7 +95,8 @@ class TransferTable:
         column = self.table[name]
         chunks = [chunk.view(pa.int64()).to_numpy() for chunk in column.chunks]
         if len(chunks) == 1:
-            return chunks[0]  # type: ignore[no-any-return]
+            only: NDArray[np.int64] = chunks[0]
+            return only
         return np.concatenate(chunks) if chunks else np.zeros(0, np.int64)
 
     def place(self, row: int) -> tuple[str, int]:

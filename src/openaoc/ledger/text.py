@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +22,16 @@ _CHUNK_BYTES: Final = 8 << 20
 _HEAD_BYTES: Final = 64
 
 
+class Readable(Protocol):
+    """Anything that gives bytes piece by piece."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        ...
+
+
 def read_limited(
-    stream: BinaryIO, *, file: str, bytes_max: int = TEXT_BYTES_MAX, head: bytes = b""
+    stream: Readable, *, file: str, bytes_max: int = TEXT_BYTES_MAX, head: bytes = b""
 ) -> bytes:
     """`head` and all of the stream. Raises RefusedRows past `bytes_max`."""
     parts: list[bytes] = [head] if head else []
@@ -40,7 +48,7 @@ def gunzip(data: bytes, *, file: str, bytes_max: int = TEXT_BYTES_MAX) -> bytes:
     """The content of a gzip file. Raises RefusedRows when it is broken, cut short or too large."""
     with gzip.GzipFile(fileobj=pa.BufferReader(data)) as stream:
         try:
-            return read_limited(stream, file=file, bytes_max=bytes_max)  # type: ignore[arg-type]
+            return read_limited(stream, file=file, bytes_max=bytes_max)
         except EOFError:
             raise refuse_file(file, "the gzip file is cut short") from None
         except (OSError, zlib.error) as error:
