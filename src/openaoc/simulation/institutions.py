@@ -84,7 +84,7 @@ class InstitutionsProcess:
 
     def run(self) -> None:
         """Found the nation, hand in openings and history, then live until stopped."""
-        self._nation.live_history()
+        fresh = self._nation.live_history() > 0
         self.phase = "waiting"
         credentials = self._wait_for_credentials()
         if credentials is None:
@@ -97,7 +97,7 @@ class InstitutionsProcess:
         )
         self._couriers.start_feed()
         self.phase = "history"
-        while self._nation.store.feed_waiting() and not self.stop.wait(WAIT_SECONDS):
+        while fresh and self._nation.store.feed_waiting() and not self.stop.wait(WAIT_SECONDS):
             self._desk.work()
         self.phase = "live"
         self._couriers.start_reports()

@@ -33,6 +33,9 @@ TICK_SECONDS_MAX: Final = 5.0
 """A step later than this many wall seconds (a machine that slept) is lived as one of this length:
 the nation slept too.
 """
+FEED_BUSY: Final = 20
+"""With so many batches waiting, steps become longer and batches fewer and larger."""
+BUSY_SECONDS: Final = 3.0
 SPEED_MAX: Final = 3_600.0
 
 
@@ -179,7 +182,10 @@ class Nation:
         now_us = to_us(self._clock.now())
         last_us = self._stamp(self._world.now_s)
         gap_s = (now_us - last_us) / 1e6
-        self._still = self.store.feed_waiting() >= FEED_WAITING_MAX
+        waiting = self.store.feed_waiting()
+        self._still = waiting >= FEED_WAITING_MAX
+        if not self._still and waiting > FEED_BUSY and gap_s < BUSY_SECONDS:
+            return 0
         if self._still or gap_s > TICK_SECONDS_MAX:
             self._anchor = _Anchor(self._world.now_s, now_us)
             return 0
