@@ -1,0 +1,202 @@
+"""The demonstration: its screen, its children, and one whole run with its continuation."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from openaoc.cli.demo_children import Child, ChildDied, PortTaken, check_port_free
+from openaoc.cli.demo_run import Demo, DemoPlan, DemoView
+from openaoc.cli.demo_screen import clock, money, open_screen, plain, render
+from openaoc.simulation.couriers import CourierFigures
+from openaoc.simulation.institutions import ProcessFigures
+from openaoc.simulation.nation import NationFigures
+from openaoc.statistics.model import InstitutionFigures, LiveFigures, Spread
+
+PLAN = DemoPlan(minutes=None, speed=60, accounts=2_000, seed=1)
+
+
+def view() -> DemoView:
+    nation = NationFigures(
+        simulated_s=3 * 86_400 + 4_500,
+        speed=60,
+        transfers=1_234_567,
+        scams=900,
+        stolen_minor=900_000_000,
+        inside_minor=80_000_000,
+        gone_minor=820_000_000,
+        held_minor=50_000_000,
+        rightly_held_minor=45_000_000,
+        wrongly_held_minor=5_000_000,
+        wrongly_from_honest_minor=1_000_000,
+        held_from_honest_minor=2_000_000,
+        feed_waiting=0,
+        standing_still=False,
+    )
+    centre = LiveFigures(
+        at=datetime(2026, 11, 21, tzinfo=UTC),
+        mode="live",
+        currency="THB",
+        window_hours=24,
+        reports=77,
+        cases=76,
+        orders=321,
+        orders_by_state={"applied": 300, "drafted": 21},
+        report_to_first_applied=Spread(count=70, p50_s=0.41, p95_s=2.5),
+        report_to_last_applied=Spread(count=70, p50_s=1.5, p95_s=9.25),
+        loss_minor=600_000_000,
+        located_minor=100_000_000,
+        held_minor=50_000_000,
+        exited_minor=500_000_000,
+        institutions=[
+            InstitutionFigures(
+                code="BANK1", name="A Bank", live=True, orders=9, answered=8, held_minor=7_700
+            )
+        ],
+    )
+    return DemoView(
+        url="http://127.0.0.1:8441",
+        plan=PLAN,
+        phase="live",
+        running_s=61.0,
+        first_order_s=14.0,
+        continued=False,
+        centre=centre,
+        nation=ProcessFigures(
+            phase="live",
+            nation=nation,
+            couriers=CourierFigures(needs_person=12),
+            orders_blocking=300,
+            messages_waiting=0,
+            answers_waiting=0,
+        ),
+        transfers_per_s=1_987.0,
+        reports_per_minute=36.0,
+    )
+
+
+def test_the_screen_shows_what_matters() -> None:
+    console = Console(width=110, record=True, file=io.StringIO())
+    console.print(render(view()))
+    shown = console.export_text()
+    for text in ("LIVE", "1,234,567", "77", "321", "p50 0.41 s", "p95 9.25 s", "5.00 m", "A Bank"):
+        assert text in shown, text
+    for words in ("wrongly held", "from honest people", "wait for a person", "14 s of running"):
+        assert words in shown, words
+    assert max(map(len, shown.splitlines())) <= 110
+
+
+def test_away_from_a_terminal_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    line = plain(view())
+    assert "77 reports, 321 orders" in line
+    assert "\n" not in line
+    with open_screen(quiet=False) as screen:
+        screen.show(view())
+        screen.show(view())
+    assert capsys.readouterr().out.replace("\n", " ").count("77 reports") == 1
+    with open_screen(quiet=True) as screen:
+        screen.say("nothing")
+        screen.show(view())
+    assert capsys.readouterr().out == ""
+
+
+def test_money_and_time_are_short() -> None:
+    assert [money(99), money(123_456_700), money(0)] == ["0", "1.23 m", "0"]
+    assert clock(3 * 86_400 + 4_500) == "3 d 01:15"
+
+
+def test_a_taken_port_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(PortTaken, match="OPENAOC_PORT"):
+            check_port_free("127.0.0.1", port)
+        monkeypatch.setenv("OPENAOC_PORT", str(port))
+        monkeypatch.setenv("OPENAOC_DATA_DIR", str(tmp_path / "data"))
+        with open_screen(quiet=True) as screen, pytest.raises(PortTaken):
+            Demo(PLAN, screen=screen, stop=threading.Event()).run()
+    assert not (tmp_path / "data").exists()
+    check_port_free("127.0.0.1", port)
+
+
+def test_a_child_that_dies_says_why_and_one_that_lives_is_stopped(tmp_path: Path) -> None:
+    environ = dict(os.environ)
+    dead = Child(
+        "the dead",
+        ["-c", "import sys; sys.stderr.write('no such luck\\n'); sys.exit(3)"],
+        log=tmp_path / "dead.log",
+        environ=environ,
+        talks=True,
+    )
+    with pytest.raises(ChildDied, match="no such luck"):
+        dead.first_line()
+    with pytest.raises(ChildDied, match="ended with 3"):
+        dead.check()
+    alive = Child(
+        "the living",
+        ["-c", "import sys; print(42, flush=True); sys.stdin.read()"],
+        log=tmp_path / "alive.log",
+        environ=environ,
+        talks=True,
+    )
+    assert alive.first_line() == "42"
+    alive.check()
+    assert alive.stop()
+    with pytest.raises(ChildDied):
+        alive.check()
+
+
+def run_demo(folder: Path, *, minutes: float) -> dict[str, object]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from openaoc.cli.main import main; main()", "demo", "--json"),
+            *("--minutes", str(minutes), "--accounts", "5000"),
+        ],
+        env={**os.environ, "OPENAOC_DATA_DIR": str(folder), "OPENAOC_PORT": str(port)},
+        cwd=folder.parent,
+        capture_output=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()[-2_000:]
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.long
+def test_a_whole_run_holds_money_and_a_second_one_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    first = run_demo(folder, minutes=1.5)
+    centre, nation = first["centre"], first["nation"]
+    assert isinstance(centre, dict)
+    assert isinstance(nation, dict)
+    assert first["continued"] is False
+    assert centre["mode"] == "live"
+    assert centre["reports"] > 5
+    assert centre["held_minor"] > 0
+    assert isinstance(first["first_order_s"], float)
+    assert nation["couriers"]["feed_refused"] == 0
+    assert nation["couriers"]["answers_refused"] == 0
+    assert nation["couriers"]["reports_refused"] == 0
+    second = run_demo(folder, minutes=1.0)
+    assert second["continued"] is True
+    assert isinstance(second["centre"], dict)
+    assert second["centre"]["reports"] >= centre["reports"]
+    assert isinstance(second["nation"], dict)
+    assert second["nation"]["nation"]["transfers"] > nation["nation"]["transfers"]
