@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from openaoc.cases.model import NoSuchCase
+from openaoc.cases.model import NoSuchCase, NotYourCase, StillHolding
 from openaoc.holds.model import (
     Answer,
     AnsweredDifferently,
@@ -314,6 +314,59 @@ def test_an_earlier_origin_filed_later_takes_the_lots_over(centre: Centre) -> No
     states = [(o.institution, o.amount_minor, o.state) for o in centre.orders(earlier.case)]
     assert states == [("BBL", 100_000, OrderState.ISSUED)]
     assert [o.state for o in centre.orders(later.case)] == [OrderState.WITHDRAWN]
+
+
+def test_a_conversion_ends_our_hold_and_the_money_stays_blocked(centre: Centre) -> None:
+    case, order = one_order(centre)
+    centre.answer(order, "SCB", 100_000)
+    with pytest.raises(NotPermitted), centre.database.uow.begin(INVESTIGATOR) as tx:
+        centre.matter.holds.convert(tx, order, authority="Criminal Court 1/69", reason="seized")
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        view = centre.matter.holds.convert(
+            tx, order, authority="Criminal Court 1/69", reason="seized"
+        )
+    assert view.state is OrderState.CONVERTED
+    centre.clock.advance(timedelta(days=10))
+    assert centre.matter.duties.run_due().expired == 0
+    assert len(centre.orders(case)) == 1
+    assert centre.outbox.ends() == []
+
+
+def test_a_false_report_is_dropped_with_all_it_caused(centre: Centre) -> None:
+    origin = centre.pay("KBANK:1", "SCB:2", 100_000, ago=timedelta(minutes=5))
+    centre.pay("SCB:2", "BBL:3", 60_000, ago=timedelta(minutes=3))
+    receipt = centre.file(origin)
+    held = next(o.order for o in receipt.orders if o.institution == "SCB")
+    centre.answer(held, "SCB", 40_000)
+    pursuit, uow = centre.matter.pursuit, centre.database.uow
+    with pytest.raises(NotYourCase), uow.begin(INVESTIGATOR) as tx:
+        pursuit.drop(tx, receipt.case, reason="made up")
+    with pytest.raises(StillHolding), uow.begin(INVESTIGATOR) as tx:
+        centre.matter.cases.close(tx, receipt.case, reason="nothing to do")
+    with uow.begin(SUPERVISOR) as tx:
+        assert pursuit.drop(tx, receipt.case, reason="made up") == 2
+    states = {o.institution: o.state for o in centre.orders(receipt.case)}
+    assert states == {"SCB": OrderState.RELEASED, "BBL": OrderState.WITHDRAWN}
+    true = centre.file(origin, narrative="the real victim")
+    assert true.located_minor == 100_000
+    with uow.read(SUPERVISOR) as tx:
+        assert centre.matter.cases.show(tx, receipt.case).state == "dropped"
+
+
+def test_a_closed_case_is_reopened_and_pursued(centre: Centre) -> None:
+    case, order = one_order(centre)
+    uow = centre.database.uow
+    with uow.begin(SUPERVISOR) as tx:
+        centre.matter.holds.withdraw(tx, order, "for a while")
+        centre.matter.cases.close(tx, case, reason="no trace left")
+    centre.clock.advance(timedelta(seconds=10))
+    centre.matter.duties.run_due()
+    with uow.begin(SUPERVISOR) as tx:
+        assert centre.matter.pursuit.reopen(tx, case, reason="a new fact").automatic
+    centre.clock.advance(timedelta(seconds=10))
+    centre.pay("SCB:2", "BBL:3", 100_000, ago=timedelta(seconds=2))
+    centre.matter.duties.run_due()
+    assert centre.orders(case)[-1].institution == "BBL"
 
 
 def test_late_answers_escalate_once(centre: Centre) -> None:

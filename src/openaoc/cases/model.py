@@ -23,6 +23,10 @@ class NoSuchCase(NotFound):
     """There is no such case, or the secret is wrong."""
 
 
+class StillHolding(Conflict):
+    """The case has orders that have not ended."""
+
+
 class WrongCaseTransition(Conflict):
     """The case's state does not allow this."""
 

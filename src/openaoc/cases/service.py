@@ -21,6 +21,7 @@ from openaoc.cases.model import (
     ClaimRecord,
     Figures,
     NoSuchCase,
+    StillHolding,
     check_case_transition,
 )
 from openaoc.cases.secret import matches
@@ -40,6 +41,11 @@ JOURNAL_REASON_MAX: Final = 2_000
 """Of many payments' doubts the journal keeps the first; the case keeps them all."""
 
 __all__ = ["CaseRow", "Cases"]
+
+
+ACTIVE_ORDER_STATES: Final = frozenset(
+    {"drafted", "issued", "acknowledged", "applied", "applied_in_part"}
+)
 
 
 class OrderLines(Protocol):
@@ -158,9 +164,15 @@ class Cases:
     # What persons do.
 
     def close(self, tx: Transaction, case_id: str, *, reason: str) -> None:
-        """Nothing more can be done: the case's claims leave the traces."""
+        """Nothing more can be done: the case's claims leave the traces.
+
+        Raises StillHolding while an order of it is active.
+        """
         require(tx.actor, Permission.CASE_WORK)
         _check_reason(reason)
+        lines = () if self._orders is None else self._orders.lines(tx, case_id)
+        if any(line.state in ACTIVE_ORDER_STATES for line in lines):
+            raise StillHolding("end its orders first, or wait until they end by themselves")
         self._move(tx, self.row(tx, case_id, lock=True), CaseState.CLOSED, reason=reason)
         store.change(tx.connection, case_id, closed_at=tx.now, retrace_at=None)
 
@@ -170,6 +182,13 @@ class Cases:
         _check_reason(reason)
         self._move(tx, self.row(tx, case_id, lock=True), CaseState.DROPPED, reason=reason)
         store.change(tx.connection, case_id, closed_at=tx.now, retrace_at=None)
+
+    def reopen(self, tx: Transaction, case_id: str, *, reason: str) -> None:
+        """New facts came in: the case is to be decided again."""
+        require(tx.actor, Permission.CASE_WORK)
+        _check_reason(reason)
+        self._move(tx, self.row(tx, case_id, lock=True), CaseState.OPEN, reason=reason)
+        store.change(tx.connection, case_id, closed_at=None, retrace_at=tx.now)
 
     def note_complaint(
         self, tx: Transaction, case_id: str, *, at: datetime, reference: str

@@ -225,6 +225,27 @@ class Holds:
         self._cases.stop_automatic(tx, order.case_id, why=f"an order was withdrawn: {reason}")
         return changed.view()
 
+    def end_all(self, tx: Transaction, case_id: str, reason: str) -> int:
+        """End every order of a case: withdraw what waits, release what is held; how many."""
+        require(tx.actor, Permission.HOLD_RELEASE)
+        require(tx.actor, Permission.HOLD_WITHDRAW)
+        _check_reason(reason)
+        join_matter(tx)
+        active = [o for o in store.of_cases(tx.connection, [case_id], lock=True) if o.active_minor]
+        for order in active:
+            if order.state in HOLDING:
+                give_back(
+                    tx,
+                    self.book,
+                    order,
+                    amount_minor=order.held_minor,
+                    kind="released",
+                    reason=reason,
+                )
+            else:
+                withdraw(tx, self.book, order, kind="withdrawn", reason=reason)
+        return len(active)
+
     def convert(self, tx: Transaction, order_id: str, *, authority: str, reason: str) -> OrderView:
         """A court's or authority's measure takes the hold's place: our hold ends, theirs stands.
 

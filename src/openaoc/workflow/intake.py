@@ -152,11 +152,18 @@ class Intake:
             digest=digest_of(clean),
         )
         sealed = self._seal(incoming)
-        receipt, new = self._batcher.submit(incoming)
-        if sealed and not new:
-            with self._uow.begin(SYSTEM, purpose="a repeated report's identity") as tx:
-                self._vault.shred(tx, incoming.report_id, reason="the report was there already")
+        new = False
+        try:
+            receipt, new = self._batcher.submit(incoming)
+        finally:
+            if sealed and not new:
+                self._shred(incoming)
         return receipt, new
+
+    def _shred(self, incoming: Incoming) -> None:
+        """Nothing was filed under this identity: a repeat that came meanwhile, or a refusal."""
+        with self._uow.begin(SYSTEM, purpose="an identity without its report") as tx:
+            self._vault.shred(tx, incoming.report_id, reason="the report was not filed")
 
     def _seal(self, incoming: Incoming) -> bool:
         """Seal the reporter's identity before the report is committed; whether there is one.

@@ -191,6 +191,24 @@ class Pursuit:
             )
         return sorted(found)
 
+    def drop(self, tx: Transaction, case_id: str, *, reason: str) -> int:
+        """A false report: everything it caused is ended, then the case; how many orders ended.
+
+        Their amounts are free for other cases' traces as soon as this is committed.
+        """
+        hold_matter(tx)
+        ended = self._holds.end_all(tx, case_id, reason)
+        self._cases.drop(tx, case_id, reason=reason)
+        return ended
+
+    def reopen(self, tx: Transaction, case_id: str, *, reason: str) -> Standing:
+        """New facts came in: standing is decided again, and the case traced if it is proven."""
+        hold_matter(tx)
+        self._cases.reopen(tx, case_id, reason=reason)
+        standing = self._standings.decide_again(tx, case_id)
+        self.retrace_one(tx, case_id)
+        return standing
+
     def surroundings(self, tx: Transaction, looks: Sequence[CaseLook]) -> Surroundings:
         """What plans need beside the traces; one statement for all accounts."""
         places = {(p.bank, p.account, p.currency) for look in looks for p in look.located}
