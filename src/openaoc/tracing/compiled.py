@@ -6,13 +6,17 @@ is loaded; the centre compiles once and keeps the result on disk.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 MODULES: Final = (
+    "openaoc.tracing.kernels_memory",
     "openaoc.tracing.kernels_common",
     "openaoc.tracing.kernels_lots",
     "openaoc.tracing.kernels_shares",
@@ -21,6 +25,10 @@ MODULES: Final = (
     "openaoc.tracing.kernels",
 )
 """Every function in them is a kernel; a module uses only those before it."""
+
+
+SOURCES: Final = ("openaoc.ledger.arrays", "openaoc.tracing.scratch", "openaoc.tracing.compiled")
+"""What else the compiled code depends on."""
 
 
 class Kernels(NamedTuple):
@@ -61,15 +69,64 @@ def compiled() -> Kernels:
 
 
 def _replace() -> None:
+    from numba.core import config
+
+    settings: Any = config
+    usual = settings.CACHE_DIR
+    if not usual:
+        settings.CACHE_DIR = str(_cache_folder())
+    try:
+        _compile_all()
+    finally:
+        settings.CACHE_DIR = usual
+
+
+def _cache_folder() -> Path:
+    """Where the compiled kernels are kept: another folder whenever any of their sources changes.
+
+    The compiler looks at a function's own file only; a kernel holds the code of many.
+    """
+    sources = [importlib.import_module(name).__file__ for name in (*SOURCES, *MODULES)]
+    digest = hashlib.blake2b(digest_size=8)
+    for source in sources:
+        digest.update(Path(str(source)).read_bytes())
+    beside = Path(__file__).parent / "__pycache__"
+    own = os.access(beside if beside.is_dir() else beside.parent, os.W_OK)
+    folder = beside if own else Path.home() / ".cache" / "openaoc"
+    return folder / f"kernels-{digest.hexdigest()}"
+
+
+def _compile_all() -> None:
     from numba import njit
 
+    from openaoc.tracing import kernels_memory
+
     modules = [importlib.import_module(name) for name in MODULES]
-    fast: dict[FunctionType, object] = {}
+    fast: dict[object, object] = {kernels_memory.uncounted: _view_without_owner()}
     for module in modules:
         for name, value in list(vars(module).items()):
             if not isinstance(value, FunctionType) or not value.__module__.startswith(MODULES):
                 continue
             if value not in fast:
                 assert value.__module__ == module.__name__, f"{name} is used before its module"
-                fast[value] = njit(cache=True, nogil=True)(value)
+                entrance = value.__name__ in Kernels._fields
+                fast[value] = njit(cache=True, nogil=True, forceinline=not entrance)(value)
             setattr(module, name, fast[value])
+
+
+def _view_without_owner() -> object:
+    """In compiled code: the same array, owned by nobody, so that nothing is counted."""
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def uncounted(_context: Any, array: Any) -> Any:
+        def view(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            made = context.make_array(signature.args[0])(context, builder, value=values[0])
+            nobody: Any = cgutils.get_null_value
+            made.meminfo, made.parent = nobody(made.meminfo.type), nobody(made.parent.type)
+            return made._getvalue()  # noqa: SLF001 - numba's way to end a struct
+
+        return array(array), view
+
+    return uncounted

@@ -252,15 +252,19 @@ class _Task:
 
     def _carried(self, s: sc.Scratch) -> tuple[list[list[Carried]], list[list[Carried]]]:
         """What each transfer carried, and those of them that are exits, by case."""
-        transfers: list[list[Carried]] = [[] for _ in range(self._plan.cases)]
-        exited: list[list[Carried]] = [[] for _ in range(self._plan.cases)]
-        records = int(s.counts[sc.RECORDS])
-        leaving = (self._arrays.flags[s.records[:records, sc.R_ROW]] & EXIT).tolist()
-        for (row, case, amount), leaves in zip(s.records[:records].tolist(), leaving, strict=True):
-            carried = Carried(row, amount)
-            transfers[case].append(carried)
-            if leaves:
-                exited[case].append(carried)
+        cases = self._plan.cases
+        records = s.records[: s.counts[sc.RECORDS]]
+        carried = list(map(Carried._make, records[:, : sc.R_CASE].tolist()))
+        leaving = np.flatnonzero(self._arrays.flags[records[:, sc.R_ROW]] & EXIT).tolist()
+        if cases == 1:
+            return [carried], [[carried[place] for place in leaving]]
+        transfers: list[list[Carried]] = [[] for _ in range(cases)]
+        exited: list[list[Carried]] = [[] for _ in range(cases)]
+        owners = records[:, sc.R_CASE].tolist()
+        for item, case in zip(carried, owners, strict=True):
+            transfers[case].append(item)
+        for place in leaving:
+            exited[owners[place]].append(carried[place])
         return transfers, exited
 
 

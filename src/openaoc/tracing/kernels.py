@@ -23,6 +23,7 @@ from openaoc.tracing.kernels_common import (
     next_row,
     settle,
 )
+from openaoc.tracing.kernels_memory import uncounted_ledger, uncounted_scratch
 from openaoc.tracing.scratch import (
     DONE,
     FREED,
@@ -199,6 +200,8 @@ def walk(
     Claims come in ledger order of their transfers, on one transfer as filed. `hubs` and `held`
     (accounts with hold events) are sorted. Fills `totals` (zeros, TOTALS by cases) and scratch.
     """
+    s = uncounted_scratch(s)
+    ledger = uncounted_ledger(ledger)
     clear(s)
     claim = 0
     while s.counts[HEAP] > 0 or claim < len(claim_row):

@@ -84,8 +84,8 @@ T_MARKS: Final = 5
 TABLE_COLUMNS: Final = 6
 
 R_ROW: Final = 0
-R_CASE: Final = 1
-R_AMOUNT: Final = 2
+R_AMOUNT: Final = 1
+R_CASE: Final = 2
 RECORD_COLUMNS: Final = 3
 
 A_ACCOUNT: Final = 0
