@@ -18,6 +18,7 @@ from openaoc.kernel.money import exponents
 from openaoc.statistics.model import Spread
 
 BAR_CHARACTERS: Final = 46
+WIDE_CHARACTERS: Final = 112
 PLAIN_LINE_SECONDS: Final = 10.0
 MILLION: Final = 1_000_000
 STATES_SHOWN: Final = (
@@ -60,6 +61,10 @@ class DemoScreen:
         self._quiet = quiet
         self._said = 0.0
 
+    @property
+    def _wide(self) -> bool:
+        return self._console.width >= WIDE_CHARACTERS
+
     def say(self, line: str) -> None:
         """One line of progress."""
         if not self._quiet:
@@ -70,7 +75,7 @@ class DemoScreen:
         if self._quiet:
             return
         if self._live is not None:
-            self._live.update(render(view), refresh=True)
+            self._live.update(render(view, wide=self._wide), refresh=True)
         elif time.monotonic() - self._said >= PLAIN_LINE_SECONDS:
             self._said = time.monotonic()
             self._console.print(plain(view))
@@ -78,7 +83,7 @@ class DemoScreen:
     def summary(self, view: DemoView) -> None:
         """What came out, at the end."""
         if view.centre is not None:
-            self._console.print(render(view))
+            self._console.print(render(view, wide=self._wide))
         self._console.print(plain(view))
 
 
@@ -111,8 +116,8 @@ def plain(view: DemoView) -> str:
     )
 
 
-def render(view: DemoView) -> RenderableType:
-    """The whole picture."""
+def render(view: DemoView, *, wide: bool) -> RenderableType:
+    """The whole picture; `wide`: for WIDE_CHARACTERS or more, else one panel below the other."""
     if view.centre is None or view.nation is None:
         return Text(f"{view.phase} …")
     top = Text.assemble(
@@ -122,6 +127,8 @@ def render(view: DemoView) -> RenderableType:
         f"   {view.phase}   nation {clock(view.nation.nation.simulated_s)} at x{view.plan.speed:g}",
         f"   {view.nation.nation.transfers:,} transfers, {view.transfers_per_s:,.0f}/s",
     )
+    if not wide:
+        return Group(top, _work(view), _money(view), _institutions(view))
     halves = Table.grid(expand=True)
     halves.add_column(ratio=1)
     halves.add_column(ratio=1)

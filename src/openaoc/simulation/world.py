@@ -73,11 +73,23 @@ class _Row(NamedTuple):
 
 def split(amount_minor: int, shares: Iterable[float]) -> list[int]:
     """Whole minor units in these shares (which add up to 1), adding up to the amount."""
-    ends = np.rint(np.cumsum(list(shares)) * amount_minor).astype(np.int64)
-    if len(ends):
-        ends[-1] = amount_minor
-    parts: list[int] = np.diff(np.r_[0, ends]).tolist()
+    parts: list[int] = []
+    share_before, before = 0.0, 0
+    for share in shares:
+        share_before += share
+        end = min(round(share_before * amount_minor), amount_minor)
+        parts.append(end - before)
+        before = end
+    if parts:
+        parts[-1] += amount_minor - before
     return parts
+
+
+class _Tree(NamedTuple):
+    """A payment's steps, and which steps follow each (VICTIM: the payment itself)."""
+
+    steps: list[Step]
+    after: dict[int, list[int]]
 
 
 class World:
@@ -99,7 +111,7 @@ class World:
         self._order = itertools.count()
         self._open: Counter[int] = Counter()
         self._known: dict[int, Scam] = {}
-        self._trees: dict[tuple[int, int], list[Step]] = {}
+        self._trees: dict[tuple[int, int], _Tree] = {}
         self._rows: list[_Row] = []
         self._moves: list[Move] = []
 
@@ -219,7 +231,7 @@ class World:
     ) -> None:
         """The scammers move what is free of the money they planned to move."""
         scam = self._known[number]
-        what = self._tree(scam, payment)[step]
+        what = self._tree(scam, payment).steps[step]
         at_us = stamp(at_s)
         moved = self._book(
             at_us, what.debtor, what.creditor, planned, what.channel, at_machine=what.at_machine
@@ -257,19 +269,24 @@ class World:
         if not move.amount_minor:
             return []
         tree = self._tree(scam, move.payment)
-        numbers = [number for number, step in enumerate(tree) if step.parent == move.step]
-        parts = split(move.amount_minor, (tree[number].share for number in numbers))
+        numbers = tree.after.get(move.step, [])
+        parts = split(move.amount_minor, (tree.steps[number].share for number in numbers))
         return [
-            (move.at_s + tree[number].wait_s, number, part)
+            (move.at_s + tree.steps[number].wait_s, number, part)
             for number, part in zip(numbers, parts, strict=True)
             if part
         ]
 
-    def _tree(self, scam: Scam, payment: int) -> list[Step]:
+    def _tree(self, scam: Scam, payment: int) -> _Tree:
         key = (scam.number, payment)
-        if key not in self._trees:
-            self._trees[key] = self.scams.steps(scam, payment)
-        return self._trees[key]
+        tree = self._trees.get(key)
+        if tree is None:
+            steps = self.scams.steps(scam, payment)
+            after: dict[int, list[int]] = {}
+            for number, step in enumerate(steps):
+                after.setdefault(step.parent, []).append(number)
+            tree = self._trees[key] = _Tree(steps, after)
+        return tree
 
     def _finish(
         self, ordinary: Batch, started: list[int], noticed: list[Scam], closed: list[int]
