@@ -104,6 +104,7 @@ def test_a_snapshot_that_fails_leaves_the_last_one(
     with ledger(tmp_path) as opened:
         assert positions(opened) == known
         assert opened.snapshot() == 3
+        assert opened.snapshot() == 3
         assert opened.stats().log_bytes == 0
     with ledger(tmp_path) as opened:
         assert positions(opened) == known

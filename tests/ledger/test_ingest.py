@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -21,7 +22,7 @@ from openaoc.ledger.model import (
     UnknownCorrection,
 )
 from openaoc.ledger.service import Ledger
-from tests.ledger.worlds import HOUR_US, NOW, SETTINGS, assert_pure, ledger, row, table
+from tests.ledger.worlds import HOUR_US, NOW, SETTINGS, assert_pure, ledger, positions, row, table
 
 Rows = Sequence[Mapping[str, object]]
 
@@ -141,6 +142,18 @@ def test_both_banks_tell_of_one_transfer(*, payer_first: bool, together: bool) -
         assert opened.find(reported_by="B", transfer_id="T1") == 0
         assert opened.ingest(table(told), live=False).repeated == 2
         assert_pure(opened)
+
+
+def test_what_only_the_second_bank_tells_is_kept(tmp_path: Path) -> None:
+    told = [row("T1", at=9, reporter="B"), row("T1", at=3, reporter="A")]
+    with ledger(tmp_path) as opened:
+        for item in told:
+            opened.ingest(table([item]), live=False)
+        known = positions(opened)
+        assert len(opened.unjournalled()) == 2
+    with ledger(tmp_path) as opened:
+        assert positions(opened) == known
+        assert opened.transfer(0).reported_by == "A"
 
 
 def test_a_correction_takes_effect_at_its_own_place() -> None:

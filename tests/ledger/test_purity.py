@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.ledger.worlds import HOUR_US, Row, assert_pure, ledger, positions, row, table
@@ -98,6 +98,8 @@ def test_any_order_of_the_same_facts_gives_the_same_lines(seed: int, count: int)
 
 
 @settings(max_examples=25, deadline=None, phases=NO_SHRINKING)
+@example(136604, 30)
+@example(3512328, 25)
 @given(st.integers(0, 2**32), st.integers(1, 30))
 def test_a_restart_changes_nothing(seed: int, count: int) -> None:
     draw = Random(seed)  # noqa: S311 - repeatable, not secret

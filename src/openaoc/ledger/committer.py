@@ -392,12 +392,14 @@ class Committer:
                 self._journalled.append(position)
 
     def snapshot(self) -> int:
-        """Write a snapshot; the position it reaches. Raises DiskRefused."""
+        """Write a snapshot unless nothing is new; the position it reaches. Raises DiskRefused."""
         with self._snapshotting:
             with self._commit, self._apply:
                 if self._stopped:
                     raise LedgerStopped(self._stopped)
                 position = self._wal.sequence
+                if position == self._manifest.position:
+                    return position
                 self._wal.rotate()
                 self.log_bytes, before = 0, self.log_bytes
                 taken = snapshot.capture(

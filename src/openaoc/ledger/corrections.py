@@ -172,7 +172,7 @@ class Corrections:
         self, batch: Prepared, incoming: Incoming, place: int, row: int, planned: Planned
     ) -> None:
         """The other bank's report of a payment that was corrected since."""
-        payer = int(self._store.names.kind[int(incoming.debtor[place])]) >> 16
+        payer = int(incoming.payer[place])
         same = self._once_said(row, _content(incoming, place), exact=False)
         if not same or payer == int(incoming.reporter[place]):
             raise TransferConflict(

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from openaoc.ledger.arrays import EXIT, SELF
 from openaoc.ledger.corrections import Amendment, Content, Corrections, Planned
 from openaoc.ledger.encode import Prepared, Words
+from openaoc.ledger.kernels_amend import amend_row
 from openaoc.ledger.kernels_intern import (
     BOTH,
     REPEAT,
     REVISED,
     SECOND,
     Incoming,
-    clear_slots,
-    intern_accounts,
     stage_rows,
 )
-from openaoc.ledger.kernels_lines import amend_row, apply_rows
+from openaoc.ledger.kernels_lines import apply_rows
+from openaoc.ledger.kernels_slots import clear_slots, intern_accounts
 from openaoc.ledger.line_limits import LineLimits
 from openaoc.ledger.model import LedgerFull
 from openaoc.ledger.store import SLICE_ROWS_MAX, Store
@@ -71,7 +71,10 @@ class Staged:
     @property
     def changes(self) -> bool:
         """Whether the batch says anything new at all."""
-        return bool(self.accepted or self.planned.known or self.mark.flagged)
+        plan = self.planned
+        return bool(
+            self.accepted or plan.amendments or plan.known or plan.renamed or self.mark.flagged
+        )
 
 
 class HotLog:
@@ -171,6 +174,8 @@ class HotLog:
             amount=batch.amount,
             channel=batch.channel,
             reporter=reporters.astype(np.uint16),
+            payer=banks.astype(np.uint16),
+            payee=payees.astype(np.uint16),
             correction=_flags(batch),
             id_hash=batch.transfer_id.hashes,
             id_offset=batch.transfer_id.offsets,
@@ -205,8 +210,7 @@ class HotLog:
         places: NDArray[np.int64] = np.flatnonzero(codes == SECOND)
         if not places.size:
             return places
-        payer = (store.names.kind[incoming.debtor[places]] >> np.uint32(16)).astype(np.int64)
-        by_payer = payer == incoming.reporter[places]
+        by_payer = incoming.payer[places] == incoming.reporter[places]
         met = matched[places]
         other_channel = by_payer & (incoming.channel[places] != store.facts.channel[met])
         left = (met < mark.rows) | other_channel

@@ -1,7 +1,6 @@
-"""Hot loops over identities: account names and (reporter, transfer id) to numbers.
+"""Hot loops over identities: (reporter, transfer id) to rows, and what a batch row is beside them.
 
-Open addressing tables of 8-byte slots (32 bits of hash, 32 bits of number + 1; 0 is empty); a
-slot that fits is confirmed on the full text. Every insertion can be undone in reverse order.
+Numbers and texts in, numbers out; decides nothing that needs history.
 """
 
 from __future__ import annotations
@@ -13,13 +12,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, SELF
-from openaoc.ledger.kernels_text import (
-    equals_stored,
-    hash_bytes,
-    mix,
-    store_text,
-    stored_length,
+from openaoc.ledger.kernels_slots import (
+    AHEAD,
+    LOW,
+    Names,
+    bank_of,
+    home,
+    next_tagged,
+    put_slot,
+    tag_of,
 )
+from openaoc.ledger.kernels_text import equals_stored, hash_stored, mix, store_text, stored_length
 
 BOTH: Final = 0x8000
 """Bit of a row's reporter: the other bank reported the same payment under the same id."""
@@ -28,7 +31,6 @@ REVISED: Final = 0x4000
 REPORTER: Final = 0x3FFF
 ROWS_PER_BLOCK: Final = 16
 """Text offsets are kept for every sixteenth row; the others are walked to."""
-LOAD_MAX: Final = 0.75
 
 NEW: Final = 0
 REPEAT: Final = 1
@@ -40,20 +42,11 @@ OTHER_BANK: Final = 4
 """The other bank's row of this id was corrected since: the same payment if it once said so."""
 CORRECTION: Final = 5
 
-_LOW: Final = 0xFFFFFFFF
 _M4: Final = np.uint64(0xD6E8FEB86659FD93)
 
 
-class Names(NamedTuple):
-    """Accounts by number: kind (bank << 16 | currency), place of the account's text, the texts."""
-
-    kind: NDArray[np.uint32]
-    offset: NDArray[np.uint32]
-    text: NDArray[np.uint8]
-
-
 class Incoming(NamedTuple):
-    """A batch as numbers, per row; `named` is the named creditor's account or -1."""
+    """A batch as numbers, per row; `named` is the named creditor or -1, payee its bank."""
 
     time_us: NDArray[np.int64]
     debtor: NDArray[np.int32]
@@ -61,6 +54,8 @@ class Incoming(NamedTuple):
     amount: NDArray[np.int64]
     channel: NDArray[np.uint8]
     reporter: NDArray[np.uint16]
+    payer: NDArray[np.uint16]
+    payee: NDArray[np.uint16]
     correction: NDArray[np.uint8]
     id_hash: NDArray[np.uint64]
     id_offset: NDArray[np.int32]
@@ -94,142 +89,9 @@ class Ends(NamedTuple):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def home(tag: int, size: int) -> int:
-    """The first slot to look at: the tag's share of the table, so that growth keeps the order."""
-    return (tag * size) >> 32
-
-
-@njit(cache=True, nogil=True, inline="always")
-def tag_of(value: np.uint64) -> int:
-    """The 32 bits of a hash that a slot keeps."""
-    return int(np.int64(value >> np.uint64(32)))
-
-
-@njit(cache=True, nogil=True)
-def put_slot(slots: NDArray[np.int64], tag: int, number: int) -> int:
-    """Enter a number under its tag without looking for an equal one; the slot taken."""
-    size = slots.size
-    slot = home(tag, size)
-    while slots[slot] != 0:
-        slot += 1
-        if slot == size:
-            slot = 0
-    slots[slot] = (tag << 32) | (number + 1)
-    return slot
-
-
-@njit(cache=True, nogil=True)
-def next_tagged(slots: NDArray[np.int64], tag: int, slot: int) -> int:
-    """The next slot from `slot` on that carries the tag, -1 when an empty one comes first."""
-    size = slots.size
-    while True:
-        value = slots[slot]
-        if value == 0:
-            return -1
-        if (value >> 32) & _LOW == tag:
-            return slot
-        slot += 1
-        if slot == size:
-            slot = 0
-
-
-@njit(cache=True, nogil=True)
-def grow_slots(old: NDArray[np.int64], fresh: NDArray[np.int64]) -> None:
-    """Enter everything of the old table into the larger, empty one."""
-    for k in range(old.size):
-        if old[k] != 0:
-            put_slot(fresh, (old[k] >> 32) & _LOW, (old[k] & _LOW) - 1)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def account_tag(text_hash: np.uint64, kind: np.uint32) -> int:
-    """The tag of an account's name."""
-    return tag_of(mix(text_hash ^ (np.uint64(kind) + np.uint64(1)) * _M4))
-
-
-@njit(cache=True, nogil=True, inline="always")
 def id_tag(text_hash: np.uint64, reporter: int) -> int:
     """The tag of a (reporter, transfer id)."""
     return tag_of(mix(text_hash ^ (np.uint64(reporter) + np.uint64(1)) * _M4))
-
-
-@njit(cache=True, nogil=True)
-def find_account(
-    slots: NDArray[np.int64],
-    names: Names,
-    kind: np.uint32,
-    text_hash: np.uint64,
-    data: NDArray[np.uint8],
-    start: int,
-    length: int,
-) -> int:
-    """The account's number, or -1."""
-    tag = account_tag(text_hash, kind)
-    slot = next_tagged(slots, tag, home(tag, slots.size))
-    while slot >= 0:
-        number = (slots[slot] & _LOW) - 1
-        if names.kind[number] == kind and equals_stored(
-            names.text, int(np.int64(names.offset[number])), data, start, length
-        ):
-            return int(number)
-        slot = next_tagged(slots, tag, (slot + 1) % slots.size)
-    return -1
-
-
-@njit(cache=True, nogil=True)
-def intern_accounts(
-    slots: NDArray[np.int64],
-    names: Names,
-    count: int,
-    text_end: int,
-    kinds: NDArray[np.uint32],
-    hashes: NDArray[np.uint64],
-    offsets: NDArray[np.int32],
-    data: NDArray[np.uint8],
-    absent: NDArray[np.bool_],
-    out: NDArray[np.int32],
-    undo: NDArray[np.int64],
-) -> tuple[int, int]:
-    """Number every account of a column, new ones from `count` on; (count, text_end) afterwards.
-
-    `absent` rows get -1. undo[k] is the slot that account count + k took. Stops with row i at -2
-    when there is no number left for it. The caller has seen to room in the table and the texts.
-    """
-    first, size = count, slots.size
-    # Arrays taken out of the tuple once: taken inside the loop, each costs a reference count.
-    all_kinds, places, text = names.kind, names.offset, names.text
-    for i in range(out.size):
-        if absent[i]:
-            out[i] = -1
-            continue
-        kind, start = kinds[i], int(offsets[i])
-        length = int(offsets[i + 1]) - start
-        tag = account_tag(hashes[i], kind)
-        slot, found = home(tag, size), -1
-        while slots[slot] != 0:
-            if (slots[slot] >> 32) & _LOW == tag:
-                number = (slots[slot] & _LOW) - 1
-                if all_kinds[number] == kind and equals_stored(
-                    text, int(np.int64(places[number])), data, start, length
-                ):
-                    found = number
-                    break
-            slot += 1
-            if slot == size:
-                slot = 0
-        if found < 0:
-            if count == all_kinds.size:
-                out[i] = -2
-                return count, text_end
-            found = count
-            all_kinds[found] = kind
-            places[found] = np.uint32(text_end)
-            text_end = store_text(text, text_end, data, start, length)
-            slots[slot] = (tag << 32) | (found + 1)
-            undo[count - first] = slot
-            count += 1
-        out[i] = np.int32(found)
-    return count, text_end
 
 
 @njit(cache=True, nogil=True)
@@ -256,12 +118,6 @@ def named_creditor(facts: Facts, exits: int, row: int) -> int:
     if low < exits and facts.exit_row[low] == row:
         return int(facts.exit_creditor[low])
     return -1
-
-
-@njit(cache=True, nogil=True, inline="always")
-def bank_of(names: Names, account: int) -> int:
-    """The number of the account's bank."""
-    return int(np.int64(names.kind[account] >> np.uint32(16)))
 
 
 @njit(cache=True, nogil=True)
@@ -294,7 +150,7 @@ def find_row(
     tag = id_tag(text_hash, who)
     slot = next_tagged(slots, tag, home(tag, slots.size))
     while slot >= 0:
-        row = (slots[slot] & _LOW) - 1
+        row = (slots[slot] & LOW) - 1
         if (
             row < ends.rows
             and told_by(facts, names, int(ends.exits), row, who)
@@ -314,13 +170,13 @@ def same_payment(facts: Facts, exits: int, row: int, batch: Incoming, i: int) ->
 
 
 @njit(cache=True, nogil=True)
-def merge_second(facts: Facts, names: Names, row: int, batch: Incoming, i: int) -> None:
+def merge_second(facts: Facts, row: int, batch: Incoming, i: int) -> None:
     """Note that batch row i is the other bank's report of a row that is on no line yet.
 
     The debtor bank's statement and time stand; where its channel differs, nothing is done here.
     """
     own, who = facts.reporter[row], batch.reporter[i]
-    if bank_of(names, int(batch.debtor[i])) != np.int64(who):
+    if batch.payer[i] != who:
         facts.reporter[row] = own | np.uint16(BOTH)
     elif facts.channel[row] == batch.channel[i]:
         facts.reporter[row] = who | np.uint16(BOTH) | (own & np.uint16(REVISED))
@@ -352,15 +208,35 @@ def _second(facts: Facts, exits: int, row: int, batch: Incoming, i: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _other_bank(names: Names, batch: Incoming, i: int, who: int) -> int:
+def _other_bank(batch: Incoming, i: int) -> int:
     """The bank at the other end of batch row i, -1 unless its reporter is one of two banks."""
-    if batch.named[i] < 0:
+    who, payer, payee = batch.reporter[i], batch.payer[i], batch.payee[i]
+    if batch.named[i] < 0 or payer == payee or (who not in (payer, payee)):
         return -1
-    payer = bank_of(names, int(batch.debtor[i]))
-    payee = bank_of(names, int(batch.named[i]))
-    if payer == payee or who not in (payer, payee):
-        return -1
-    return payee if who == payer else payer
+    return int(np.int64(payee if who == payer else payer))
+
+
+@njit(cache=True, nogil=True)
+def _touch_ids(
+    slots: NDArray[np.int64],
+    batch: Incoming,
+    first: int,
+    tags: NDArray[np.int64],
+    others: NDArray[np.int64],
+    count: int,
+) -> int:
+    """The tags of the next rows under both their banks (-1: one bank), and their slots touched."""
+    size, total = slots.size, 0
+    for j in range(count):
+        i = first + j
+        other = _other_bank(batch, i)
+        tags[j] = id_tag(batch.id_hash[i], int(np.int64(batch.reporter[i])))
+        others[j] = id_tag(batch.id_hash[i], other) if other >= 0 else -1
+    for j in range(count):
+        total += slots[home(tags[j], size)]
+        if others[j] >= 0:
+            total += slots[home(others[j], size)]
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -387,6 +263,28 @@ def _put_facts(facts: Facts, row: int, batch: Incoming, i: int, exits: int) -> i
 
 
 @njit(cache=True, nogil=True)
+def _meet(
+    slots: NDArray[np.int64], facts: Facts, names: Names, now: Ends, batch: Incoming, i: int
+) -> tuple[int, int]:
+    """What batch row i is beside what its reporter, or else the other bank, told under its id.
+
+    The code and the row met (-1: none).
+    """
+    who, value, data = int(np.int64(batch.reporter[i])), batch.id_hash[i], batch.id_data
+    begin = int(batch.id_offset[i])
+    length = int(batch.id_offset[i + 1]) - begin
+    exits = int(now.exits)
+    found = find_row(slots, facts, names, now, who, value, data, begin, length)
+    if found >= 0:
+        return (REPEAT if _repeats(facts, exits, found, batch, i, who) else DIFFERS), found
+    other = _other_bank(batch, i)
+    if other < 0:
+        return NEW, -1
+    found = find_row(slots, facts, names, now, other, value, data, begin, length)
+    return _second(facts, exits, found, batch, i), found
+
+
+@njit(cache=True, nogil=True)
 def stage_rows(
     slots: NDArray[np.int64],
     facts: Facts,
@@ -407,36 +305,30 @@ def stage_rows(
     first, taken, size = int(ends.rows), 0, slots.size
     rows, text_end, exits = first, int(ends.id_bytes), int(ends.exits)
     # Arrays taken out of the tuples once: taken inside the loop, each costs a reference count.
-    reporters, corrections, hashes = batch.reporter, batch.correction, batch.id_hash
-    offsets, data = batch.id_offset, batch.id_data
+    corrections, offsets, data = batch.correction, batch.id_offset, batch.id_data
     id_text, id_block = facts.id_text, facts.id_block
+    tags, others = np.zeros(AHEAD + 1, np.int64), np.zeros(AHEAD, np.int64)
     for i in range(codes.size):
+        if i % AHEAD == 0:
+            many = min(AHEAD, codes.size - i)
+            tags[AHEAD] = _touch_ids(slots, batch, i, tags, others, many)
         matched[i] = -1
         codes[i] = CORRECTION
         if corrections[i]:
             continue
-        who, begin = int(np.int64(reporters[i])), int(offsets[i])
+        begin = int(offsets[i])
         length = int(offsets[i + 1]) - begin
-        tag = id_tag(hashes[i], who)
-        if next_tagged(slots, tag, home(tag, size)) >= 0:
-            now = Ends(rows, text_end, exits)
-            found = find_row(slots, facts, names, now, who, hashes[i], data, begin, length)
-            if found >= 0:
-                matched[i] = np.int32(found)
-                codes[i] = REPEAT if _repeats(facts, exits, found, batch, i, who) else DIFFERS
-                continue
-        other = _other_bank(names, batch, i, who)
-        other_tag = id_tag(hashes[i], other)
-        if other >= 0 and next_tagged(slots, other_tag, home(other_tag, size)) >= 0:
-            now = Ends(rows, text_end, exits)
-            found = find_row(slots, facts, names, now, other, hashes[i], data, begin, length)
-            codes[i] = _second(facts, exits, found, batch, i)
+        tag, other = tags[i % AHEAD], others[i % AHEAD]
+        if next_tagged(slots, tag, home(tag, size)) >= 0 or (
+            other >= 0 and next_tagged(slots, other, home(other, size)) >= 0
+        ):
+            codes[i], found = _meet(slots, facts, names, Ends(rows, text_end, exits), batch, i)
             matched[i] = np.int32(found)
             if codes[i] == SECOND:
                 undo[taken] = put_slot(slots, tag, found)
                 taken += 1
                 if found >= first:
-                    merge_second(facts, names, found, batch, i)
+                    merge_second(facts, found, batch, i)
             if codes[i] != NEW:
                 continue
         exits = _put_facts(facts, rows, batch, i, exits)
@@ -448,31 +340,6 @@ def stage_rows(
         matched[i], codes[i] = np.int32(rows), NEW
         rows += 1
     return rows, text_end, exits, taken
-
-
-@njit(cache=True, nogil=True)
-def clear_slots(slots: NDArray[np.int64], undo: NDArray[np.int64]) -> None:
-    """Undo insertions, the last first: the table is exactly what it was."""
-    for k in range(undo.size - 1, -1, -1):
-        slots[undo[k]] = 0
-
-
-@njit(cache=True, nogil=True)
-def rebuild_accounts(
-    slots: NDArray[np.int64], names: Names, count: int, hash_seed: np.uint64
-) -> None:
-    """Enter all accounts into an empty table after a restart."""
-    from_text = names.text
-    for number in range(count):
-        at = int(np.int64(names.offset[number]))
-        value = hash_stored(from_text, at, hash_seed)
-        put_slot(slots, account_tag(value, names.kind[number]), int(number))
-
-
-@njit(cache=True, nogil=True)
-def hash_stored(store: NDArray[np.uint8], at: int, seed: np.uint64) -> np.uint64:
-    """The hash of the text stored at `at`."""
-    return hash_bytes(store, at + 2, stored_length(store, at), seed)
 
 
 @njit(cache=True, nogil=True)

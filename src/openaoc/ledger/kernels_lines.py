@@ -17,6 +17,8 @@ from openaoc.ledger.arrays import EXIT, SELF
 NEVER: Final = 2**63 - 1
 """last_us of an account that waits for its repair: every further row of it is late."""
 CLASSES: Final = 64
+AHEAD: Final = 32
+"""Rows whose accounts are touched together before they are worked on: waits for memory overlap."""
 OUT_END: Final = 0
 IN_END: Final = 1
 """Places in `Lines.pool_end`: the unused rest of a pool starts there."""
@@ -58,7 +60,7 @@ class Lines(NamedTuple):
 
 
 class Dirty(NamedTuple):
-    """Accounts that wait for repair: from which (time, row) on, and how far its lists are sorted."""
+    """Accounts that wait for repair: from which (time, row) on, how far their lists are sorted."""
 
     account: NDArray[np.int32]
     time_us: NDArray[np.int64]
@@ -155,31 +157,57 @@ def _move_in(
     return fresh
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
+def room_out(
+    offs: NDArray[np.int64],
+    lens: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    free: NDArray[np.int64],
+    pool_end: NDArray[np.int64],
+    account: int,
+) -> int:
+    """The place for one more row at the end of a debtor's list, which counts it already."""
+    length = int(lens[account])
+    if block_full(length):
+        offs[account] = _move_out(rows, starts, free, pool_end, int(offs[account]), length)
+    lens[account] = np.int32(length + 1)
+    return int(offs[account]) + length
+
+
+@njit(cache=True, nogil=True)
+def room_in(
+    offs: NDArray[np.int64],
+    lens: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    free: NDArray[np.int64],
+    pool_end: NDArray[np.int64],
+    account: int,
+) -> int:
+    """The place for one more row at the end of a creditor's list, which counts it already."""
+    length = int(lens[account])
+    if block_full(length):
+        offs[account] = _move_in(rows, free, pool_end, int(offs[account]), length)
+    lens[account] = np.int32(length + 1)
+    return int(offs[account]) + length
+
+
+@njit(cache=True, nogil=True)
 def push_out(lines: Lines, account: int, row: int, start: int) -> None:
     """Append a row to the debtor's list."""
-    length = int(lines.out_len[account])
-    offset = lines.out_off[account]
-    if block_full(length):
-        offset = _move_out(
-            lines.out_rows, lines.out_starts, lines.free_out, lines.pool_end, offset, length
-        )
-        lines.out_off[account] = offset
-    lines.out_rows[offset + length] = np.int32(row)
-    lines.out_starts[offset + length] = start
-    lines.out_len[account] = np.int32(length + 1)
+    at = room_out(
+        lines.out_off, lines.out_len, lines.out_rows, lines.out_starts, lines.free_out,
+        lines.pool_end, account,
+    )  # fmt: skip
+    lines.out_rows[at] = np.int32(row)
+    lines.out_starts[at] = start
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def push_in(lines: Lines, account: int, row: int) -> None:
     """Append a row to the creditor's list."""
-    length = int(lines.in_len[account])
-    offset = lines.in_off[account]
-    if block_full(length):
-        offset = _move_in(lines.in_rows, lines.free_in, lines.pool_end, offset, length)
-        lines.in_off[account] = offset
-    lines.in_rows[offset + length] = np.int32(row)
-    lines.in_len[account] = np.int32(length + 1)
+    at = room_in(lines.in_off, lines.in_len, lines.in_rows, lines.free_in, lines.pool_end, account)
+    lines.in_rows[at] = np.int32(row)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -284,7 +312,7 @@ def repair(lines: Lines, account: int, at_us: int, at_row: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _late(lines: Lines, dirty: Dirty, waiting: int, account: int, row: int) -> int:
+def note_late(lines: Lines, dirty: Dirty, waiting: int, account: int, row: int) -> int:
     """Note that the account needs repair from this row on; how many accounts wait now."""
     if lines.last_us[account] == NEVER:
         return waiting
@@ -315,6 +343,33 @@ def mend(lines: Lines, dirty: Dirty, waiting: int) -> int:
     return steps
 
 
+@njit(cache=True, nogil=True, inline="always")
+def outside(line_from: NDArray[np.int64], account: int, when: int) -> bool:
+    """Whether the time is before the account's opening balance."""
+    return bool(line_from[account] != 0 and when < line_from[account])
+
+
+@njit(cache=True, nogil=True)
+def _touch_lines(
+    lines: Lines, rows: NDArray[np.int32], start: int, stop: int, seen: NDArray[np.int64]
+) -> None:
+    """Bring the lines of the next rows, and then the ends of their lists, into the cache."""
+    debtors, creditors, total = lines.debtor, lines.creditor, 0
+    in_end, out_end, last_us = lines.in_end, lines.out_end, lines.last_us
+    out_off, out_len, in_off, in_len = lines.out_off, lines.out_len, lines.in_off, lines.in_len
+    for k in range(start, stop):
+        debtor = int(debtors[rows[k]])
+        total += out_end[debtor] + last_us[debtor]
+        seen[2 * (k - start)] = out_off[debtor] + out_len[debtor]
+        creditor = max(int(creditors[rows[k]]), 0)
+        total += out_end[creditor] + in_end[creditor] + last_us[creditor]
+        seen[2 * (k - start) + 1] = in_off[creditor] + in_len[creditor]
+    out_rows, out_starts, in_rows = lines.out_rows, lines.out_starts, lines.in_rows
+    for k in range(stop - start):
+        total += out_rows[seen[2 * k]] + out_starts[seen[2 * k]] + in_rows[seen[2 * k + 1]]
+    seen[2 * AHEAD] = total
+
+
 @njit(cache=True, nogil=True)
 def apply_rows(lines: Lines, rows: NDArray[np.int32], start: int, stop: int, dirty: Dirty) -> int:
     """Put rows[start:stop], in ledger order, on their accounts' lines; rows repaired.
@@ -330,15 +385,17 @@ def apply_rows(lines: Lines, rows: NDArray[np.int32], start: int, stop: int, dir
     out_rows, out_starts, in_rows = lines.out_rows, lines.out_starts, lines.in_rows
     out_start, in_start = lines.out_start, lines.in_start
     free_out, free_in, pool_end = lines.free_out, lines.free_in, lines.pool_end
-    waiting = 0
+    waiting, seen = 0, np.zeros(2 * AHEAD + 1, np.int64)
     for k in range(start, stop):
+        if (k - start) % AHEAD == 0:
+            _touch_lines(lines, rows, k, min(k + AHEAD, stop), seen)
         row = int(rows[k])
         flags = all_flags[row]
         if flags & SELF:
             continue
         when, amount = time_us[row], amounts[row]
         debtor = int(debtors[row])
-        if line_from[debtor] == 0 or when >= line_from[debtor]:
+        if not outside(line_from, debtor, when):
             begin = 0
             if when >= last_us[debtor]:
                 begin = out_end[debtor]
@@ -346,155 +403,21 @@ def apply_rows(lines: Lines, rows: NDArray[np.int32], start: int, stop: int, dir
                 out_end[debtor] = begin + amount
                 last_us[debtor] = when
             else:
-                waiting = _late(lines, dirty, waiting, debtor, row)
-            length = int(out_len[debtor])
-            offset = out_off[debtor]
-            if block_full(length):
-                offset = _move_out(out_rows, out_starts, free_out, pool_end, offset, length)
-                out_off[debtor] = offset
-            out_rows[offset + length] = np.int32(row)
-            out_starts[offset + length] = begin
-            out_len[debtor] = np.int32(length + 1)
+                waiting = note_late(lines, dirty, waiting, debtor, row)
+            at = room_out(out_off, out_len, out_rows, out_starts, free_out, pool_end, debtor)
+            out_rows[at] = np.int32(row)
+            out_starts[at] = begin
         if flags & EXIT:
             continue
         creditor = int(creditors[row])
-        if line_from[creditor] == 0 or when >= line_from[creditor]:
+        if not outside(line_from, creditor, when):
             if when >= last_us[creditor]:
                 begin = max(in_end[creditor], out_end[creditor])
                 in_start[row] = begin
                 in_end[creditor] = begin + amount
                 last_us[creditor] = when
             else:
-                waiting = _late(lines, dirty, waiting, creditor, row)
-            length = int(in_len[creditor])
-            offset = in_off[creditor]
-            if block_full(length):
-                offset = _move_in(in_rows, free_in, pool_end, offset, length)
-                in_off[creditor] = offset
-            in_rows[offset + length] = np.int32(row)
-            in_len[creditor] = np.int32(length + 1)
+                waiting = note_late(lines, dirty, waiting, creditor, row)
+            at = room_in(in_off, in_len, in_rows, free_in, pool_end, creditor)
+            in_rows[at] = np.int32(row)
     return mend(lines, dirty, waiting)
-
-
-@njit(cache=True, nogil=True)
-def take_off(lines: Lines, row: int) -> None:
-    """Take a row off both its accounts' lists; their positions are repaired by the caller."""
-    if lines.flags[row] & SELF:
-        return
-    when = lines.time_us[row]
-    debtor = int(lines.debtor[row])
-    length, offset = int(lines.out_len[debtor]), lines.out_off[debtor]
-    at = place(lines.out_rows, lines.time_us, offset, length, when, row)
-    if at < length and lines.out_rows[offset + at] == row:
-        for k in range(at, length - 1):
-            lines.out_rows[offset + k] = lines.out_rows[offset + k + 1]
-        lines.out_len[debtor] = np.int32(length - 1)
-    if lines.flags[row] & EXIT:
-        return
-    creditor = int(lines.creditor[row])
-    length, offset = int(lines.in_len[creditor]), lines.in_off[creditor]
-    at = place(lines.in_rows, lines.time_us, offset, length, when, row)
-    if at < length and lines.in_rows[offset + at] == row:
-        for k in range(at, length - 1):
-            lines.in_rows[offset + k] = lines.in_rows[offset + k + 1]
-        lines.in_len[creditor] = np.int32(length - 1)
-
-
-@njit(cache=True, nogil=True)
-def put_back(lines: Lines, row: int, dirty: Dirty) -> int:
-    """Put a corrected row on its accounts' lists at its place; rows repaired."""
-    lines.out_start[row] = -1
-    lines.in_start[row] = -1
-    if lines.flags[row] & SELF:
-        return 0
-    waiting = 0
-    when = lines.time_us[row]
-    debtor = int(lines.debtor[row])
-    if lines.line_from[debtor] == 0 or when >= lines.line_from[debtor]:
-        waiting = _late(lines, dirty, waiting, debtor, row)
-        push_out(lines, debtor, row, 0)
-    if not lines.flags[row] & EXIT:
-        creditor = int(lines.creditor[row])
-        if lines.line_from[creditor] == 0 or when >= lines.line_from[creditor]:
-            waiting = _late(lines, dirty, waiting, creditor, row)
-            push_in(lines, creditor, row)
-    return mend(lines, dirty, waiting)
-
-
-@njit(cache=True, nogil=True)
-def amend_row(
-    lines: Lines,
-    row: int,
-    time_us: int,
-    debtor: int,
-    creditor: int,
-    amount: int,
-    flags: np.uint8,
-    channel: np.uint8,
-    dirty: Dirty,
-) -> int:
-    """Give a row other content at its own arrival number; rows repaired (up to four accounts)."""
-    was_us, was_flags = lines.time_us[row], lines.flags[row]
-    was_debtor, was_creditor = int(lines.debtor[row]), int(lines.creditor[row])
-    take_off(lines, row)
-    lines.time_us[row] = time_us
-    lines.debtor[row] = np.int32(debtor)
-    lines.creditor[row] = np.int32(creditor)
-    lines.amount[row] = amount
-    lines.flags[row] = flags
-    lines.channel[row] = channel
-    steps = 0
-    if not was_flags & SELF:
-        steps += repair(lines, was_debtor, was_us, row)
-        if not was_flags & EXIT:
-            steps += repair(lines, was_creditor, was_us, row)
-    return steps + put_back(lines, row, dirty)
-
-
-@njit(cache=True, nogil=True)
-def reline(
-    lines: Lines,
-    account: int,
-    opening: int,
-    from_us: int,
-    outs: NDArray[np.int32],
-    ins: NDArray[np.int32],
-) -> None:
-    """Start an account's line anew at a dated opening balance.
-
-    outs and ins are all rows that name the account on a line, in ledger order; those before
-    from_us come to stand outside.
-    """
-    lines.base_in[account] = opening
-    lines.base_out[account] = 0
-    lines.line_from[account] = from_us
-    lines.out_len[account] = 0
-    lines.in_len[account] = 0
-    for k in range(outs.size):
-        row = int(outs[k])
-        lines.out_start[row] = -1
-        if lines.time_us[row] >= from_us:
-            push_out(lines, account, row, 0)
-    for k in range(ins.size):
-        row = int(ins[k])
-        lines.in_start[row] = -1
-        if lines.time_us[row] >= from_us:
-            push_in(lines, account, row)
-    repair(lines, account, -(2**63), -1)
-
-
-@njit(cache=True, nogil=True)
-def open_lines(
-    lines: Lines,
-    accounts: NDArray[np.int32],
-    openings: NDArray[np.int64],
-    from_us: int,
-    start: int,
-    stop: int,
-) -> None:
-    """Give accounts[start:stop], which had no dated opening yet, theirs."""
-    for k in range(start, stop):
-        account = int(accounts[k])
-        outs = lines.out_rows[lines.out_off[account] :][: lines.out_len[account]].copy()
-        ins = lines.in_rows[lines.in_off[account] :][: lines.in_len[account]].copy()
-        reline(lines, account, openings[k], from_us, outs, ins)

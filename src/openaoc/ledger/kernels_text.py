@@ -49,7 +49,7 @@ def hash_bytes(data: NDArray[np.uint8], start: int, length: int, seed: np.uint64
 @njit(cache=True, nogil=True)
 def hash_column(
     data: NDArray[np.uint8],
-    offsets: NDArray[np.int32],
+    offsets: NDArray[np.int32] | NDArray[np.int64],
     seed: np.uint64,
     out: NDArray[np.uint64],
 ) -> None:
@@ -96,3 +96,9 @@ def equals_stored(
     while equal < length and store[at + 2 + equal] == data[start + equal]:
         equal += 1
     return equal == length
+
+
+@njit(cache=True, nogil=True)
+def hash_stored(store: NDArray[np.uint8], at: int, seed: np.uint64) -> np.uint64:
+    """The hash of the text stored at `at`."""
+    return hash_bytes(store, at + 2, stored_length(store, at), seed)

@@ -16,7 +16,7 @@ from openaoc.kernel.errors import Unavailable
 
 _NORESERVE: Final = 0x4000 if sys.platform == "linux" else 0x40
 """MAP_NORESERVE, which the standard library names only from Python 3.13 on."""
-HUGE_PAGES_FROM_BYTES: Final = 256 << 20
+HUGE_PAGES_FROM_BYTES: Final = 32 << 20
 """Smaller reservations stay on small pages: a test's ledger should not take 2 MiB an array."""
 
 

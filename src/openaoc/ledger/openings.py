@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from openaoc.kernel.errors import TooLarge
 from openaoc.ledger.encode import text_of, words_of
 from openaoc.ledger.hot import HotLog
-from openaoc.ledger.kernels_intern import intern_accounts
-from openaoc.ledger.kernels_lines import open_lines, reline
+from openaoc.ledger.kernels_amend import open_lines, reline
+from openaoc.ledger.kernels_slots import intern_accounts
 from openaoc.ledger.model import LINE_END_MAX, LedgerFull, LineTooLong
 
 SLICE_ACCOUNTS: Final = 256

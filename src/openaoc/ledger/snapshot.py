@@ -23,8 +23,9 @@ from openaoc.ledger.batches import Batches
 from openaoc.ledger.column_file import ColumnReader, write_columns
 from openaoc.ledger.corrections import Content, Known
 from openaoc.ledger.hot import HotLog
-from openaoc.ledger.kernels_intern import ROWS_PER_BLOCK, rebuild_accounts, rebuild_rows
+from openaoc.ledger.kernels_intern import ROWS_PER_BLOCK, rebuild_rows
 from openaoc.ledger.kernels_lines import apply_rows
+from openaoc.ledger.kernels_slots import rebuild_accounts
 from openaoc.ledger.model import Batch, DiskRefused, Revision
 from openaoc.ledger.store import SLICE_ROWS_MAX, Store
 from openaoc.ledger.wal import sync_folder

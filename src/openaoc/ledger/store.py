@@ -16,18 +16,15 @@ from openaoc.kernel.errors import BadInput
 from openaoc.ledger.arrays import LedgerArrays
 from openaoc.ledger.kernels_intern import (
     BOTH,
-    LOAD_MAX,
     ROWS_PER_BLOCK,
     Ends,
     Facts,
-    Names,
-    find_account,
     find_row,
-    grow_slots,
     named_creditor,
     text_place,
 )
 from openaoc.ledger.kernels_lines import CLASSES, IN_END, OUT_END, Dirty, Lines
+from openaoc.ledger.kernels_slots import LOAD_MAX, Names, find_account, grow_slots
 from openaoc.ledger.kernels_text import hash_bytes, stored_length
 from openaoc.ledger.memory import reserve
 from openaoc.ledger.model import (
