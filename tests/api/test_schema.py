@@ -11,6 +11,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -66,6 +67,7 @@ def test_every_answer_is_as_described(world: World) -> None:
     problems: list[str] = []
     seen = 0
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result
         operation = result.ok()
         seen += 1
         for mode, examples in ((GenerationMode.POSITIVE, 5), (GenerationMode.NEGATIVE, 5)):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -33,6 +34,11 @@ class Record:
         self.answers: dict[str, int] = {}
         self.problems: list[str] = []
         self.retries = 0
+
+
+def pair(content: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    """What every attempt sends alike."""
+    return content, headers
 
 
 class Load:
@@ -100,13 +106,13 @@ class Load:
             rows = [transfer(self._next(), reported_by="KBANK") for _ in range(3)]
             told = {"Content-Type": "application/x-ndjson", "Idempotency-Key": secrets.token_hex(8)}
             body = ndjson(*rows)
-            self._send("feed", "/v1/ledger/transfers", lambda b=body, h=told: (b, h))  # type: ignore[misc]  # bound now
+            self._send("feed", "/v1/ledger/transfers", partial(pair, body, told))
             with self.record.lock:
                 self.record.batches.append(rows)
             key = secrets.token_hex(8)
             headers = {"Content-Type": "application/json", "Idempotency-Key": key}
             content = msgspec.json.encode(report(rows[0]))
-            receipt = self._send("machine", "/v1/reports", lambda c=content, h=headers: (c, h))  # type: ignore[misc]  # bound now
+            receipt = self._send("machine", "/v1/reports", partial(pair, content, headers))
             with self.record.lock:
                 self.record.receipts.append((key, rows[0], receipt))
             time.sleep(0.02)

@@ -96,6 +96,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - the edge: an unexpected fault is a one-line reason too
+    except Exception as error:  # noqa: BLE001 - the edge: everything becomes one line
         sys.exit(report_error(error))
     sys.exit(code if isinstance(code, int) else 0)

@@ -26,7 +26,11 @@ Command = TypeVar("Command", bound=Callable[..., object])
 def json_option(command: Command) -> Command:
     """The option --json that every command has; handed over as `as_json`."""
 
-    def remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's callback
+    def remember(
+        ctx: click.Context,
+        _: click.Parameter,
+        value: bool,  # noqa: FBT001 - click's callback
+    ) -> bool:
         ctx.find_root().meta[CONTEXT_KEY] = value
         _state["json"] = value
         return value

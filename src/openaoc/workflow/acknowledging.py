@@ -6,6 +6,7 @@ stands in the way of a delivery: what is forgotten here is at worst still called
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import deque
@@ -56,7 +57,7 @@ class Acknowledging:
         """Acknowledge what is due, in transactions of TOGETHER_MAX; how many orders changed."""
         total = 0
         while orders := self._take():
-            total += retrying(lambda ids=orders: self._acknowledge(ids))  # type: ignore[misc]  # bound now
+            total += retrying(functools.partial(self._acknowledge, orders))
         return total
 
     def _take(self) -> list[str]:
