@@ -101,6 +101,7 @@ def postgres(home: Path, world: World) -> Iterator[Asked]:
 def in_duckdb(world: World) -> Iterator[Asked]:
     """A database in memory with the world loaded, sorted by the account lines."""
     connection = duckdb.connect(":memory:", config={"threads": 2})
+    connection.execute("SET enable_progress_bar = false")
     try:
         connection.execute(_TABLE)
         for table in _tables(world):
