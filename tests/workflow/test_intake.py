@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from openaoc.holds.model import OrderState
 from openaoc.kernel.actor import CITIZEN
-from openaoc.kernel.errors import BadInput
+from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.reports.model import Channel, RepeatedDifferently
 from tests.workflow.centre import AGENT, SUPERVISOR, Centre, liaison, machine
 
@@ -243,3 +243,24 @@ def test_a_thousand_false_reports_against_an_honest_shop_hold_nothing(centre: Ce
             sa.text("select count(*), sum(held_minor) from hold_orders where state <> 'drafted'")
         ).one()
     assert held[0] == 0
+
+
+def test_a_report_that_was_not_committed_takes_nothing(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = centre.pay("KBANK:1", "SCB:2", 100_000)
+    other = centre.pay("KBANK:7", "SCB:8", 50_000)
+    centre.file(other)
+    before = len(centre.outbox.sent)
+
+    def fail(_: object, __: object) -> list[str]:
+        raise Conflict("the outbox refuses")
+
+    with monkeypatch.context() as patched, pytest.raises(Conflict):
+        patched.setattr(centre.outbox, "enqueue_many", fail)
+        centre.file(origin, narrative="lost")
+    assert len(centre.outbox.sent) == before
+    receipt = centre.file(origin, narrative="told again")
+    assert (receipt.located_minor, len(receipt.orders)) == (100_000, 1)
+    with centre.database.uow.read(SUPERVISOR) as tx:
+        assert len(centre.matter.cases.list(tx).cases) == 2

@@ -304,9 +304,11 @@ class Cases:
         """Cases whose trace is due now, the longest due first."""
         return store.due(tx.connection, now=tx.now, limit=limit)
 
-    def claims_pursued(self, tx: Transaction) -> Sequence[tuple[int, str, ClaimRecord]]:
-        """Every claim that stands in all traces: (filing number, case, claim)."""
-        return store.claims_pursued(tx.connection)
+    def claims_pursued(
+        self, tx: Transaction, *, only: Sequence[str] | None = None
+    ) -> Sequence[tuple[int, str, ClaimRecord]]:
+        """Claims that stand in all traces: (filing number, case, claim); of `only` these cases."""
+        return store.claims_pursued(tx.connection, only=only)
 
     def claims_of(self, tx: Transaction, case_id: str) -> Sequence[tuple[int, ClaimRecord]]:
         """A case's claims with their filing numbers."""

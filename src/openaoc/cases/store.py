@@ -226,14 +226,21 @@ def set_due(connection: Connection, ids: Sequence[str], *, at: datetime) -> None
     )
 
 
-def claims_pursued(connection: Connection) -> list[tuple[int, str, ClaimRecord]]:
-    """Every claim that stands in all traces, in order of filing: (sequence, case, claim)."""
+def claims_pursued(
+    connection: Connection, *, only: Sequence[str] | None
+) -> list[tuple[int, str, ClaimRecord]]:
+    """Claims that stand in all traces, in order of filing: (sequence, case, claim).
+
+    Of every pursued case, or of those of `only` that are pursued.
+    """
     statement = (
         sa.select(claims)
         .join(cases, cases.c.id == claims.c.case_id)
         .where(cases.c.state == CaseState.PURSUED)
         .order_by(claims.c.sequence)
     )
+    if only is not None:
+        statement = statement.where(cases.c.id.in_(list(only)))
     return [
         (
             row.sequence,

@@ -194,15 +194,10 @@ class Intake:
         return alone
 
     def _transact(self, batch: Sequence[Incoming]) -> list[Taken | Exception]:
-        registry = self._pursuit.registry
-        try:
-            with self._uow.begin(SYSTEM, purpose="take reports in") as tx:
-                hold_matter(tx)
-                registry.refresh(tx)
-                return self._take(tx, batch)
-        except BaseException:  # what was registered for this transaction is not committed
-            registry.distrust()
-            raise
+        with self._uow.begin(SYSTEM, purpose="take reports in") as tx:
+            hold_matter(tx)
+            self._pursuit.registry.refresh(tx)
+            return self._take(tx, batch)
 
     def _take(self, tx: Transaction, batch: Sequence[Incoming]) -> list[Taken | Exception]:
         known = self._known(tx, batch)

@@ -92,18 +92,14 @@ class Pursuit:
         return retrying(self._retrace_due)
 
     def _retrace_due(self) -> int:
-        try:
-            with self._uow.begin(SYSTEM, purpose="pursue open cases") as tx:
-                if not self._cases.due(tx, limit=1):
-                    return 0
-                hold_matter(tx)
-                due = self._cases.due(tx, limit=CASES_PER_RUN_MAX)
-                self.registry.refresh(tx)
-                self.retrace(tx, due)
-                return len(due)
-        except BaseException:  # what was registered for this transaction is not committed
-            self.registry.distrust()
-            raise
+        with self._uow.begin(SYSTEM, purpose="pursue open cases") as tx:
+            if not self._cases.due(tx, limit=1):
+                return 0
+            hold_matter(tx)
+            due = self._cases.due(tx, limit=CASES_PER_RUN_MAX)
+            self.registry.refresh(tx)
+            self.retrace(tx, due)
+            return len(due)
 
     def confirm(self, case_id: str, *, actor: Actor) -> Standing:
         """The payer's institution confirms its customer's payments: drafted orders may go out.
@@ -126,8 +122,6 @@ class Pursuit:
         self.registry.refresh(tx)
         if case_id not in self.registry and self._cases.row(tx, case_id).state is _PURSUED:
             self.registry.file(case_id, self.registry.claims_of(tx, case_id))
-            # The caller's transaction may still fail: the next look reads everything again.
-            self.registry.distrust()
         self.retrace(tx, [case_id])
 
     def retrace(self, tx: Transaction, case_ids: Sequence[str]) -> None:

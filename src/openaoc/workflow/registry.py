@@ -54,6 +54,7 @@ class Registry:
         self._claims: dict[str, list[CaseClaim]] = {}
         self._events: dict[str, list[MoneyEvent]] = defaultdict(list)
         self._first: dict[str, tuple[datetime, int]] = {}
+        self._uncertain: set[str] = set()
         self._seen = 0
         self._loaded = False
 
@@ -62,14 +63,11 @@ class Registry:
 
     def load(self, tx: Transaction) -> int:
         """Register every pursued case from the database; how many. At start."""
-        claimed: dict[str, list[CaseClaim]] = defaultdict(list)
-        for filed, case_id, record in self._cases.claims_pursued(tx):
-            claim = self._claim(case_id, filed, record)
-            if claim is not None:
-                claimed[case_id].append(claim)
+        claimed = self._committed(tx, None)
         for case_id in self._tracing.registered():
             self._tracing.forget(case_id)
-        self._claims = dict(claimed)
+        self._claims = claimed
+        self._uncertain.clear()
         self._first.clear()
         self._events.clear()
         self._seen = 0
@@ -84,6 +82,7 @@ class Registry:
         if not self._loaded:
             self.load(tx)
             return
+        self._make_certain(tx)
         for case_id in self._take_events(tx):
             if case_id in self._claims:
                 self._register(case_id)
@@ -97,9 +96,14 @@ class Registry:
         return [claim for claim in found if claim is not None]
 
     def file(self, case_id: str, claims: Sequence[CaseClaim]) -> None:
-        """Add claims of a case that are about to be committed."""
+        """Add claims of a case that are about to be committed.
+
+        Whether they were is asked at the next look, before anything is traced: a transaction that
+        fails lets the matter go before it could tell us.
+        """
         if not claims:
             return
+        self._uncertain.add(case_id)
         self._claims.setdefault(case_id, []).extend(claims)
         self._register(case_id)
 
@@ -110,7 +114,7 @@ class Registry:
             self._tracing.forget(case_id)
 
     def distrust(self) -> None:
-        """What was registered may not be committed: read it all again at the next look.
+        """A case left work: read it all again at the next look.
 
         May be called without holding the matter.
         """
@@ -127,6 +131,28 @@ class Registry:
             self._seen = max(self._seen, event.sequence)
             touched.add(event.case_id)
         return touched
+
+    def _make_certain(self, tx: Transaction) -> None:
+        """Bring what was filed since the last look in step with what was committed of it."""
+        if not self._uncertain:
+            return
+        committed = self._committed(tx, sorted(self._uncertain))
+        for case_id in self._uncertain:
+            claims = committed.get(case_id)
+            if claims is None:
+                self.forget(case_id)
+            elif claims != self._claims.get(case_id):
+                self._claims[case_id] = claims
+                self._register(case_id)
+        self._uncertain.clear()
+
+    def _committed(self, tx: Transaction, only: Sequence[str] | None) -> dict[str, list[CaseClaim]]:
+        found: dict[str, list[CaseClaim]] = {}
+        for filed, case_id, record in self._cases.claims_pursued(tx, only=only):
+            claim = self._claim(case_id, filed, record)
+            if claim is not None:
+                found.setdefault(case_id, []).append(claim)
+        return found
 
     def _claim(self, case_id: str, filed: int, record: ClaimRecord) -> CaseClaim | None:
         row = self._ledger.find(reported_by=record.reported_by, transfer_id=record.transfer_id)
