@@ -32,7 +32,7 @@ FILE_LIMITS: Final = TraceLimits(
 )
 """A trace over files runs alone on its machine and may take minutes."""
 SHOWN_MAX: Final = 5
-INTERPRET_MAX: Final = 2_000
+INTERPRET_MAX: Final = 500
 """Most traces follow fewer transfers; the interpreter is done before the compiler is loaded."""
 
 
