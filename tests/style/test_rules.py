@@ -17,7 +17,8 @@ DOCSTRING_LINES_MAX = 12
 
 FORBIDDEN_WORDS = ("TO" + "DO", "FIX" + "ME", "XX" + "X")
 GENERATED = re.compile(r"(\.lock|\.min\.js|\.svg|\.png|LICENSE)$|/vendor/")
-WAIVER = re.compile(r"#\s*(noqa: [A-Z0-9, ]+|type: ignore\[[a-z, -]+\])\s*(#|-|:|—)\s*\S")
+CODES = r"[A-Z]+[0-9]+(, ?[A-Z]+[0-9]+)*"
+WAIVER = re.compile(rf"#\s*(noqa: {CODES}|type: ignore\[[a-z, -]+\])[\s\-:—#]+\S")
 FIRST_PARTY_TIME = ("datetime.now(", "time.time(", "datetime.utcnow(")
 CLOCK_READERS = {
     "src/openaoc/kernel/clock.py",
