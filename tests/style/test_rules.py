@@ -186,11 +186,13 @@ def test_noqa_gives_its_reason() -> None:
 def test_transfers_of_one_type_are_keyword_only() -> None:
     loose = []
     for s in package_sources():
+        if "/kernels" in s.path:
+            continue  # compiled functions take numbers by place
         for f in functions(s):
             names = [a for a in f.args.args if a.arg not in ("self", "cls")]
             kinds = [ast.unparse(a.annotation) for a in names if a.annotation is not None]
             plain = [k for k in kinds if k in ("int", "str", "datetime", "Path", "bytes")]
-            if f.name.startswith("_") or any("njit" in ast.unparse(d) for d in f.decorator_list):
+            if f.name.startswith("_"):
                 continue
             if len(plain) - len(set(plain)) > 1:
                 loose.append(f"{s.path}:{f.lineno} {f.name}({', '.join(a.arg for a in names)})")
