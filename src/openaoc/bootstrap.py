@@ -37,6 +37,7 @@ from openaoc.storage.unit_of_work import UnitOfWork, retrying
 from openaoc.storage.vault import Vault
 from openaoc.tracing.model import Rule
 from openaoc.tracing.service import Tracing
+from openaoc.tracing.warm import warm
 from openaoc.workflow.acknowledging import Acknowledging
 from openaoc.workflow.telling import Telling
 from openaoc.workflow.wiring import Matter, build_matter
@@ -108,6 +109,7 @@ class Centre:
             self._open_storage(undo)
             self._build()
             self._administrator()
+            log.info("kernels_ready", seconds=round(warm(), 1))
             self._run(undo)
             self._undo = undo.pop_all()
         log.info("centre_started", jurisdiction=self.settings.jurisdiction)
