@@ -46,7 +46,8 @@ def fill(connection: sa.Connection, table: str, rows: list[dict[str, object]]) -
         values = {name: plain[kind] for name, kind in wanted if name not in row} | row
         names = ", ".join(values)
         places = ", ".join(f":{name}" for name in values)
-        connection.execute(sa.text(f"INSERT INTO {table} ({names}) VALUES ({places})"), values)  # noqa: S608 # our own names
+        statement = f"INSERT INTO {table} ({names}) VALUES ({places})"  # noqa: S608 - our own names
+        connection.execute(sa.text(statement), values)
 
 
 def case(number: int, at: datetime, **more: object) -> dict[str, object]:
@@ -94,9 +95,8 @@ def test_a_fresh_centre_has_figures(uow: UnitOfWork) -> None:
     assert shown.report_to_first_applied is None
 
 
-def test_times_and_sums_are_those_of_the_tables(uow: UnitOfWork, clock: ManualClock) -> None:
-    now = clock.now()
-    old = now - timedelta(hours=30)
+def all_orders(now: datetime, old: datetime) -> list[dict[str, object]]:
+    """Orders of those cases."""
 
     def after(seconds: float) -> dict[str, object]:
         return {
@@ -104,6 +104,24 @@ def test_times_and_sums_are_those_of_the_tables(uow: UnitOfWork, clock: ManualCl
             "applied_minor": 100,
             "held_minor": 100,
         }
+
+    return [
+        held(1, 1, now, **after(2)),
+        held(2, 1, now, **after(5)),
+        held(3, 2, now, **after(4)),
+        held(4, 2, now, institution="BANK2", state="refused", answered_at=now),
+        held(5, 3, old, **after(0)),
+        held(6, 4, now, **after(300)),
+        held(7, 1, now + timedelta(seconds=60), **after(90)),
+        held(8, 2, now, state="released", applied_minor=100, answered_at=now),
+        held(9, 2, now, state="drafted"),
+        held(10, 6, now, currency="USD", **after(1)),
+    ]
+
+
+def fill_all(uow: UnitOfWork, now: datetime) -> None:
+    """Three live cases and what else there may be, some of it old, ended or in other money."""
+    old = now - timedelta(hours=30)
 
     with uow.begin(SYSTEM, purpose="fill") as tx:
         fill(
@@ -153,22 +171,11 @@ def test_times_and_sums_are_those_of_the_tables(uow: UnitOfWork, clock: ManualCl
                 for n, at in ((1, now), (2, now), (3, old))
             ],
         )
-        fill(
-            tx.connection,
-            "hold_orders",
-            [
-                held(1, 1, now, **after(2)),
-                held(2, 1, now, **after(5)),
-                held(3, 2, now, **after(4)),
-                held(4, 2, now, institution="BANK2", state="refused", answered_at=now),
-                held(5, 3, old, **after(0)),
-                held(6, 4, now, **after(300)),
-                held(7, 1, now + timedelta(seconds=60), **after(90)),
-                held(8, 2, now, state="released", applied_minor=100, answered_at=now),
-                held(9, 2, now, state="drafted"),
-                held(10, 6, now, currency="USD", **after(1)),
-            ],
-        )
+        fill(tx.connection, "hold_orders", all_orders(now, old))
+
+
+def test_times_and_sums_are_those_of_the_tables(uow: UnitOfWork, clock: ManualClock) -> None:
+    fill_all(uow, clock.now())
     shown = figures(uow)
     assert shown.mode == "live"
     assert (shown.reports, shown.reports_last_hour, shown.cases) == (3, 2, 4)

@@ -7,6 +7,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import uvicorn
@@ -70,7 +71,7 @@ def url(centre: FakeCentre) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def opened(url: str, **context: object) -> Iterator[object]:
+def opened(url: str, **context: object) -> Iterator[Any]:
     with playwright_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_context(**context).new_page()
@@ -82,34 +83,34 @@ def opened(url: str, **context: object) -> Iterator[object]:
 def test_the_page_follows_the_figures(url: str, centre: FakeCentre) -> None:
     faults: list[str] = []
     with opened(f"{url}/?lang=en") as page:
-        page.on("console", lambda message: faults.append(message.text))  # type: ignore[attr-defined]
+        page.on("console", lambda message: faults.append(message.text))
         before = f"{centre.figures().reports:,}"
         after = f"{centre.figures().reports + 1:,}"
-        assert before in page.inner_text("#figures")  # type: ignore[attr-defined]
+        assert before in page.inner_text("#figures")
         centre.another_report()
-        page.wait_for_selector(f"#figures >> text={after}", timeout=15_000)  # type: ignore[attr-defined]
-        assert page.inner_text("#stale") == ""  # type: ignore[attr-defined]
+        page.wait_for_selector(f"#figures >> text={after}", timeout=15_000)
+        assert page.inner_text("#stale") == ""
     assert faults == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_word_can_be_read(url: str, scheme: str) -> None:
     with opened(f"{url}/?lang=th", color_scheme=scheme) as page:
-        assert page.evaluate(CONTRAST) == []  # type: ignore[attr-defined]
+        assert page.evaluate(CONTRAST) == []
         for landmark in ("header", "main", "footer", "nav[aria-label]", "h1"):
-            assert page.locator(landmark).count() == 1, landmark  # type: ignore[attr-defined]
+            assert page.locator(landmark).count() == 1, landmark
 
 
 @pytest.mark.parametrize("language", ["th", "en"])
 def test_the_page_fits_a_phone(url: str, language: str) -> None:
     phone = {"width": 360, "height": 740}
     with opened(f"{url}/?lang={language}", viewport=phone) as page:
-        width = page.evaluate("document.documentElement.scrollWidth")  # type: ignore[attr-defined]
+        width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= phone["width"]
 
 
 def test_the_page_works_without_script(url: str) -> None:
     with opened(f"{url}/?lang=en", java_script_enabled=False) as page:
-        assert "Report" in page.inner_text("main")  # type: ignore[attr-defined]
-        page.keyboard.press("Tab")  # type: ignore[attr-defined]
-        assert page.locator(".skip:focus").count() == 1  # type: ignore[attr-defined]
+        assert "Report" in page.inner_text("main")
+        page.keyboard.press("Tab")
+        assert page.locator(".skip:focus").count() == 1

@@ -142,6 +142,10 @@ def straw() -> Iterator[Straw]:
     server.server_close()
 
 
+def seen(process: InstitutionsProcess) -> ProcessFigures:
+    return msgspec.json.decode(process.figures(), type=ProcessFigures)
+
+
 def credentials(url: str) -> Credentials:
     known = {
         code: InstitutionCredentials(
@@ -191,7 +195,8 @@ def test_the_institutions_feed_report_block_and_answer(tmp_path: Path, straw: St
         wait_for(lambda: "ord_1" in straw.answers)
         assert straw.answers["ord_1"].applied_minor == 12_345
         assert nation.books.blocked[account] == 12_345
-        shown = msgspec.json.decode(process.figures(), type=ProcessFigures)
+        wait_for(lambda: seen(process).couriers.applied)
+        shown = seen(process)
         assert shown.couriers.applied == 1
         assert shown.orders_blocking == 1
         assert shown.nation.held_minor == 12_345

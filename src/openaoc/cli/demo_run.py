@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -161,11 +162,9 @@ class Demo:
         while time.monotonic() < until:
             for child in self._children:
                 child.check()
-            try:
+            with contextlib.suppress(httpx.HTTPError):  # it is not up yet
                 if self._http.get(f"{self._url}/health").is_success:
                     return True
-            except httpx.HTTPError:
-                pass
             if self._stop.wait(LOOK_SECONDS / 4):
                 return False
         raise Unavailable(f"the centre does not come up: {self._children[-1].last_words()}")

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,12 +121,12 @@ class NationStore:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
-            except BaseException:
+            except BaseException:  # whatever comes, nothing half-written stays
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
 
-    def _all(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+    def _all(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._connection.execute(sql, values).fetchall()
 
@@ -189,18 +189,18 @@ class NationStore:
         for account, blocked in self._all(
             "SELECT account, sum(blocked) FROM orders WHERE blocked > 0 GROUP BY account"
         ):
-            books.blocked[int(str(account))] = int(str(blocked))
+            books.blocked[int(account)] = int(blocked)
 
     def open_scams(self) -> tuple[list[int], set[int], list[Move]]:
         """Scams under way, which of them are reported, and what has been done of them."""
-        rows = [(int(str(n)), bool(r)) for n, r in self._all("SELECT scam, reported FROM scams")]
-        moves = [Move(*row) for row in self._all("SELECT * FROM moves ORDER BY at_s")]  # type: ignore[arg-type] # SQLite gives the column's own types back
+        rows = [(int(n), bool(r)) for n, r in self._all("SELECT scam, reported FROM scams")]
+        moves = [Move(*row) for row in self._all("SELECT * FROM moves ORDER BY at_s")]
         return [n for n, _ in rows], {n for n, reported in rows if reported}, moves
 
     def moves_of(self, scam: int) -> dict[int, Move]:
         """The victim's own payments of one scam: payment number → move."""
         rows = self._all("SELECT * FROM moves WHERE scam = ? AND step = -1", scam)
-        return {move.payment: move for move in (Move(*row) for row in rows)}  # type: ignore[arg-type] # as above
+        return {move.payment: move for move in (Move(*row) for row in rows)}
 
     # The feed and the reports
 
@@ -211,7 +211,7 @@ class NationStore:
             " ORDER BY number LIMIT 1",
             institution,
         )
-        return FeedBatch(*rows[0]) if rows else None  # type: ignore[arg-type] # as above
+        return FeedBatch(*rows[0]) if rows else None
 
     def feed_done(self, number: int) -> None:
         """The centre has acknowledged this batch."""
@@ -220,17 +220,18 @@ class NationStore:
 
     def feed_waiting(self) -> int:
         """Batches not yet acknowledged."""
-        return int(str(self._all("SELECT count(*) FROM feed")[0][0]))
+        return int(self._all("SELECT count(*) FROM feed")[0][0])
 
     def report(self, *, now_us: int, skip: Iterable[int]) -> WaitingReport | None:
         """The report longest due, but for those of `skip`, that are being handed in."""
-        taken = ",".join(str(int(number)) for number in skip) or "-1"
+        taken = set(skip)
         rows = self._all(
-            f"SELECT scam, body, by_bank FROM reports WHERE due_us <= ? AND scam NOT IN ({taken})"  # noqa: S608 # whole numbers only
-            " ORDER BY due_us LIMIT 1",
+            "SELECT scam, body, by_bank FROM reports WHERE due_us <= ? ORDER BY due_us LIMIT ?",
             now_us,
+            len(taken) + 1,
         )
-        return WaitingReport(*rows[0]) if rows else None  # type: ignore[arg-type] # as above
+        waiting = (WaitingReport(*row) for row in rows)
+        return next((report for report in waiting if report.scam not in taken), None)
 
     def report_later(self, scam: int, *, due_us: int) -> None:
         """Try again then."""
