@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -81,5 +83,5 @@ def test_shares_are_exact_up_to_62_bits() -> None:
     for _ in range(2_000):
         whole = int(rng.integers(1, 2**62))
         part, amount = int(rng.integers(0, whole + 1)), int(rng.integers(0, 2**62))
-        args = (np.int64(part), np.int64(amount), np.int64(whole))
-        assert share_of(*args) == part * amount // whole  # type: ignore[arg-type]
+        wide: list[Any] = [np.int64(number) for number in (part, amount, whole)]
+        assert share_of(*wide) == part * amount // whole

@@ -28,6 +28,7 @@ CHAIN_TRANSFERS_MAX: Final = 60
 LAYERS: Final = (3, 7)
 NEW_MULES: Final = 0.7
 THROUGH_HONEST: Final = 0.1
+KNOWN_OPENINGS: Final = 0.5
 DWELL_SECONDS: Final = 260.0
 _MEDIAN_MINOR: Final = 50_000.0
 _LOSS_MINOR: Final = 1_600_000.0
@@ -53,7 +54,7 @@ class _Rows:
         self.amount: list[int] = []
         self.origin: list[bool] = []
 
-    def add(self, time: int, debtor: int, creditor: int, amount: int, *, origin: bool) -> None:
+    def add(self, *, time: int, debtor: int, creditor: int, amount: int, origin: bool) -> None:
         self.time.append(time)
         self.debtor.append(debtor)
         self.creditor.append(creditor)
@@ -94,7 +95,7 @@ def mule_world(transfers: int, *, seed: int = 1) -> World:
         amount=amount,
         flags=flags,
         channel=(payee < 0).astype(np.uint8),
-        opening=np.where(rng.random(newest) < 0.5, _amounts(rng, newest), 0),  # noqa: PLR2004 - half
+        opening=np.where(rng.random(newest) < KNOWN_OPENINGS, _amounts(rng, newest), 0),
     )
     return World(arrays, np.flatnonzero(origin & ((flags & SELF) == 0)))
 
@@ -122,7 +123,13 @@ def _chain(dice: random.Random, rows: _Rows, *, accounts: int, newest: int, span
                 payee, newest = newest, newest + 1
             else:
                 payee = dice.randrange(accounts)
-            rows.add(at, account, -1 if leaves else payee, max(sent, 1), origin=layer == 0)
+            rows.add(
+                time=at,
+                debtor=account,
+                creditor=-1 if leaves else payee,
+                amount=max(sent, 1),
+                origin=layer == 0,
+            )
             drawn += 1
             honest = layer > 0 and dice.random() < THROUGH_HONEST
             if not leaves and not honest:

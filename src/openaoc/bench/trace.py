@@ -77,8 +77,13 @@ def run(*, transfers: int = 10_000_000, peers: bool = True, seed: int = 1) -> di
     }
     found: dict[Rule, list[CaseTrace]] = {}
     for rule in Rule:
-        found[rule] = []
-        taken = _time(lambda row, rule=rule: found[rule].extend(_one(world, row, rule)), rows)  # type: ignore[misc]
+        traces: list[CaseTrace] = []
+        found[rule] = traces
+
+        def ask(row: int, rule: Rule = rule, traces: list[CaseTrace] = traces) -> None:
+            traces.extend(_one(world, row, rule))
+
+        taken = _time(ask, rows)
         result[rule.value] = figures(taken) | _reach(found[rule])
     service = Tracing(_Numbers(world.arrays))
     claim = {row: [CaseClaim(row=row, filed=0)] for row in rows}

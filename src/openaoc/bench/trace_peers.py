@@ -72,7 +72,8 @@ def postgres(home: Path, world: World) -> Iterator[Asked]:
     server = EmbeddedPostgres(home, keys=Keyring(home / "keys"), durable=False)
     server.start()
     try:
-        with psycopg.connect(**server.parameters(), autocommit=True) as connection:  # type: ignore[arg-type]
+        where = psycopg.conninfo.make_conninfo("", **server.parameters())
+        with psycopg.connect(where, autocommit=True) as connection:
             connection.execute(_TABLE)
             copying = "COPY transfers FROM STDIN (FORMAT csv)"
             with connection.cursor() as cursor, cursor.copy(copying) as copy:
