@@ -6,6 +6,7 @@ machine in the same run. Measures nothing but this machine.
 
 from __future__ import annotations
 
+import gc
 import shutil
 import statistics
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from openaoc.bench.feed import Feed, as_arrow, as_ndjson, as_parquet
 from openaoc.bench.ingest_peers import duckdb_append, postgres_copy
@@ -69,6 +71,8 @@ def _run(home: Path, transfers: int, callers: int, *, peers: bool) -> dict[str, 
         results: dict[str, object] = {"transfers": transfers, "callers": callers}
         results["arrow"] = _fill(ledger, feed, transfers, callers)
         stats = ledger.stats()
+        gc.collect()
+        pa.default_memory_pool().release_unused()
         results["memory"] = {
             "accounts": stats.accounts,
             "computed_bytes_per_transfer": round(stats.memory_bytes / stats.transfers, 1),
@@ -77,16 +81,18 @@ def _run(home: Path, transfers: int, callers: int, *, peers: bool) -> dict[str, 
             ),
             "id_text_bytes_per_transfer": round(stats.text_bytes / stats.transfers, 1),
         }
+        first = transfers
         for name, kind, encode in (
             ("parquet", PARQUET, as_parquet),
             ("ndjson", NDJSON, as_ndjson),
         ):
             bodies = [
                 encode(feed.table(start, BATCH_ROWS, prefix=name))
-                for start in range(0, text, BATCH_ROWS)
+                for start in range(first, first + text, BATCH_ROWS)
             ]
             results[name] = _ingest(ledger, bodies, kind, BATCH_ROWS, callers)
-        results["traces_while_ingesting"] = _trace_while_ingesting(ledger, feed, transfers)
+            first += text
+        results["traces_while_ingesting"] = _trace_while_ingesting(ledger, feed, first)
     finally:
         ledger.close()
     if peers:
@@ -121,9 +127,7 @@ def _fill(ledger: Ledger, feed: Feed, transfers: int, callers: int) -> Figures:
     return _figures(done, seconds, latencies, BATCH_ROWS)
 
 
-def _ingest(
-    ledger: Ledger, bodies: Sequence[bytes], kind: str, rows: int, callers: int
-) -> Figures:
+def _ingest(ledger: Ledger, bodies: Sequence[bytes], kind: str, rows: int, callers: int) -> Figures:
     seconds, latencies = _timed(ledger, bodies, kind, callers)
     return _figures(rows * len(bodies), seconds, latencies, rows)
 
@@ -167,7 +171,7 @@ def _timed(
 
 
 def _trace_while_ingesting(ledger: Ledger, feed: Feed, known: int) -> Figures:
-    """First-in-first-out traces of single payments, while a feed ingests at a steady rate."""
+    """First-in-first-out traces of single payments, while a feed goes on at a steady rate."""
     from openaoc.tracing.engine import trace_cases
     from openaoc.tracing.model import Claim, Rule
 
@@ -183,7 +187,7 @@ def _trace_while_ingesting(ledger: Ledger, feed: Feed, known: int) -> Figures:
     quiet = _latencies(trace, rows[:2000], stop=None)
     bodies = [
         parse_transfers(as_arrow(feed.table(start, SMALL_BATCH_ROWS, prefix="live")), ARROW)
-        for start in range(0, int(TRACING_RATE * TRACING_SECONDS), SMALL_BATCH_ROWS)
+        for start in range(known, known + int(TRACING_RATE * TRACING_SECONDS), SMALL_BATCH_ROWS)
     ]
     stop = threading.Event()
     pace = SMALL_BATCH_ROWS / TRACING_RATE
