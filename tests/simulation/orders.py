@@ -35,7 +35,7 @@ def order(
         amount_minor=amount_minor,
         currency=population.currency,
         rule="TH-2566-s7-victim",
-        legal_basis=Words(th="ก", en="a"),
+        legal_basis="ก / a",
         reason=Words(th="ข", en="b"),
         issued_at=now,
         answer_by=now + timedelta(minutes=5),

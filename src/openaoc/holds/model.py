@@ -182,6 +182,11 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     th: str
     en: str
 
+    @property
+    def both(self) -> str:
+        """Both in one line, for a field that takes one text."""
+        return f"{self.th} / {self.en}"
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A hold order as it goes over the wire. `amount_minor` is the most that may be blocked."""
@@ -194,7 +199,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     amount_minor: int
     currency: str
     rule: str
-    legal_basis: Words
+    legal_basis: str
+    """The law in its own language and in English, in one text: a citation, not a message."""
     reason: Words
     issued_at: datetime
     answer_by: datetime

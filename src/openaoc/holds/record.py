@@ -91,7 +91,7 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
             amount_minor=self.amount_minor,
             currency=self.currency,
             rule=self.rule,
-            legal_basis=self.legal_basis,
+            legal_basis=self.legal_basis.both,
             reason=self.reason,
             issued_at=self.issued_at,
             answer_by=self.answer_by,
