@@ -64,10 +64,10 @@ def _run(home: Path, transfers: int, callers: int, *, peers: bool) -> dict[str, 
         ledger_rows_max=transfers + 4 * text + int(TRACING_RATE * TRACING_SECONDS) + 1000,
         ledger_accounts_max=feed.accounts + 1_000_000,
     )
-    anonymous = _anonymous_bytes()
     ledger = Ledger.open(home / "ledger", settings=settings, clock=SystemClock())
     try:
         _warm_up(ledger)
+        anonymous = _anonymous_bytes()
         results: dict[str, object] = {"transfers": transfers, "callers": callers}
         results["arrow"] = _fill(ledger, feed, transfers, callers)
         stats = ledger.stats()
