@@ -99,7 +99,7 @@ def test_a_self_transfer_stands_on_no_line() -> None:
 def test_other_content_under_one_id_is_refused(other: dict[str, object]) -> None:
     with ledger() as opened:
         opened.ingest(table([row("T1")]), live=False)
-        rows = [row("N1", debtor="Z/1"), row("T1", **other), row("N2")]  # type: ignore[arg-type]
+        rows = [row("N1", debtor="Z/1"), row("T1", **other), row("N2")]  # type: ignore[arg-type] - mixed
         error = _refused(opened, rows, TransferConflict)
         assert error.where == "row 2"
         assert "T1" in error.detail
@@ -261,7 +261,8 @@ def test_a_full_ledger_says_so_and_keeps_what_it_has() -> None:
 def test_a_batch_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "TRANSFERS_PER_BATCH_MAX", 2)
     with ledger() as opened:
-        _refused(opened, [row(f"T{n}") for n in range(3)], TooLarge)
+        error = _refused(opened, [row(f"T{n}") for n in range(3)], TooLarge)
+        assert "at most 2" in error.detail
 
 
 def test_long_and_foreign_names_are_kept_apart() -> None:

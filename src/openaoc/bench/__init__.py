@@ -1,0 +1,1 @@
+"""Measurements of this machine, beside peers; later than every stage, imported by none."""

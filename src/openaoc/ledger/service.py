@@ -207,7 +207,7 @@ class Ledger:
         assert 0 <= index < self._store.accounts, "an index comes from the ledger's own arrays"
         return self._store.account_name(index)
 
-    def account_index(self, bank: str, account: str, currency: str) -> int | None:
+    def account_index(self, bank: str, account: str, currency: str, /) -> int | None:
         """The account's number, None while no transfer names it. Names as stored (normalised)."""
         number = self._store.find_account(bank, account, currency)
         return number if number >= 0 else None

@@ -207,7 +207,7 @@ class Store:
             )
         )  # fmt: skip
 
-    def find_account(self, bank: str, account: str, currency: str) -> int:
+    def find_account(self, bank: str, account: str, currency: str, /) -> int:
         """The account's number, or -1."""
         b, c = self.institutions.find(bank), self.currencies.find(currency)
         data = np.frombuffer(account.encode(), np.uint8)
