@@ -41,7 +41,7 @@ def postgres_copy(home: Path, tables: Sequence[pa.Table]) -> float:
     server = EmbeddedPostgres(home, keys=Keyring(home / "keys"))
     server.start()
     try:
-        with psycopg.connect(**server.parameters()) as connection:  # type: ignore[arg-type] - all text
+        with psycopg.connect(**server.parameters()) as connection:  # type: ignore[arg-type]  # all text
             connection.execute(_TABLE)
             for index in _INDEXES:
                 connection.execute(index)
