@@ -78,10 +78,12 @@ def test_a_look_has_names_and_the_doubt_of_each_amount() -> None:
     found = {item.account_index: item for item in look.located}
     mule, after = found[ledger.numbers["mule"]], found[ledger.numbers["next"]]
     assert (mule.amount_minor, mule.layer, mule.bank) == (90, 1, "BANK")
-    assert (mule.doubt.fifo_minor, mule.doubt.lifo_minor, mule.doubt.pro_rata_minor) == (90, 40, 60)
-    assert mule.doubt.least_minor == 40
+    doubt = service.doubt(look, mule.account_index)
+    assert (doubt.fifo_minor, doubt.lifo_minor, doubt.pro_rata_minor) == (90, 40, 60)
+    assert (doubt.least_minor, doubt.unknown) == (40, ())
     # With 30 of its own, the cash came from the clean money; without, ten of it was the victim's.
-    assert (after.amount_minor, after.doubt.opening_unknown_minor) == (10, 10)
+    doubt = service.doubt(look, after.account_index)
+    assert (after.amount_minor, doubt.opening_unknown_minor) == (10, 10)
     assert [out.transfer_id for out in look.trace.exited] == []
 
 

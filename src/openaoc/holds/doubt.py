@@ -32,6 +32,11 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     why: tuple[str, ...]
 
 
+def certain(located_minor: int) -> Doubt:
+    """All that is located may be ordered."""
+    return Doubt(amount_minor=located_minor, in_doubt=False, tell_first=False, why=())
+
+
 def weigh(
     *, located_minor: int, active_minor: int, amounts: RuleAmounts, holder: Holder, floor_minor: int
 ) -> Doubt:
@@ -42,7 +47,7 @@ def weigh(
     all cases together.
     """
     if not (holder.likely_innocent or holder.history_missing):
-        return Doubt(amount_minor=located_minor, in_doubt=False, tell_first=False, why=())
+        return certain(located_minor)
     least = max(min(located_minor, amounts.least), 0)
     why: list[str] = []
     if holder.history_missing:

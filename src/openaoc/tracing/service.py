@@ -6,34 +6,37 @@ and holds are registered again at each start.
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Final, Protocol
 
 import msgspec
-import numpy as np
 
 from openaoc.kernel.clock import from_us, to_us
 from openaoc.kernel.errors import NotFound
 from openaoc.ledger.arrays import LedgerArrays
 from openaoc.tracing.conduct import Conduct, conduct
-from openaoc.tracing.engine import trace_cases
-from openaoc.tracing.links import (
-    CaseClaim,
-    CaseFile,
-    CaseHold,
-    Links,
-    in_acting_order,
-    in_filing_order,
+from openaoc.tracing.group import Doubt, Group
+from openaoc.tracing.links import CaseClaim, CaseFile, CaseHold, Links
+from openaoc.tracing.model import BadOrigin, CaseTrace, Claim, Rule, Trace, TraceLimits
+from openaoc.tracing.names import (
+    AccountNameLike,
+    EndOfLedger,
+    ExitSide,
+    exit_sides,
+    to_document,
 )
-from openaoc.tracing.model import BadOrigin, CaseTrace, Claim, HoldEvent, Rule, Trace, TraceLimits
-from openaoc.tracing.names import AccountNameLike, EndOfLedger, exit_sides, to_document
 from openaoc.tracing.prepare import check_origin
 
 GROUP_CASES_MAX: Final = 2_000
 """Linked cases traced together; beyond it the trace says `truncated: "cases"`."""
+GROUPS_KEPT_MAX: Final = 20_000
+"""Cases whose last trace is kept until something on its accounts changes."""
+SETTLED_TOGETHER_MAX: Final = 100
+"""Changed groups traced ahead of one look."""
 
 __all__ = [
     "CaseClaim",
@@ -71,30 +74,11 @@ class LedgerLike(Protocol):
         ...
 
 
-class Doubt(msgspec.Struct, frozen=True, kw_only=True):
-    """How sure the amount on one account is: a case's free money there under each rule.
-
-    `opening_unknown_minor`: under the centre's rule, with every opening balance unknown.
-    """
-
-    fifo_minor: int
-    lifo_minor: int
-    pro_rata_minor: int
-    opening_unknown_minor: int
-
-    @property
-    def least_minor(self) -> int:
-        """The smallest of them: what may go out where doubt favours the holder."""
-        return min(
-            self.fifo_minor, self.lifo_minor, self.pro_rata_minor, self.opening_unknown_minor
-        )
-
-
 class LocatedLook(msgspec.Struct, frozen=True, kw_only=True):
     """A case's money on one account: what a hold may rest on.
 
     `amount_minor` is free money under the centre's rule; `held_minor` is held for this case
-    already. Never order what is `returned` or on a `hub`.
+    already. Never order what is `returned` or on a `hub`. How sure it is: `Tracing.doubt`.
     """
 
     account_index: int
@@ -107,7 +91,6 @@ class LocatedLook(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     returned: bool
     hub: bool
-    doubt: Doubt
 
 
 class ExcessHold(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,17 +103,26 @@ class ExcessHold(msgspec.Struct, frozen=True, kw_only=True):
 class CaseLook(msgspec.Struct, frozen=True, kw_only=True):
     """A case's trace for the centre's own use.
 
-    `linked`: open cases that share accounts with this one, whose figures this trace may change.
-    `inferred_under_hold`: (bank, account) that sent money unseen while a hold of the case stood.
+    `exits`: one for each of `numbers.exited`. `linked`: open cases that share accounts with this
+    one, directly or through others, whose figures this trace may change. `inferred_under_hold`:
+    (bank, account) that sent money unseen while a hold of the case stood. `group`: those traced
+    with it.
     """
 
     case: str
-    trace: Trace
     numbers: CaseTrace
     located: tuple[LocatedLook, ...]
+    exits: tuple[ExitSide, ...]
     excess: tuple[ExcessHold, ...]
     inferred_under_hold: tuple[tuple[str, str], ...]
     linked: tuple[str, ...]
+    group: Group
+    named: Callable[[], Trace]
+
+    @property
+    def trace(self) -> Trace:
+        """The document with the names of all transfers; made when it is asked for."""
+        return self.named()
 
 
 class _Names:
@@ -169,6 +161,8 @@ class Tracing:
         self._links = Links()
         self._lock = threading.RLock()
         self._end = EndOfLedger()
+        self._groups: dict[str, Group] = {}
+        """By case: the group it was last traced with."""
 
     def check(self, claims: Sequence[CaseClaim]) -> None:
         """Check claims about to be filed.
@@ -200,6 +194,7 @@ class Tracing:
         """Take a closed case out: its claims mark nothing any more."""
         with self._lock:
             self._links.drop(case_key)
+            self._groups.pop(case_key, None)
 
     def set_hubs(self, accounts: frozenset[int]) -> None:
         """The pooled accounts by number: money stays located there."""
@@ -226,16 +221,13 @@ class Tracing:
     ) -> Trace:
         """A registered case's trace with names. Raises NotFound for a case that is not."""
         with self._lock:
-            file = self._file(case_key)
-            return self._look(file, at=at, rule=rule or self.rule, doubt=False).trace
+            look = self._look(self._file(case_key), at=at, rule=rule or self.rule)
+        return look.trace
 
     def look(self, case_key: str, *, at: datetime | None = None) -> CaseLook:
-        """A registered case's trace with the doubt about each amount.
-
-        Raises NotFound for a case that is not registered.
-        """
+        """A registered case's trace. Raises NotFound for a case that is not registered."""
         with self._lock:
-            return self._look(self._file(case_key), at=at, rule=self.rule, doubt=True)
+            return self._look(self._file(case_key), at=at, rule=self.rule)
 
     def preview(
         self, case_key: str, claims: Sequence[CaseClaim], holds: Sequence[CaseHold] = ()
@@ -247,7 +239,32 @@ class Tracing:
         self.check(claims)
         file = CaseFile(key=case_key, claims=tuple(claims), holds=tuple(holds))
         with self._lock:
-            return self._look(file, at=None, rule=self.rule, doubt=True)
+            return self._look(file, at=None, rule=self.rule)
+
+    def doubt(self, look: CaseLook, account_index: int) -> Doubt:
+        """How sure a looked-at amount is: traced by the other rules only when this is asked.
+
+        The figures are shared by all cases of one group and bounded (group.DOUBT_LIMITS).
+        """
+        with self._lock:
+            return look.group.doubt(self._ledger.reading, look.case, account_index)
+
+    def settle(self) -> int:
+        """Trace what has changed since it was last traced; how many groups.
+
+        Called before others are made to wait for a look, so that the look finds little to do.
+        Nobody waits for more than one group.
+        """
+        with self._lock, self._ledger.reading() as arrays:
+            stale = self._links.stale(arrays)
+        settled = 0
+        for key in stale[:SETTLED_TOGETHER_MAX]:
+            with self._lock, self._ledger.reading() as arrays:
+                file = self._links.files.get(key)
+                if file is not None and self._links.is_stale(key):
+                    self._close(arrays, file)
+                    settled += 1
+        return settled
 
     def conduct(self, account_index: int, *, before: datetime) -> Conduct:
         """How the account behaved before a moment: payers, trade, speed, exits."""
@@ -260,44 +277,46 @@ class Tracing:
             raise NotFound(f"case {case_key} is not open in the tracing service")
         return file
 
-    def _look(self, file: CaseFile, *, at: datetime | None, rule: Rule, doubt: bool) -> CaseLook:
-        at_us = None if at is None else to_us(at)
+    def _look(self, file: CaseFile, *, at: datetime | None, rule: Rule) -> CaseLook:
+        self._settle_others(file)
         with self._ledger.reading() as arrays:
-            run, whole = self._group(arrays, file)
-            if at_us is not None:
-                run = _Run(arrays, run.group, hubs=self._hubs, limits=self._limits, at_us=at_us)
-            numbers = run.trace(rule)
+            group = self._group(arrays, file)
+            if at is not None or rule is not self.rule:
+                at_us = None if at is None else to_us(at)
+                group = self._traced(arrays, group.files, rule=rule, at_us=at_us, whole=group.whole)
+            numbers = group.of(file.key)
             sides = exit_sides(numbers, arrays)
-            doubts = run.doubts(rule, numbers) if doubt else {}
-            end_us = self._end.of(arrays) if at_us is None else at_us
+            end_us = self._end.of(arrays) if group.at_us is None else group.at_us
             payer = int(arrays.debtor[file.claims[0].row])
-        if not whole:
+        if not group.whole:
             numbers = msgspec.structs.replace(numbers, truncated="cases")
-        document = to_document(
-            numbers,
-            sides,
-            self._names,
-            rule=rule,
-            at_us=end_us,
-            currency=self._ledger.account(payer).currency,
-        )
         return CaseLook(
             case=file.key,
-            trace=document,
             numbers=numbers,
-            located=tuple(self._located(numbers, doubts)) if doubt else (),
+            located=tuple(self._located(numbers)),
+            exits=tuple(sides),
             excess=tuple(
-                ExcessHold(order=run.orders[item.hold], amount_minor=item.amount_minor)
+                ExcessHold(order=group.orders[item.hold], amount_minor=item.amount_minor)
                 for item in numbers.excess
             ),
             inferred_under_hold=tuple(
                 ((name := self._ledger.account(account)).bank, name.account)
                 for account in numbers.inferred_under_hold
             ),
-            linked=tuple(other.key for other in run.group[1:]),
+            linked=group.linked(file.key),
+            group=group,
+            named=functools.partial(
+                to_document,
+                numbers,
+                sides,
+                self._names,
+                rule=rule,
+                at_us=end_us,
+                currency=self._ledger.account(payer).currency,
+            ),
         )
 
-    def _located(self, numbers: CaseTrace, doubts: dict[int, Doubt]) -> list[LocatedLook]:
+    def _located(self, numbers: CaseTrace) -> list[LocatedLook]:
         held = {item.account: item.amount_minor for item in numbers.held}
         looks = []
         for item in numbers.located:
@@ -313,125 +332,81 @@ class Tracing:
                 received_at=from_us(item.received_at_us),
                 returned=item.returned,
                 hub=item.hub,
-                doubt=doubts[item.account],
             )
             looks.append(look)
         return sorted(looks, key=lambda x: (-x.amount_minor, x.bank, x.account))
 
-    def _group(self, arrays: LedgerArrays, file: CaseFile) -> tuple[_Run, bool]:
+    def _settle_others(self, file: CaseFile) -> None:
+        """Trace again what changed, one group to a reading: a trace must not keep transfers out.
+
+        What changes meanwhile is few, and left to the reading of the look itself.
+        """
+        with self._ledger.reading() as arrays:
+            stale = self._links.stale(arrays)
+        for key in stale:
+            if key != file.key and self._links.is_stale(key):
+                with self._ledger.reading() as arrays:
+                    self._close(arrays, self._links.files[key])
+
+    def _group(self, arrays: LedgerArrays, file: CaseFile) -> Group:
         """The case and every open case it is linked with, directly or through others, traced.
 
-        And whether they are all: past GROUP_CASES_MAX the rest is left out.
+        The trace of before where none of them has changed since.
         """
         for key in self._links.stale(arrays):
             if key != file.key and self._links.is_stale(key):
                 self._close(arrays, self._links.files[key])
+        known = self._groups.get(file.key)
+        if known is not None and self._stands(known):
+            return known
         return self._close(arrays, file)
 
-    def _close(self, arrays: LedgerArrays, file: CaseFile) -> tuple[_Run, bool]:
+    def _stands(self, group: Group) -> bool:
+        """Whether the group's cases are as they were, and so is all they stood on."""
+        links = self._links
+        return all(
+            links.files.get(file.key) is file and not links.is_stale(file.key)
+            for file in group.files
+        )
+
+    def _close(self, arrays: LedgerArrays, file: CaseFile) -> Group:
         """Trace, add the cases on the accounts that were reached, and again until none is new."""
-        group = {file.key: file}
+        files = {file.key: file}
         while True:
-            members = list(group.values())
-            run = _Run(arrays, members, hubs=self._hubs, limits=self._limits, at_us=None)
-            reached: set[int] = set()
-            for member, accounts in zip(members, run.reached(self.rule), strict=True):
-                reached |= accounts
-                if self._links.files.get(member.key) is member:
-                    self._links.touch(member.key, accounts, arrays)
-            new = self._links.on(reached) - group.keys()
-            room = GROUP_CASES_MAX - len(group)
+            group = self._traced(arrays, list(files.values()), rule=self.rule, at_us=None)
+            accounts = group.reached(arrays)
+            reached: set[int] = set().union(*accounts)
+            new = self._links.on(reached) - files.keys()
+            room = GROUP_CASES_MAX - len(files)
             if not new or room <= 0:
-                return run, not new
+                break
             for key in sorted(new)[:room]:
-                group[key] = self._links.files[key]
+                files[key] = self._links.files[key]
+        group.whole = not new
+        if self._links.files.get(file.key) is file:  # else a preview: nobody relies on it
+            self._keep(group, accounts, arrays)
+        return group
 
+    def _keep(self, group: Group, accounts: Sequence[frozenset[int]], arrays: LedgerArrays) -> None:
+        for member, stood_on in zip(group.files, accounts, strict=True):
+            self._links.touch(member.key, stood_on, arrays)
+            self._groups.pop(member.key, None)
+            self._groups[member.key] = group
+        while len(self._groups) > GROUPS_KEPT_MAX:
+            del self._groups[next(iter(self._groups))]
 
-class _Run:
-    """Traces of one group of cases; the case asked about is number 0."""
-
-    def __init__(
+    def _traced(
         self,
         arrays: LedgerArrays,
-        group: Sequence[CaseFile],
+        files: Sequence[CaseFile],
         *,
-        hubs: frozenset[int],
-        limits: TraceLimits,
+        rule: Rule,
         at_us: int | None,
-    ) -> None:
-        self.group = group
-        self._arrays, self._hubs, self._limits, self._at_us = arrays, hubs, limits, at_us
-        self._known: dict[tuple[Rule, bool], list[CaseTrace]] = {}
-        self._claims = [
-            Claim(claim.row, claim.amount_minor, case) for case, claim in in_filing_order(group)
-        ]
-        acting = in_acting_order(group)
-        self.orders = [hold.order for _, hold in acting]
-        self._holds = [
-            HoldEvent(
-                kind=hold.kind,
-                at_us=hold.at_us,
-                case=case,
-                account=hold.account,
-                amount_minor=hold.amount_minor,
-                transfer_row=hold.transfer_row,
-            )
-            for case, hold in acting
-        ]
-
-    def trace(self, rule: Rule, *, openings_unknown: bool = False) -> CaseTrace:
-        """The trace of the case asked about."""
-        return self._trace_all(rule, openings_unknown=openings_unknown)[0]
-
-    def _trace_all(self, rule: Rule, *, openings_unknown: bool = False) -> list[CaseTrace]:
-        """The traces of all cases of the group; each is made once."""
-        asked = (rule, openings_unknown)
-        if asked not in self._known:
-            self._known[asked] = trace_cases(
-                self._arrays,
-                self._claims,
-                rule=rule,
-                at_us=self._at_us,
-                holds=self._holds,
-                hubs=self._hubs,
-                openings_unknown=openings_unknown,
-                limits=self._limits,
-            )
-        return self._known[asked]
-
-    def reached(self, rule: Rule) -> list[frozenset[int]]:
-        """By case: the accounts its money stood on or its origins were charged to; no hub."""
-        arrays, found = self._arrays, []
-        charged: list[set[int]] = [set() for _ in range(len(self.group))]
-        for claim in self._claims:
-            charged[claim.case].add(int(arrays.debtor[claim.row]))
-        for case, trace in enumerate(self._trace_all(rule)):
-            rows = np.array([item.row for item in trace.transfers], np.int64)
-            ends = np.concatenate([arrays.debtor[rows], arrays.creditor[rows]])
-            found.append(frozenset(charged[case].union(ends[ends >= 0].tolist()) - self._hubs))
-        return found
-
-    def doubts(self, rule: Rule, numbers: CaseTrace) -> dict[int, Doubt]:
-        """For each located account the amount under each rule and with openings unknown."""
-        traces = {other: self.trace(other) for other in Rule if other is not rule}
-        traces[rule] = numbers
-        free = {
-            other: {item.account: item.amount_minor for item in trace.located}
-            for other, trace in traces.items()
-        }
-        unknown = {
-            item.account: item.amount_minor
-            for item in self.trace(rule, openings_unknown=True).located
-        }
-        return {
-            item.account: Doubt(
-                fifo_minor=free[Rule.FIFO].get(item.account, 0),
-                lifo_minor=free[Rule.LIFO].get(item.account, 0),
-                pro_rata_minor=free[Rule.PRO_RATA].get(item.account, 0),
-                opening_unknown_minor=unknown.get(item.account, 0),
-            )
-            for item in numbers.located
-        }
+        whole: bool = True,
+    ) -> Group:
+        group = Group(arrays, files, rule=rule, hubs=self._hubs, limits=self._limits, at_us=at_us)
+        group.whole = whole
+        return group
 
 
 def _check(arrays: LedgerArrays, claims: Sequence[CaseClaim], ledger: LedgerLike) -> None:

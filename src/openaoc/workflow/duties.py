@@ -16,6 +16,7 @@ import structlog
 
 from openaoc.holds.service import DUE_BATCH_MAX, Holds
 from openaoc.kernel.actor import SYSTEM
+from openaoc.storage.outage import Outage
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.workflow.onward import LedgerJournal
 from openaoc.workflow.pursuit import CASES_PER_RUN_MAX, Pursuit
@@ -51,6 +52,7 @@ class Duties:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._outage = Outage("workflow.duties")
 
     def run_due(self) -> Done:
         """Do everything that is due now, to the end or to the named limits."""
@@ -99,9 +101,12 @@ class Duties:
                 return
             try:
                 self.run_due()
-            except Exception:  # noqa: BLE001 - the next look tries again
+            except Exception as error:
                 # A database that is away comes back; what is due stays due in its table.
-                _LOG.exception("workflow.duties.failed")
+                if not self._outage.went(error):
+                    _LOG.exception("workflow.duties.failed")
+            else:
+                self._outage.back()
 
     def _drain(self, duty: Callable[[], int], full: int) -> int:
         total = 0

@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections import defaultdict
 
 from openaoc.cases.model import AccountShare, ExitShare, Figures
-from openaoc.tracing.model import Trace
+from openaoc.tracing.service import CaseLook
 
 
-def figures_of(trace: Trace) -> Figures:
+def figures_of(look: CaseLook) -> Figures:
     """The trace's sums, its accounts, and its exits by channel; the sum holds by construction.
 
     Never sums what tracing already summed differently: every part is added up from its list.
     """
+    numbers = look.numbers
     exits: dict[str, list[int]] = defaultdict(list)
-    for out in trace.exited:
-        exits[out.channel].append(out.amount_minor)
+    for side, out in zip(look.exits, numbers.exited, strict=True):
+        exits[side.channel].append(out.amount_minor)
     return Figures(
-        loss_minor=trace.loss_minor,
-        overlap_minor=trace.overlap_minor,
-        located_minor=sum(place.amount_minor for place in trace.located),
-        held_minor=sum(place.amount_minor for place in trace.held),
-        exited_minor=sum(out.amount_minor for out in trace.exited),
-        restituted_minor=trace.restituted_minor,
-        dropped_minor=trace.dropped_minor,
-        truncated=trace.truncated,
+        loss_minor=numbers.loss_minor,
+        overlap_minor=numbers.overlap_minor,
+        located_minor=sum(place.amount_minor for place in look.located),
+        held_minor=sum(kept.amount_minor for kept in numbers.held),
+        exited_minor=sum(out.amount_minor for out in numbers.exited),
+        restituted_minor=numbers.restituted_minor,
+        dropped_minor=numbers.dropped_minor,
+        truncated=numbers.truncated,
         located=[
             AccountShare(
                 bank=place.bank,
@@ -35,7 +36,7 @@ def figures_of(trace: Trace) -> Figures:
                 hub=place.hub,
                 returned=place.returned,
             )
-            for place in trace.located
+            for place in look.located
         ],
         exited=[
             ExitShare(channel=channel, amount_minor=sum(amounts), transfers=len(amounts))

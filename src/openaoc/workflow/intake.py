@@ -321,7 +321,7 @@ class Intake:
                 if proven
                 else self._tracing.preview(case.case_id, claims)
             )
-            case.figures = figures_of(case.look.trace)
+            case.figures = figures_of(case.look)
         around = self._pursuit.surroundings(tx, [c.look for c in traced if c.look is not None])
         for case in opened:
             if case.look is not None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from openaoc.holds.doubt import Holder, weigh
+from openaoc.holds.doubt import Holder, certain, weigh
 from openaoc.holds.drafting import Grounds, draft
 from openaoc.holds.merchant import Trade, Verdict, judge
 from openaoc.holds.model import HOLDING, WAITING, OrderState, RuleAmounts
@@ -27,7 +27,7 @@ from openaoc.holds.plan import (
 from openaoc.holds.record import OrderRecord
 from openaoc.kernel.clock import from_us
 from openaoc.tracing.conduct import Conduct
-from openaoc.tracing.service import CaseLook, LocatedLook, Tracing
+from openaoc.tracing.service import CaseLook, Doubt, LocatedLook, Tracing
 
 PlaceKey = tuple[str, str, str]
 ModeOf = Callable[[str], Literal["live", "shadow"]]
@@ -64,6 +64,14 @@ class CasePlan(msgspec.Struct, frozen=True, kw_only=True):
     fresh: list[OrderRecord]
 
 
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """An order to write, and what it rests on."""
+
+    order: PlannedOrder
+    amounts: RuleAmounts
+    verdict: Verdict
+
+
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan needs beside the trace."""
 
@@ -85,7 +93,7 @@ def plan_case(
         by_place[order.place].append(order)
     located = {(p.bank, p.account, p.currency): p for p in look.located}
     lowerings, shortfalls = [], []
-    planned: list[tuple[PlannedOrder, LocatedLook, Verdict]] = []
+    planned: list[Planned] = []
     for key in sorted(by_place.keys() | located.keys()):
         here = by_place.get(key, [])
         found = located.get(key)
@@ -98,7 +106,7 @@ def plan_case(
             continue
         explained, short = _shortfalls(here, located_minor=found.amount_minor, active=active)
         shortfalls += explained
-        outcome = _plan_one(found, active=active, short=short, around=around)
+        outcome = _plan_one(look, found, active=active, short=short, around=around)
         if isinstance(outcome, PlannedCut):
             lowerings.append(Lowering(orders=waiting, excess_minor=outcome.excess_minor))
         elif outcome is not None:
@@ -137,8 +145,8 @@ def _shortfalls(
 
 
 def _plan_one(
-    found: LocatedLook, *, active: int, short: int, around: Surroundings
-) -> tuple[PlannedOrder, LocatedLook, Verdict] | PlannedCut | None:
+    look: CaseLook, found: LocatedLook, *, active: int, short: int, around: Surroundings
+) -> Planned | PlannedCut | None:
     place = Place(
         bank=found.bank,
         account=found.account,
@@ -151,21 +159,12 @@ def _plan_one(
         hub=found.hub,
         returned=found.returned,
     )
-    amounts = amounts_of(found)
     key = (found.bank, found.account, found.currency)
-    blind = Holder(
-        likely_innocent=False, history_missing=False, balance_minor=0, held_by_all_minor=0
-    )
-    certain = weigh(
-        located_minor=found.amount_minor,
-        active_minor=active,
-        amounts=amounts,
-        holder=blind,
-        floor_minor=around.floor_minor,
-    )
-    first = plan_place(place, certain, now=around.now)
+    first = plan_place(place, certain(found.amount_minor), now=around.now)
     if not isinstance(first, PlannedOrder):
         return first
+    # Only where something would be ordered: the other rules' traces cost more than all else.
+    amounts = amounts_of(around.tracing.doubt(look, found.account_index))
     before = around.tracing.conduct(found.account_index, before=found.received_at)
     today = around.tracing.conduct(
         found.account_index, before=around.now + timedelta(microseconds=1)
@@ -189,42 +188,46 @@ def _plan_one(
     if not isinstance(outcome, PlannedOrder):
         return None
     around.held_by_all[key] = around.held_by_all.get(key, 0) + outcome.amount_minor
-    return outcome, found, verdict
+    return Planned(order=outcome, amounts=amounts, verdict=verdict)
 
 
 def _drafts(
-    planned: Sequence[tuple[PlannedOrder, LocatedLook, Verdict]],
-    grounds: Grounds,
-    around: Surroundings,
+    planned: Sequence[Planned], grounds: Grounds, around: Surroundings
 ) -> list[OrderRecord]:
-    known = {(p.place.bank, p.place.account, p.place.currency): (f, v) for p, f, v in planned}
+    known = {
+        (p.order.place.bank, p.order.place.account, p.order.place.currency): p for p in planned
+    }
     fresh = []
-    for order in ranked([p for p, _, _ in planned]):
-        found, verdict = known[order.place.bank, order.place.account, order.place.currency]
+    for order in ranked([p.order for p in planned]):
+        found = known[order.place.bank, order.place.account, order.place.currency]
         fresh.append(
             draft(
                 order,
                 grounds,
                 mode=around.mode_of(order.place.bank) if _live_rule(grounds) else "shadow",
-                amounts=amounts_of(found),
-                why=verdict.why if verdict.likely_innocent else (),
+                amounts=found.amounts,
+                why=found.verdict.why if found.verdict.likely_innocent else (),
                 now=around.now,
             )
         )
     return fresh
 
 
+def _place_key(order: PlannedOrder) -> PlaceKey:
+    return order.place.bank, order.place.account, order.place.currency
+
+
 def _live_rule(grounds: Grounds) -> bool:
     return grounds.rule.confirmed
 
 
-def amounts_of(found: LocatedLook) -> RuleAmounts:
+def amounts_of(doubt: Doubt) -> RuleAmounts:
     """The located amount under each rule and with the opening unknown."""
     return RuleAmounts(
-        fifo=found.doubt.fifo_minor,
-        lifo=found.doubt.lifo_minor,
-        pro_rata=found.doubt.pro_rata_minor,
-        opening_unknown=found.doubt.opening_unknown_minor,
+        fifo=doubt.fifo_minor,
+        lifo=doubt.lifo_minor,
+        pro_rata=doubt.pro_rata_minor,
+        opening_unknown=doubt.opening_unknown_minor,
     )
 
 

@@ -146,7 +146,7 @@ class Pursuit:
             if rows[case_id].standing == "automatic":
                 drafted = [o.id for o in own if o.state is OrderState.DRAFTED]
                 self._holds.issue_drafts(tx, drafted)
-            figures = figures_of(look.trace)
+            figures = figures_of(look)
             resting = figures.located_minor or figures.held_minor
             next_at = self.next_at if resting else self._look_again
             again = next_at(rows[case_id], now=tx.now)
@@ -289,5 +289,5 @@ class Pursuit:
                 case=look.case,
                 accounts=len(look.inferred_under_hold),
             )
-        if look.trace.truncated is not None:
-            _LOG.warning("workflow.trace.truncated", case=look.case, by=look.trace.truncated)
+        if look.numbers.truncated is not None:
+            _LOG.warning("workflow.trace.truncated", case=look.case, by=look.numbers.truncated)

@@ -1,0 +1,202 @@
+"""Stage tracing: linked cases traced together in one pass, and the doubt of their amounts.
+
+Answers for every case of the group at once. Knows nothing of which cases are linked: links.py does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from openaoc.ledger.arrays import LedgerArrays
+from openaoc.tracing.engine import trace_cases
+from openaoc.tracing.links import CaseFile, in_acting_order, in_filing_order
+from openaoc.tracing.model import CaseTrace, Claim, HoldEvent, Rule, TraceLimits
+
+DOUBT_LIMITS: Final = TraceLimits(transfers_max=20_000, accounts_max=5_000, lots_max=100_000)
+"""How far a trace may go that only says how sure another one is."""
+DOUBT_DUST_SHARE: Final = 1_000
+"""Pro-rata spreads single units over whole towns. For doubt, a transfer that would bring an account
+less than this share of the loss is not followed: it can only make the amounts there smaller."""
+
+Reading = Callable[[], AbstractContextManager[LedgerArrays]]
+
+
+class Doubt(msgspec.Struct, frozen=True, kw_only=True):
+    """How sure the amount on one account is: a case's free money there under each rule.
+
+    `opening_unknown_minor`: under the centre's rule, with every opening balance unknown. Where a
+    trace for doubt reached one of DOUBT_LIMITS its amount is not known, and counts as 0: `unknown`
+    names those figures. `pro_rata_minor` leaves out what DOUBT_DUST_SHARE drops.
+    """
+
+    fifo_minor: int
+    lifo_minor: int
+    pro_rata_minor: int
+    opening_unknown_minor: int
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def least_minor(self) -> int:
+        """The smallest of them: what may go out where doubt favours the holder."""
+        return min(
+            self.fifo_minor, self.lifo_minor, self.pro_rata_minor, self.opening_unknown_minor
+        )
+
+
+class Group:
+    """Cases traced together, by one rule, over one reading of the ledger.
+
+    `files` in a fixed order; all lists stand in that order. Keeps no view of the ledger. The
+    doubt is traced when it is asked for, over the reading that is given then.
+    """
+
+    def __init__(
+        self,
+        arrays: LedgerArrays,
+        files: Sequence[CaseFile],
+        *,
+        rule: Rule,
+        hubs: frozenset[int],
+        limits: TraceLimits,
+        at_us: int | None = None,
+    ) -> None:
+        self.files = tuple(files)
+        self.rule = rule
+        self.whole = True
+        """False when more cases are linked than may be traced together."""
+        self.at_us = at_us
+        self._hubs = hubs
+        self._number = {file.key: number for number, file in enumerate(files)}
+        self._claims = [
+            Claim(claim.row, claim.amount_minor, case) for case, claim in in_filing_order(files)
+        ]
+        acting = in_acting_order(files)
+        self.orders = tuple(hold.order for _, hold in acting)
+        self._holds = [
+            HoldEvent(
+                kind=hold.kind,
+                at_us=hold.at_us,
+                case=case,
+                account=hold.account,
+                amount_minor=hold.amount_minor,
+                transfer_row=hold.transfer_row,
+            )
+            for case, hold in acting
+        ]
+        self.traces = self._trace(arrays, rule, limits=limits)
+        self._doubts: dict[tuple[Rule, bool, int], list[dict[int, int] | None]] = {}
+
+    def of(self, key: str) -> CaseTrace:
+        """The trace of one of the cases."""
+        return self.traces[self._number[key]]
+
+    def linked(self, key: str) -> tuple[str, ...]:
+        """The other cases."""
+        return tuple(file.key for file in self.files if file.key != key)
+
+    def reached(self, arrays: LedgerArrays) -> list[frozenset[int]]:
+        """By case: the accounts its money stood on or its origins were charged to; no hub.
+
+        Asked over the reading that was traced.
+        """
+        found = []
+        charged: list[set[int]] = [set() for _ in self.files]
+        for claim in self._claims:
+            charged[claim.case].add(int(arrays.debtor[claim.row]))
+        for case, trace in enumerate(self.traces):
+            rows = np.array([item.row for item in trace.transfers], np.int64)
+            ends = np.concatenate([arrays.debtor[rows], arrays.creditor[rows]])
+            found.append(frozenset(charged[case].union(ends[ends >= 0].tolist()) - self._hubs))
+        return found
+
+    def doubt(self, reading: Reading, key: str, account: int) -> Doubt:
+        """The doubt of a case's amount on one account.
+
+        `reading` is called for each trace that nobody in the group has asked for yet; a later
+        reading than the group's own only changes figures that are estimates already.
+        """
+        trace = self.of(key)
+        dust = doubt_dust(trace.loss_minor)
+        amounts: dict[str, int | None] = {}
+        for rule in Rule:
+            if rule is self.rule:
+                free = {item.account: item.amount_minor for item in trace.located}
+                amounts[rule.value] = free.get(account, 0)
+            else:
+                amounts[rule.value] = self._amount(
+                    reading, key, account, rule, dust=dust if rule is Rule.PRO_RATA else 0
+                )
+        unknown = "opening-unknown"
+        amounts[unknown] = self._amount(
+            reading,
+            key,
+            account,
+            self.rule,
+            dust=dust if self.rule is Rule.PRO_RATA else 0,
+            openings_unknown=True,
+        )
+        return Doubt(
+            fifo_minor=amounts[Rule.FIFO] or 0,
+            lifo_minor=amounts[Rule.LIFO] or 0,
+            pro_rata_minor=amounts[Rule.PRO_RATA] or 0,
+            opening_unknown_minor=amounts[unknown] or 0,
+            unknown=tuple(name for name, amount in amounts.items() if amount is None),
+        )
+
+    def _amount(
+        self,
+        reading: Reading,
+        key: str,
+        account: int,
+        rule: Rule,
+        *,
+        dust: int,
+        openings_unknown: bool = False,
+    ) -> int | None:
+        """A case's free money on an account in a trace for doubt; None when it was cut short."""
+        asked = (rule, openings_unknown, dust)
+        if asked not in self._doubts:
+            with reading() as arrays:
+                traces = self._trace(
+                    arrays, rule, limits=DOUBT_LIMITS, dust=dust, openings_unknown=openings_unknown
+                )
+            self._doubts[asked] = [
+                None
+                if trace.truncated is not None
+                else {item.account: item.amount_minor for item in trace.located}
+                for trace in traces
+            ]
+        found = self._doubts[asked][self._number[key]]
+        return None if found is None else found.get(account, 0)
+
+    def _trace(
+        self,
+        arrays: LedgerArrays,
+        rule: Rule,
+        *,
+        limits: TraceLimits,
+        dust: int = 0,
+        openings_unknown: bool = False,
+    ) -> list[CaseTrace]:
+        return trace_cases(
+            arrays,
+            self._claims,
+            rule=rule,
+            at_us=self.at_us,
+            holds=self._holds,
+            hubs=self._hubs,
+            dust_minor=dust,
+            openings_unknown=openings_unknown,
+            limits=limits,
+        )
+
+
+def doubt_dust(loss_minor: int) -> int:
+    """DOUBT_DUST_SHARE of a loss, down to a power of ten: linked cases then share their traces."""
+    share = loss_minor // DOUBT_DUST_SHARE
+    return int(10 ** (len(str(share)) - 1)) if share else 0
