@@ -99,7 +99,8 @@ def test_a_self_transfer_stands_on_no_line() -> None:
 def test_other_content_under_one_id_is_refused(other: dict[str, object]) -> None:
     with ledger() as opened:
         opened.ingest(table([row("T1")]), live=False)
-        rows = [row("N1", debtor="Z/1"), row("T1", **other), row("N2")]  # type: ignore[arg-type]  # mixed
+        changed = row("T1", **other)  # type: ignore[arg-type]  # of several types
+        rows = [row("N1", debtor="Z/1"), changed, row("N2")]
         error = _refused(opened, rows, TransferConflict)
         assert error.where == "row 2"
         assert "T1" in error.detail

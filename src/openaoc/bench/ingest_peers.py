@@ -16,6 +16,7 @@ import duckdb
 import psycopg
 import pyarrow as pa
 import pyarrow.csv
+from psycopg import conninfo
 
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
@@ -41,7 +42,7 @@ def postgres_copy(home: Path, tables: Sequence[pa.Table]) -> float:
     server = EmbeddedPostgres(home, keys=Keyring(home / "keys"))
     server.start()
     try:
-        with psycopg.connect(**server.parameters()) as connection:  # type: ignore[arg-type]  # all text
+        with psycopg.connect(conninfo.make_conninfo(**server.parameters())) as connection:
             connection.execute(_TABLE)
             for index in _INDEXES:
                 connection.execute(index)

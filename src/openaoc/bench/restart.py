@@ -40,7 +40,9 @@ def run(*, transfers: int = 10_000_000, folder: str = "") -> dict[str, object]:
         size = sum(path.stat().st_blocks * 512 for path in home.iterdir())
         command = [sys.executable, "-c", _CHILD, str(home), str(transfers), str(feed.accounts)]
         begun = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, check=True, text=True)  # noqa: S603 - our own interpreter
+        done = subprocess.run(  # noqa: S603 - our own interpreter
+            command, capture_output=True, check=True, text=True
+        )
         whole = time.perf_counter() - begun
         figures = json.loads(done.stdout)
         return {
