@@ -20,6 +20,7 @@ from tests.cli.server import Server, end_left_behind
 from tests.cli.world import World, fresh_key, ndjson, post
 
 SETTLE_SECONDS_MAX = 90.0
+WORK_SECONDS_MAX = 30.0
 
 
 def crash(folder: Path, *, kills: int, seed: int) -> None:
@@ -31,7 +32,8 @@ def crash(folder: Path, *, kills: int, seed: int) -> None:
             load = _prepare(server, bank)
             load.start()
             for turn in range(kills):
-                time.sleep(chance.uniform(0.3, 2.5))
+                _wait_for_work(load, chance.randint(0, 8))
+                time.sleep(chance.uniform(0.0, 0.5))
                 if turn % 4 == 3:
                     os.kill(server.postgres_pid(), signal.SIGKILL)
                     time.sleep(chance.uniform(0.0, 0.5))
@@ -54,6 +56,15 @@ def crash(folder: Path, *, kills: int, seed: int) -> None:
         if server.process is not None and server.process.poll() is None:
             server.stop(signal.SIGKILL)
         end_left_behind(server)
+
+
+def _wait_for_work(load: Load, acknowledgements: int) -> None:
+    """Until so much more was acknowledged; with none, the kill may fall into the start itself."""
+    record = load.record
+    enough = len(record.receipts) + len(record.answers) + acknowledgements
+    until = time.monotonic() + WORK_SECONDS_MAX
+    while time.monotonic() < until and len(record.receipts) + len(record.answers) < enough:
+        time.sleep(0.01)
 
 
 def _prepare(server: Server, bank: Stub) -> Load:
