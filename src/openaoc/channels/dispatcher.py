@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from openaoc.kernel.errors import OpenAOCError
+from openaoc.storage.outage import Outage
 
 log = structlog.get_logger("openaoc.channels")
 
@@ -38,6 +39,7 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._pool: ThreadPoolExecutor | None = None
         self._sweeper: threading.Thread | None = None
+        self._outage = Outage("channels.dispatcher")
 
     def start(self) -> None:
         """Begin to serve."""
@@ -84,7 +86,8 @@ class Dispatcher:
             try:
                 more = self._deliver(institution)
             except Exception as error:
-                log.exception("delivery_failed", institution=institution, error=_named(error))
+                if not self._outage.went(error):
+                    log.exception("delivery_failed", institution=institution, error=_named(error))
                 more = False
             with self._lock:
                 if not more and institution not in self._again:
@@ -100,7 +103,10 @@ class Dispatcher:
                 for institution in self._sweep():
                     self.wake(institution)
             except Exception as error:
-                log.exception("sweep_failed", error=_named(error))
+                if not self._outage.went(error):
+                    log.exception("sweep_failed", error=_named(error))
+            else:
+                self._outage.back()
 
 
 def _named(error: Exception) -> str:

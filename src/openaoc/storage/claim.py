@@ -15,7 +15,6 @@ import psycopg
 import structlog
 
 from openaoc.kernel.errors import Conflict
-from openaoc.storage.errors import DatabaseDown
 from openaoc.storage.roles import connect
 from openaoc.storage.ticker import Ticker
 
@@ -72,8 +71,5 @@ class Claim:
             connection.close()
 
     def _renew(self) -> None:
-        try:
-            if not self.held():
-                _LOG.error("storage.claim.lost", why="another centre runs on this database")
-        except DatabaseDown:
-            _LOG.warning("storage.claim.no_database")
+        if not self.held():
+            _LOG.error("storage.claim.lost", why="another centre runs on this database")

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from openaoc.kernel.errors import OpenAOCError
+from openaoc.storage.outage import Outage
 
 STOP_SECONDS_MAX: Final = 30.0
 
@@ -27,6 +28,7 @@ class Ticker:
         self._name = name
         self._call = call
         self._every_s = every_s
+        self._outage = Outage(name)
         self._stopping = threading.Event()
         self._wanted = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
@@ -52,8 +54,11 @@ class Ticker:
             try:
                 self._call()
             except OpenAOCError as error:
-                _LOG.warning("storage.ticker.failed", ticker=self._name, error=str(error))
+                if not self._outage.went(error):
+                    _LOG.warning("storage.ticker.failed", ticker=self._name, error=str(error))
             except Exception:  # noqa: BLE001 - the ticker outlives every fault
                 _LOG.exception("storage.ticker.failed", ticker=self._name)
+            else:
+                self._outage.back()
             self._stopping.wait(self._rest_s)
             self._wanted.wait(self._every_s)

@@ -101,7 +101,7 @@ class Duties:
                 return
             try:
                 self.run_due()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the next look tries again
                 # A database that is away comes back; what is due stays due in its table.
                 if not self._outage.went(error):
                     _LOG.exception("workflow.duties.failed")
