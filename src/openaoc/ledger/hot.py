@@ -30,7 +30,7 @@ from openaoc.ledger.line_limits import LineLimits
 from openaoc.ledger.model import LedgerFull
 from openaoc.ledger.store import SLICE_ROWS_MAX, Store
 
-SLICE_ROWS_MIN: Final = 256
+SLICE_ROWS_MIN: Final = 512
 """Rows applied while no reader is inside: a fraction of a millisecond."""
 LATE_WORK_FACTOR: Final = 4
 """A slice that repairs more rows than this times its own is followed by one twice as long, so

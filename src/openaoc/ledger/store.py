@@ -279,6 +279,8 @@ def _array(count: int, dtype: type[Number]) -> NDArray[Number]:
 
 def _reserve_lines(rows: int, accounts: int) -> Lines:
     wide, narrow, pool = np.int64, np.int32, POOL_FACTOR * rows + 64
+    # What every append looks at stands together: one wait for memory instead of four.
+    state = _array(4 * accounts, wide).reshape(accounts, 4)
     return Lines(
         time_us=_array(rows, wide),
         debtor=_array(rows, narrow),
@@ -290,10 +292,10 @@ def _reserve_lines(rows: int, accounts: int) -> Lines:
         in_start=_array(rows, wide),
         base_in=_array(accounts, wide),
         base_out=_array(accounts, wide),
-        in_end=_array(accounts, wide),
-        out_end=_array(accounts, wide),
-        last_us=_array(accounts, wide),
-        line_from=_array(accounts, wide),
+        in_end=state[:, 0],
+        out_end=state[:, 1],
+        last_us=state[:, 2],
+        line_from=state[:, 3],
         out_off=_array(accounts, wide),
         out_len=_array(accounts, narrow),
         in_off=_array(accounts, wide),
