@@ -158,6 +158,7 @@ class Centre:
             ledger=self.ledger,
             parties=self.parties,
             wake=self.matter.duties.wake,
+            corrected=self.tracing.distrust,
         )
         self.journal = JournalService(self.database)
         self.statistics = Statistics(self.settings)

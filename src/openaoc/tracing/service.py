@@ -161,6 +161,7 @@ class Tracing:
         self._links = Links()
         self._lock = threading.RLock()
         self._end = EndOfLedger()
+        self._distrusted = threading.Event()
         self._groups: dict[str, Group] = {}
         """By case: the group it was last traced with."""
 
@@ -205,11 +206,9 @@ class Tracing:
     def distrust(self) -> None:
         """Trace everything again when next asked: a correction may have moved a transfer in time.
 
-        Other changes of the ledger are noticed without it.
+        Other changes of the ledger are noticed without it. Never waits for a trace.
         """
-        with self._lock:
-            self._links.distrust()
-            self._end = EndOfLedger()
+        self._distrusted.set()
 
     def registered(self) -> tuple[str, ...]:
         """The keys of the open cases."""
@@ -255,8 +254,8 @@ class Tracing:
         Called before others are made to wait for a look, so that the look finds little to do.
         Nobody waits for more than one group.
         """
-        with self._lock, self._ledger.reading() as arrays:
-            stale = self._links.stale(arrays)
+        with self._lock:
+            stale = self._stale()
         settled = 0
         for key in stale[:SETTLED_TOGETHER_MAX]:
             with self._lock, self._ledger.reading() as arrays:
@@ -336,14 +335,22 @@ class Tracing:
             looks.append(look)
         return sorted(looks, key=lambda x: (-x.amount_minor, x.bank, x.account))
 
+    def _stale(self) -> list[str]:
+        """The cases that must be traced again."""
+        if self._distrusted.is_set():
+            # Cleared first: a correction that comes now is seen at the next look.
+            self._distrusted.clear()
+            self._links.distrust()
+            self._end = EndOfLedger()
+        with self._ledger.reading() as arrays:
+            return self._links.stale(arrays)
+
     def _settle_others(self, file: CaseFile) -> None:
         """Trace again what changed, one group to a reading: a trace must not keep transfers out.
 
         What changes meanwhile is few, and left to the reading of the look itself.
         """
-        with self._ledger.reading() as arrays:
-            stale = self._links.stale(arrays)
-        for key in stale:
+        for key in self._stale():
             if key != file.key and self._links.is_stale(key):
                 with self._ledger.reading() as arrays:
                     self._close(arrays, self._links.files[key])

@@ -183,6 +183,8 @@ class Intake:
 
     def _take_together(self, batch: Sequence[Incoming]) -> list[Taken | Exception]:
         try:
+            # Ahead of the moment from which everybody waits for us.
+            self._tracing.settle()
             return retrying(lambda: self._transact(batch))
         except Exception as error:  # noqa: BLE001 - each waiting caller gets it
             if len(batch) == 1:
@@ -347,6 +349,7 @@ class Intake:
             tx, [(order, authority[case.case_id]) for case in opened for order in case.orders]
         )
         looks = {case.case_id: case.look for case in opened if case.look is not None}
+        self._pursuit.followed.note(tx, looks)
         others = self._pursuit.prevailed_on(looks)
         if others:
             self._pursuit.retrace(tx, others)

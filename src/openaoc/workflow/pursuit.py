@@ -29,6 +29,7 @@ from openaoc.parties.service import Parties
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.tracing.service import CaseLook, Tracing
 from openaoc.workflow.figures import figures_of
+from openaoc.workflow.followed import Followed
 from openaoc.workflow.placing import CasePlan, Surroundings, plan_case
 from openaoc.workflow.registry import Registry
 from openaoc.workflow.standings import LOOK_AGAIN_FOR, Standings
@@ -39,6 +40,8 @@ RETRACE_AGE_SHARE: Final = 0.1
 """Later, after this share of the case's age: old money moves slowly."""
 RETRACE_LAST: Final = timedelta(hours=1)
 CASES_PER_RUN_MAX: Final = 50
+CASES_TOGETHER_MAX: Final = 10
+"""Due cases traced in one transaction: others wait for the matter no longer than that takes."""
 LINKED_PER_RUN_MAX: Final = 200
 """Linked cases planned in one transaction; further ones are due at once, in the next."""
 
@@ -80,6 +83,7 @@ class Pursuit:
         self._parties = parties
         self._settings = settings
         self._rules = rulebook(settings.jurisdiction)
+        self.followed = Followed()
 
     def start(self) -> int:
         """Register all open cases with tracing, from the database; how many. Once, at start."""
@@ -88,18 +92,25 @@ class Pursuit:
             return self.registry.load(tx)
 
     def retrace_due(self) -> int:
-        """Trace the cases that are due; how many were. Run again while it is at its limit."""
-        return retrying(self._retrace_due)
+        """Trace the cases that are due; how many were. Run again while it is at its limit.
 
-    def _retrace_due(self) -> int:
-        with self._uow.begin(SYSTEM, purpose="pursue open cases") as tx:
-            if not self._cases.due(tx, limit=1):
-                return 0
-            hold_matter(tx)
+        In short transactions of a few cases each, so that reports and answers come between.
+        """
+        with self._uow.read(SYSTEM, purpose="which cases are due") as tx:
             due = self._cases.due(tx, limit=CASES_PER_RUN_MAX)
-            self.registry.refresh(tx)
-            self.retrace(tx, due)
-            return len(due)
+        if due:
+            self._tracing.settle()
+        for _ in range(0, len(due), CASES_TOGETHER_MAX):
+            retrying(self._retrace_due)
+        return len(due)
+
+    def _retrace_due(self) -> None:
+        with self._uow.begin(SYSTEM, purpose="pursue open cases") as tx:
+            hold_matter(tx)
+            due = self._cases.due(tx, limit=CASES_TOGETHER_MAX)
+            if due:
+                self.registry.refresh(tx)
+                self.retrace(tx, due)
 
     def confirm(self, case_id: str, *, actor: Actor) -> Standing:
         """The payer's institution confirms its customer's payments: drafted orders may go out.
@@ -153,6 +164,7 @@ class Pursuit:
             traced.append((case_id, figures, again))
             self._note(look)
         self._cases.save_figures(tx, traced)
+        self.followed.note(tx, looks)
 
     def _looks(self, tx: Transaction, case_ids: Sequence[str]) -> dict[str, CaseLook]:
         """Looks of these cases and of linked cases that these prevail on."""
@@ -170,7 +182,7 @@ class Pursuit:
         return looks
 
     def prevailed_on(self, looks: dict[str, CaseLook]) -> list[str]:
-        """Linked cases with a later origin than a case looked at: their figures may change."""
+        """Linked cases with a later origin than a case looked at whose figures have changed."""
         found: set[str] = set()
         for case_id, look in looks.items():
             if case_id not in self.registry:
@@ -182,6 +194,7 @@ class Pursuit:
                 if other in self.registry
                 and other not in looks
                 and self.registry.first_origin(other) > first
+                and not self.followed.stands(other, look.group.of(other))
             )
         return sorted(found)
 
