@@ -27,7 +27,12 @@ MODULES: Final = (
 """Every function in them is a kernel; a module uses only those before it."""
 
 
-SOURCES: Final = ("openaoc.ledger.arrays", "openaoc.tracing.scratch", "openaoc.tracing.compiled")
+SOURCES: Final = (
+    "openaoc.ledger.arrays",
+    "openaoc.tracing.model",
+    "openaoc.tracing.scratch",
+    "openaoc.tracing.compiled",
+)
 """What else the compiled code depends on."""
 
 

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from openaoc.ledger.arrays import EXIT, LedgerArrays
+from openaoc.ledger.arrays import LedgerArrays
 from openaoc.tracing import scratch as sc
 from openaoc.tracing.compiled import Kernels, compiled, is_compiled, plain
 from openaoc.tracing.kernels_common import DROPPED, LOSS, OVERLAP, RESTITUTED, TOTALS
@@ -24,14 +24,11 @@ from openaoc.tracing.kernels_replay import (
     Task,
 )
 from openaoc.tracing.model import (
-    Carried,
     CaseTrace,
     Claim,
     Excess,
-    Held,
     HoldEvent,
     HoldKind,
-    Located,
     Rule,
     TraceLimits,
 )
@@ -40,6 +37,7 @@ from openaoc.tracing.prepare import Prepared, prepare
 _LIMITS: Final = TraceLimits()
 TRANSFERS: Final = sc.LIMIT_NAMES[sc.LIMIT_TRANSFERS]
 _FOREVER: Final = 2**63 - 1
+_NONE: Final[NDArray[np.int64]] = np.empty(0, np.int64)
 _RULES: Final = {Rule.FIFO: sc.FIFO, Rule.LIFO: sc.LIFO, Rule.PRO_RATA: sc.PRO_RATA}
 _KINDS: Final = {
     HoldKind.HOLD: HOLD,
@@ -100,7 +98,7 @@ def trace_cases(
 
 
 class _Task:
-    """One call of a kernel: its arguments as arrays, and its results as structs."""
+    """One call of a kernel: its arguments as arrays, and its results as CaseTraces."""
 
     def __init__(
         self,
@@ -114,13 +112,14 @@ class _Task:
         limits: TraceLimits,
     ) -> None:
         self._arrays, self._plan, self._at_us, self._dust = arrays, plan, at_us, dust_minor
-        self._limits, self._hubs, self._kernels = limits, hubs, kernels
-        columns = np.array(plan.claims, np.int64).reshape(-1, 3).T.copy()
-        self._claims = (columns[0], columns[1], columns[2])
-        self._held = np.array(sorted({event.account for _, event in plan.events}), np.int64)
+        self._limits, self._kernels = limits, kernels
+        self._hubs = _sorted_accounts(hubs) if hubs else _NONE
+        self._held = _NONE
+        if plan.events:
+            self._held = np.array(sorted({event.account for _, event in plan.events}), np.int64)
+        claims = np.array(plan.claims, np.int64).reshape(-1, 3)
+        self._claims = np.ascontiguousarray(claims.T)
         self._totals = np.zeros((TOTALS, plan.cases), np.int64)
-        self._rank: Sequence[int] = range(plan.cases)
-        self._excess = np.zeros(len(plan.events), np.int64)
 
     def walk(self) -> list[CaseTrace] | None:
         """Fifo by intervals; None where an account with hold events is reached."""
@@ -128,33 +127,32 @@ class _Task:
 
         def kernel(scratch: sc.Scratch) -> int:
             return self._kernels.walk(
-                self._arrays,
-                *self._claims,
-                np.int64(self._plan.cases),
-                self._at_us,
-                _sorted_accounts(self._hubs),
+                *self._arrays,
+                *scratch,
+                self._claims,
+                self._hubs,
                 self._held,
+                self._totals,
+                self._at_us,
                 self._dust,
                 limits.transfers_max,
                 limits.accounts_max,
                 limits.lots_max,
-                scratch,
-                self._totals,
             )
 
         with sc.borrowed() as lent:
             if self._run(kernel, lent) == sc.HELD_REACHED:
                 self._totals[:] = 0
                 return None
-            for number, (_, event) in enumerate(self._plan.events):
-                found_none = event.kind is HoldKind.HOLD
-                self._excess[number] = event.amount_minor if found_none else 0
-            return self._results(lent.scratch)
+            excess = [
+                event.amount_minor if event.kind is HoldKind.HOLD else 0
+                for _, event in self._plan.events
+            ]
+            return self._results(lent.scratch, range(self._plan.cases), excess)
 
     def replay(self, rule: Rule, *, openings_unknown: bool) -> list[CaseTrace]:
         """Any rule, holds and all: the accounts the money reaches are replayed."""
         plan, limits = self._plan, self._limits
-        self._rank = plan.rank
         rank = np.array(plan.rank, np.int64)
         rows, amounts, cases = self._claims
         events = np.array(
@@ -165,7 +163,7 @@ class _Task:
             np.int64,
         )
         times, kinds, accounts, holders, sums = events.reshape(-1, 5).T.copy()
-        self._excess = np.zeros(len(plan.events), np.int64)
+        excess = np.zeros(len(plan.events), np.int64)
         task = Task(
             claim_row=rows,
             claim_amount=amounts,
@@ -175,8 +173,8 @@ class _Task:
             event_account=accounts,
             event_case=rank[holders],
             event_amount=sums,
-            event_excess=self._excess,
-            hubs=_sorted_accounts(self._hubs),
+            event_excess=excess,
+            hubs=self._hubs,
             held=self._held,
             paying=np.array(sorted(plan.paying), np.int64),
             settings=np.array(
@@ -193,12 +191,14 @@ class _Task:
                 np.int64,
             ),
         )
+
+        def kernel(scratch: sc.Scratch) -> int:
+            excess[:] = 0
+            return self._kernels.replay(self._arrays, task, scratch, lent.books, self._totals)
+
         with sc.borrowed() as lent:
-            self._run(
-                lambda s: self._kernels.replay(self._arrays, task, s, lent.books, self._totals),
-                lent,
-            )
-            return self._results(lent.scratch)
+            self._run(kernel, lent)
+            return self._results(lent.scratch, plan.rank, excess.tolist())
 
     def _run(self, kernel: Callable[[sc.Scratch], int], lent: sc.Lent) -> int:
         """Run until scratch is large enough."""
@@ -207,65 +207,42 @@ class _Task:
             if status != sc.GROW:
                 return status
             self._totals[:] = 0
-            self._excess[:] = 0
             lent.grow()
 
-    def _results(self, s: sc.Scratch) -> list[CaseTrace]:
-        """The kernel's numbers as structs, by case number as asked."""
-        cases = self._plan.cases
-        located: list[list[Located]] = [[] for _ in range(cases)]
-        held: list[list[Held]] = [[] for _ in range(cases)]
-        inferred: list[list[int]] = [[] for _ in range(cases)]
-        for case, account, amount, layer, received, marks, kept in s.located[
-            : s.counts[sc.LOCATED]
-        ].tolist():
+    def _results(
+        self, s: sc.Scratch, rank: Sequence[int], amounts: Sequence[int]
+    ) -> list[CaseTrace]:
+        """The kernel's numbers; `rank` is each case's place there, `amounts` the events' excess."""
+        counts, totals = s.counts.tolist(), self._totals.tolist()
+        found = _by_case(s.found[: counts[sc.FOUND]], sc.F_CASE, self._plan.cases)
+        carried = _by_case(s.records[: counts[sc.RECORDS]], sc.R_CASE, self._plan.cases)
+        excess: dict[int, list[Excess]] = {}
+        for (place, event), amount in zip(self._plan.events, amounts, strict=True):
             if amount:
-                returned, hub = bool(marks & sc.CHARGED), account in self._hubs
-                located[case].append(Located(account, amount, layer, received, returned, hub))
-            if kept:
-                held[case].append(Held(account, kept))
-            if marks & sc.INFERRED:
-                inferred[case].append(account)
-        transfers, exited = self._carried(s)
-        excess: list[list[Excess]] = [[] for _ in range(cases)]
-        for (place, event), amount in zip(self._plan.events, self._excess.tolist(), strict=True):
-            if amount:
-                excess[self._rank[event.case]].append(Excess(place, amount))
-        totals = self._totals.tolist()
-        truncated = sc.LIMIT_NAMES[int(s.counts[sc.LIMIT])]
+                excess.setdefault(event.case, []).append(Excess(place, amount))
         return [
             CaseTrace(
-                loss_minor=totals[LOSS][case],
-                overlap_minor=totals[OVERLAP][case],
-                dropped_minor=totals[DROPPED][case],
-                restituted_minor=totals[RESTITUTED][case],
-                located=tuple(sorted(located[case])),
-                held=tuple(sorted(held[case])),
-                exited=tuple(exited[case]),
-                transfers=tuple(transfers[case]),
-                excess=tuple(sorted(excess[case])),
-                inferred_under_hold=tuple(sorted(inferred[case])),
-                truncated=truncated,
+                loss_minor=totals[LOSS][place],
+                overlap_minor=totals[OVERLAP][place],
+                dropped_minor=totals[DROPPED][place],
+                restituted_minor=totals[RESTITUTED][place],
+                accounts=found[place],
+                carried=carried[place],
+                excess=tuple(sorted(excess.get(case, ()))),
+                truncated=sc.LIMIT_NAMES[counts[sc.LIMIT]],
             )
-            for case in self._rank
+            for case, place in enumerate(rank)
         ]
 
-    def _carried(self, s: sc.Scratch) -> tuple[list[list[Carried]], list[list[Carried]]]:
-        """What each transfer carried, and those of them that are exits, by case."""
-        cases = self._plan.cases
-        records = s.records[: s.counts[sc.RECORDS]]
-        carried = list(map(Carried._make, records[:, : sc.R_CASE].tolist()))
-        leaving = np.flatnonzero(self._arrays.flags[records[:, sc.R_ROW]] & EXIT).tolist()
-        if cases == 1:
-            return [carried], [[carried[place] for place in leaving]]
-        transfers: list[list[Carried]] = [[] for _ in range(cases)]
-        exited: list[list[Carried]] = [[] for _ in range(cases)]
-        owners = records[:, sc.R_CASE].tolist()
-        for item, case in zip(carried, owners, strict=True):
-            transfers[case].append(item)
-        for place in leaving:
-            exited[owners[place]].append(carried[place])
-        return transfers, exited
+
+def _by_case(rows: NDArray[np.int64], column: int, cases: int) -> list[NDArray[np.int64]]:
+    """A copy of the rows of each case, in the order in which they stand."""
+    if cases == 1:
+        return [rows.copy()]
+    owner = rows[:, column]
+    order = np.argsort(owner, kind="stable")
+    ends = np.searchsorted(owner[order], np.arange(1, cases))
+    return np.split(rows[order], ends)
 
 
 @lru_cache(maxsize=8)

@@ -179,29 +179,22 @@ def check_limits(s: Scratch, transfers_max: int, accounts_max: int, lots_max: in
         s.counts[LIMIT] = LIMIT_LOTS
 
 
-def walk(
+def follow(
     ledger: LedgerArrays,
-    claim_row: NDArray[np.int64],
-    claim_amount: NDArray[np.int64],
-    claim_case: NDArray[np.int64],
-    cases: int,
-    at_us: int,
+    s: Scratch,
+    claims: NDArray[np.int64],
     hubs: NDArray[np.int64],
     held: NDArray[np.int64],
+    totals: NDArray[np.int64],
+    at_us: int,
     dust: int,
     transfers_max: int,
     accounts_max: int,
     lots_max: int,
-    s: Scratch,
-    totals: NDArray[np.int64],
 ) -> int:
-    """Trace all cases at once by fifo; returns DONE, GROW or HELD_REACHED.
-
-    Claims come in ledger order of their transfers, on one transfer as filed. `hubs` and `held`
-    (accounts with hold events) are sorted. Fills `totals` (zeros, TOTALS by cases) and scratch.
-    """
-    s = uncounted_scratch(s)
-    ledger = uncounted_ledger(ledger)
+    """Trace all cases at once by fifo: see `walk`."""
+    claim_row, claim_amount, claim_case = claims[0], claims[1], claims[2]
+    cases = totals.shape[1]
     clear(s)
     claim = 0
     while s.counts[HEAP] > 0 or claim < len(claim_row):
@@ -227,5 +220,77 @@ def walk(
             if not arrive(s, ledger, row, pieces, cases, at_us, hubs):
                 return GROW
         check_limits(s, transfers_max, accounts_max, lots_max)
-    export(s, cases)
+    export(s, cases, hubs)
     return DONE
+
+
+def walk(
+    time_us: NDArray[np.int64],
+    debtor: NDArray[np.int32],
+    creditor: NDArray[np.int32],
+    amount: NDArray[np.int64],
+    flags: NDArray[np.uint8],
+    channel: NDArray[np.uint8],
+    out_start: NDArray[np.int64],
+    in_start: NDArray[np.int64],
+    base_in: NDArray[np.int64],
+    base_out: NDArray[np.int64],
+    out_off: NDArray[np.int64],
+    out_len: NDArray[np.int32],
+    in_off: NDArray[np.int64],
+    in_len: NDArray[np.int32],
+    out_rows: NDArray[np.int32],
+    out_starts: NDArray[np.int64],
+    in_rows: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    heap: NDArray[np.int64],
+    items: NDArray[np.int64],
+    free: NDArray[np.int64],
+    pieces: NDArray[np.int64],
+    others: NDArray[np.int64],
+    table: NDArray[np.int64],
+    used: NDArray[np.int64],
+    records: NDArray[np.int64],
+    found: NDArray[np.int64],
+    claims: NDArray[np.int64],
+    hubs: NDArray[np.int64],
+    held: NDArray[np.int64],
+    totals: NDArray[np.int64],
+    at_us: int,
+    dust: int,
+    transfers_max: int,
+    accounts_max: int,
+    lots_max: int,
+) -> int:
+    """Trace all cases at once by fifo; returns DONE, GROW or HELD_REACHED.
+
+    The ledger and scratch come taken apart: compiled code needs three times as long to accept a
+    tuple of arrays. `claims`: three rows, of transfers, amounts and cases, in ledger order of
+    their transfers, on one transfer as filed. `hubs` and `held` (accounts with hold events) are
+    sorted. Fills `totals` (zeros, TOTALS by cases) and scratch.
+    """
+    ledger = LedgerArrays(
+        time_us,
+        debtor,
+        creditor,
+        amount,
+        flags,
+        channel,
+        out_start,
+        in_start,
+        base_in,
+        base_out,
+        out_off,
+        out_len,
+        in_off,
+        in_len,
+        out_rows,
+        out_starts,
+        in_rows,
+    )
+    ledger = uncounted_ledger(ledger)
+    s = Scratch(counts, heap, items, free, pieces, others, table, used, records, found)
+    s = uncounted_scratch(s)
+    return follow(
+        ledger, s, claims, hubs, held, totals, at_us, dust, transfers_max, accounts_max, lots_max
+    )

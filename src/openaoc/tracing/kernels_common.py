@@ -11,22 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, LedgerArrays
+from openaoc.tracing.model import CHARGED, INFERRED, POOLED
 from openaoc.tracing.scratch import (
-    CHARGED,
+    F_ACCOUNT,
+    F_AMOUNT,
+    F_CASE,
+    F_HELD,
+    F_LAYER,
+    F_MARKS,
+    F_RECEIVED,
+    FOUND,
     FREED,
     H_ITEM,
     H_ROW,
     H_START,
     H_TIME,
     HEAP,
-    INFERRED,
     ITEMS,
-    LOCATED,
     P_CASE,
     P_END,
     P_START,
     R_AMOUNT,
     R_CASE,
+    R_EXIT,
     R_ROW,
     RECORDS,
     T_AMOUNT,
@@ -273,6 +280,7 @@ def carry(
     Works on the others and returns how many of them are left to follow, or -1: grow.
     """
     touched = add_up(s, pieces, totals)
+    leaves = ledger.flags[row] & EXIT
     if s.counts[RECORDS] + touched > len(s.records):
         return -1
     dropping = False
@@ -284,8 +292,9 @@ def carry(
         s.records[s.counts[RECORDS], R_ROW] = row
         s.records[s.counts[RECORDS], R_CASE] = case
         s.records[s.counts[RECORDS], R_AMOUNT] = total
+        s.records[s.counts[RECORDS], R_EXIT] = leaves
         s.counts[RECORDS] += 1
-        if ledger.flags[row] & EXIT:
+        if leaves:
             continue
         if total < dust:
             totals[DROPPED, case] += total
@@ -333,22 +342,25 @@ def _set_layer(
     return True
 
 
-def export(s: Scratch, width: int) -> None:
-    """List what is located or held: case, account, amount, layer, received, marks, held."""
+def export(s: Scratch, width: int, hubs: NDArray[np.int64]) -> None:
+    """List each account and case with money located or held, or inferred under a hold."""
     count = 0
     for i in range(s.counts[USED]):
         slot = s.used[i]
-        inferred = s.table[slot, T_MARKS] & INFERRED
-        if s.table[slot, T_AMOUNT] > 0 or s.table[slot, T_HELD] > 0 or inferred:
-            s.located[count, 0] = s.table[slot, T_KEY] % width
-            s.located[count, 1] = s.table[slot, T_KEY] // width
-            s.located[count, 2] = s.table[slot, T_AMOUNT]
-            s.located[count, 3] = s.table[slot, T_LAYER]
-            s.located[count, 4] = s.table[slot, T_RECEIVED]
-            s.located[count, 5] = s.table[slot, T_MARKS]
-            s.located[count, 6] = s.table[slot, T_HELD]
+        marks = s.table[slot, T_MARKS]
+        if s.table[slot, T_AMOUNT] > 0 or s.table[slot, T_HELD] > 0 or marks & INFERRED:
+            account = s.table[slot, T_KEY] // width
+            if contains(hubs, account):
+                marks |= POOLED
+            s.found[count, F_ACCOUNT] = account
+            s.found[count, F_AMOUNT] = s.table[slot, T_AMOUNT]
+            s.found[count, F_LAYER] = s.table[slot, T_LAYER]
+            s.found[count, F_RECEIVED] = s.table[slot, T_RECEIVED]
+            s.found[count, F_MARKS] = marks
+            s.found[count, F_HELD] = s.table[slot, T_HELD]
+            s.found[count, F_CASE] = s.table[slot, T_KEY] - account * width
             count += 1
-    s.counts[LOCATED] = count
+    s.counts[FOUND] = count
 
 
 def next_row(s: Scratch, ledger: LedgerArrays, claim_row: NDArray[np.int64], claim: int) -> int:

@@ -58,7 +58,7 @@ def uncounted_scratch(s: Scratch) -> Scratch:
         uncounted(s.table),
         uncounted(s.used),
         uncounted(s.records),
-        uncounted(s.located),
+        uncounted(s.found),
     )
 
 

@@ -53,6 +53,7 @@ from openaoc.tracing.kernels_shares import (
     restitute_share,
     take_shares,
 )
+from openaoc.tracing.model import INFERRED
 from openaoc.tracing.scratch import (
     A_ACCOUNT,
     A_BALANCE,
@@ -69,7 +70,6 @@ from openaoc.tracing.scratch import (
     H_ROW,
     H_TIME,
     HEAP,
-    INFERRED,
     ITEMS,
     L_AMOUNT,
     L_ARRIVED,
@@ -441,5 +441,5 @@ def replay(
     width = task.settings[CASES] + 1
     if not close(s, b, width):
         return GROW
-    export(s, width)
+    export(s, width, task.hubs)
     return DONE

@@ -7,12 +7,24 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from openaoc.kernel import limits
 from openaoc.kernel.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHARGED: Final = 1
+INFERRED: Final = 2
+POOLED: Final = 4
+"""Marks of an account in a case: an origin was charged to it; it sent money the ledger had not
+seen while a hold of the case stood; it is a hub.
+"""
 
 
 class BadOrigin(BadInput):
@@ -69,7 +81,6 @@ class TraceLimits(msgspec.Struct, frozen=True, kw_only=True):
     transfers_max: int = limits.TRACE_TRANSFERS_MAX
     accounts_max: int = limits.TRACE_ACCOUNTS_MAX
     lots_max: int = limits.TRACE_LOTS_MAX
-    seconds_max: float = limits.TRACE_SECONDS_MAX
 
 
 class Located(NamedTuple):
@@ -108,26 +119,72 @@ class Excess(NamedTuple):
     amount_minor: int
 
 
-class CaseTrace(msgspec.Struct, frozen=True, kw_only=True):
+class CaseTrace(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     """One case's trace in numbers.
 
     loss = located + held + exited + restituted + dropped, always. located and held stand by
-    account number, transfers and exited (those transfers that are exits) in ledger order.
-    `inferred_under_hold`: accounts that sent money the ledger had not seen while a hold of the
-    case stood there. `truncated` names the limit that was reached.
+    account number, transfers and exited (those transfers that are exits) in ledger order; they are
+    made when first asked for, from what the kernel wrote: one row in `accounts` (account, located
+    amount, layer, received_at_us, marks, held amount; no order) and in `carried` (row, amount,
+    whether it is an exit; ledger order); further columns mean nothing. `excess` by place.
+    `truncated` names the limit that was reached. Two traces are equal when they say the same.
     """
 
     loss_minor: int
     overlap_minor: int
     dropped_minor: int
     restituted_minor: int
-    located: tuple[Located, ...]
-    held: tuple[Held, ...]
-    exited: tuple[Carried, ...]
-    transfers: tuple[Carried, ...]
+    accounts: NDArray[np.int64]
+    carried: NDArray[np.int64]
     excess: tuple[Excess, ...]
-    inferred_under_hold: tuple[int, ...]
     truncated: str | None = None
+
+    @cached_property
+    def located(self) -> tuple[Located, ...]:
+        """Free money by account."""
+        return tuple(
+            Located(account, amount, layer, received, bool(marks & CHARGED), bool(marks & POOLED))
+            for account, amount, layer, received, marks in sorted(self.accounts[:, :5].tolist())
+            if amount
+        )
+
+    @cached_property
+    def held(self) -> tuple[Held, ...]:
+        """Held money by account."""
+        rows = sorted(self.accounts[:, :6].tolist())
+        return tuple(Held(row[0], row[5]) for row in rows if row[5])
+
+    @cached_property
+    def transfers(self) -> tuple[Carried, ...]:
+        """What each transfer carried."""
+        return tuple(map(Carried._make, self.carried[:, :2].tolist()))
+
+    @cached_property
+    def exited(self) -> tuple[Carried, ...]:
+        """Those of `transfers` that took the money out of the ledger."""
+        rows = self.carried[:, :3].tolist()
+        return tuple(Carried(row, amount) for row, amount, leaves in rows if leaves)
+
+    @cached_property
+    def inferred_under_hold(self) -> tuple[int, ...]:
+        """The accounts that sent money the ledger had not seen under a hold of the case."""
+        rows = sorted(self.accounts[:, :5].tolist())
+        return tuple(row[0] for row in rows if row[4] & INFERRED)
+
+    def located_minor(self) -> dict[int, int]:
+        """Free money by account number, without its layers and times."""
+        return {account: amount for account, amount in self.accounts[:, :2].tolist() if amount}
+
+    def __eq__(self, other: object) -> bool:
+        return self._said() == other._said() if isinstance(other, CaseTrace) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._said())
+
+    def _said(self) -> tuple[object, ...]:
+        sums = (self.loss_minor, self.overlap_minor, self.dropped_minor, self.restituted_minor)
+        lists = (self.located, self.held, self.exited, self.transfers, self.inferred_under_hold)
+        return (*sums, *lists, self.excess, self.truncated)
 
     def accounted_minor(self) -> int:
         """The right-hand side of the sum that must equal the loss."""

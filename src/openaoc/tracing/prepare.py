@@ -6,6 +6,7 @@ Shared by the kernels and the plain reference; never follows money.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,8 @@ from openaoc.kernel.clock import format_time, from_us
 from openaoc.kernel.errors import BadInput
 from openaoc.ledger.arrays import SELF, LedgerArrays
 from openaoc.tracing.model import BadOrigin, Claim, HoldEvent
+
+_NONE: Final[frozenset[int]] = frozenset()
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,28 +43,31 @@ def prepare(
 ) -> Prepared:
     """Check and sort. Raises BadOrigin for a claim, BadInput for a hold event that is not valid."""
     rows = len(arrays.time_us)
-    numbers = [claim.case for claim in claims] + [event.case for event in holds]
-    cases = max(numbers, default=-1) + 1
+    cases = 0
     keyed: list[tuple[int, int, int, int, int]] = []
     for filed, claim in enumerate(claims):
-        if not 0 <= claim.row < rows:
-            raise BadOrigin(f"no transfer stands in row {claim.row}")
-        if claim.case < 0:
-            raise BadOrigin(f"case {claim.case} is not a case number")
-        if claim.amount_minor is not None and claim.amount_minor <= 0:
-            raise BadOrigin(f"a claim of {claim.amount_minor} is not positive")
-        if arrays.flags[claim.row] & SELF:
+        row, claimed, case = claim.row, claim.amount_minor, claim.case
+        if not 0 <= row < rows:
+            raise BadOrigin(f"no transfer stands in row {row}")
+        if case < 0:
+            raise BadOrigin(f"case {case} is not a case number")
+        if claimed is not None and claimed <= 0:
+            raise BadOrigin(f"a claim of {claimed} is not positive")
+        if arrays.flags.item(row) & SELF:
             raise BadOrigin("a transfer from an account to itself cannot be an origin")
-        amount = int(arrays.amount[claim.row])
-        if claim.amount_minor is not None:
-            amount = min(amount, claim.amount_minor)
+        amount = arrays.amount.item(row)
+        if claimed is not None and claimed < amount:
+            amount = claimed
         if amount > 0:
-            time = int(arrays.time_us[claim.row])
-            keyed.append((time, claim.row, filed, amount, claim.case))
+            keyed.append((arrays.time_us.item(row), row, filed, amount, case))
+        if case >= cases:
+            cases = case + 1
+    for event in holds:
+        cases = max(cases, event.case + 1)
     keyed.sort()
-    rank = _ranks(keyed, cases)
     kept = [(k[1], k[3], k[4]) for k in keyed if at_us is None or k[0] <= at_us]
-    events, paying = _events(arrays, holds, at_us=at_us)
+    events, paying = _events(arrays, holds, at_us=at_us) if holds else ([], _NONE)
+    rank = _ranks(keyed, cases) if cases > 1 else [0] * cases
     return Prepared(cases=cases, claims=kept, rank=rank, events=events, paying=paying)
 
 

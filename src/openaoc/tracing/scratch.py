@@ -6,9 +6,7 @@ Grows when a kernel says so; never proportional to the ledger.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +33,7 @@ HEAP: Final = 1
 ITEMS: Final = 2
 FREED: Final = 3
 RECORDS: Final = 4
-LOCATED: Final = 5
+FOUND: Final = 5
 LIMIT: Final = 6
 PIECES: Final = 7
 STEPS: Final = 8
@@ -43,10 +41,6 @@ LOTS: Final = 9
 LOTS_FREED: Final = 10
 COUNTS: Final = 11
 """Places in `counts`."""
-
-CHARGED: Final = 1
-INFERRED: Final = 2
-"""Marks of an account and case: an origin was charged to it; it sent money unseen under a hold."""
 
 FIFO: Final = 0
 LIFO: Final = 1
@@ -85,8 +79,9 @@ TABLE_COLUMNS: Final = 6
 
 R_ROW: Final = 0
 R_AMOUNT: Final = 1
-R_CASE: Final = 2
-RECORD_COLUMNS: Final = 3
+R_EXIT: Final = 2
+R_CASE: Final = 3
+RECORD_COLUMNS: Final = 4
 
 A_ACCOUNT: Final = 0
 A_NEXT_OUT: Final = 1
@@ -109,8 +104,15 @@ L_NEXT: Final = 5
 L_PREV: Final = 6
 LOT_COLUMNS: Final = 7
 
-LOCATED_COLUMNS: Final = 7
-"""Columns of the arrays below; `located`: case, account, amount, layer, received, marks, held."""
+F_ACCOUNT: Final = 0
+F_AMOUNT: Final = 1
+F_LAYER: Final = 2
+F_RECEIVED: Final = 3
+F_MARKS: Final = 4
+F_HELD: Final = 5
+F_CASE: Final = 6
+FOUND_COLUMNS: Final = 7
+"""Columns of the arrays below. Records and what is found begin as in `model.CaseTrace`."""
 
 
 class Scratch(NamedTuple):
@@ -121,7 +123,7 @@ class Scratch(NamedTuple):
     active accounts; `free` lists those given back. Pieces are what a transfer carries by offset,
     before (pieces) and after (others) its claims. The table finds account * width + case: layer,
     located and held amount, earliest arrival, marks; `used` lists its taken slots. Records are
-    what each transfer carried.
+    what each transfer carried; `found` what is on each account in the end.
     """
 
     counts: NDArray[np.int64]
@@ -133,7 +135,7 @@ class Scratch(NamedTuple):
     table: NDArray[np.int64]
     used: NDArray[np.int64]
     records: NDArray[np.int64]
-    located: NDArray[np.int64]
+    found: NDArray[np.int64]
 
 
 def make_scratch(size: int) -> Scratch:
@@ -150,7 +152,7 @@ def make_scratch(size: int) -> Scratch:
         table=table,
         used=np.empty(size, np.int64),
         records=np.empty((size, RECORD_COLUMNS), np.int64),
-        located=np.empty((size, LOCATED_COLUMNS), np.int64),
+        found=np.empty((size, FOUND_COLUMNS), np.int64),
     )
 
 
@@ -196,6 +198,13 @@ class Lent:
         """Four times as large; what was in it is lost."""
         self.scratch = make_scratch(4 * len(self.scratch.free))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if len(self.scratch.free) <= KEPT_MAX and not _kept.free:
+            _kept.free.append(self)
+
 
 class _Kept(threading.local):
     """Each thread's own sets that are not on loan."""
@@ -207,12 +216,6 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
-@contextmanager
-def borrowed() -> Iterator[Lent]:
-    """This thread's set, or a new one."""
-    lent = _kept.free.pop() if _kept.free else Lent(make_scratch(SMALL))
-    try:
-        yield lent
-    finally:
-        if len(lent.scratch.free) <= KEPT_MAX and not _kept.free:
-            _kept.free.append(lent)
+def borrowed() -> Lent:
+    """This thread's set, or a new one; it is given back at the end of a `with`."""
+    return _kept.free.pop() if _kept.free else Lent(make_scratch(SMALL))

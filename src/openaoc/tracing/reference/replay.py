@@ -9,16 +9,18 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from openaoc.ledger.arrays import EXIT, SELF, LedgerArrays
 from openaoc.tracing.model import (
-    Carried,
+    CHARGED,
+    INFERRED,
+    POOLED,
     CaseTrace,
     Claim,
     Excess,
-    Held,
     HoldEvent,
     HoldKind,
-    Located,
     Rule,
     TraceLimits,
 )
@@ -67,8 +69,7 @@ class _Tally:
     overlap: int = 0
     dropped: int = 0
     restituted: int = 0
-    transfers: list[Carried] = field(default_factory=list)
-    exited: list[Carried] = field(default_factory=list)
+    carried: list[tuple[int, int, bool]] = field(default_factory=list)
     excess: list[Excess] = field(default_factory=list)
     inferred: set[int] = field(default_factory=set)
     charged: set[int] = field(default_factory=set)
@@ -117,10 +118,10 @@ class _Replay:
                 totals[case] += amount
         for case, total in totals.items():
             tally = self.tallies[case]
-            tally.transfers.append(Carried(row, total))
+            tally.carried.append((row, total, bool(flags & EXIT)))
             if flags & EXIT:
-                tally.exited.append(Carried(row, total))
-            elif total < self.dust:
+                continue
+            if total < self.dust:
                 tally.dropped += total
                 pieces = [Piece(None, p.amount) if p.case == case else p for p in pieces]
             else:
@@ -177,25 +178,20 @@ class _Replay:
     def result(self, case: int) -> CaseTrace:
         """The case's trace as things stand."""
         tally = self.tallies[case]
-        located, held = [], []
+        found = []
         for account, book in enumerate(self.books):
             amount, received = book.free(case)
-            if amount:
-                layer = tally.layers[account]
-                returned, hub = account in tally.charged, account in self.hubs
-                located.append(Located(account, amount, layer, received, returned, hub))
-            kept = book.held(case)
-            if kept:
-                held.append(Held(account, kept))
+            marks = CHARGED if account in tally.charged else 0
+            marks |= INFERRED if account in tally.inferred else 0
+            marks |= POOLED if account in self.hubs else 0
+            layer = tally.layers[account] if amount else 0
+            found.append((account, amount, layer, received, marks, book.held(case)))
         return CaseTrace(
             loss_minor=tally.loss,
             overlap_minor=tally.overlap,
             dropped_minor=tally.dropped,
             restituted_minor=tally.restituted,
-            located=tuple(located),
-            held=tuple(held),
-            exited=tuple(tally.exited),
-            transfers=tuple(tally.transfers),
+            accounts=np.array(found, np.int64).reshape(-1, 6),
+            carried=np.array(tally.carried, np.int64).reshape(-1, 3),
             excess=tuple(sorted(tally.excess)),
-            inferred_under_hold=tuple(sorted(tally.inferred)),
         )
