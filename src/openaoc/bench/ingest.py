@@ -76,7 +76,8 @@ def _run(home: Path, transfers: int, callers: int, *, peers: bool) -> dict[str, 
         results["memory"] = {
             "accounts": stats.accounts,
             "computed_bytes_per_transfer": round(stats.memory_bytes / stats.transfers, 1),
-            "resident_bytes_per_transfer": round(
+            "arrays_resident_bytes_per_transfer": round(_array_bytes() / stats.transfers, 1),
+            "process_growth_bytes_per_transfer": round(
                 (_anonymous_bytes() - anonymous) / stats.transfers, 1
             ),
             "id_text_bytes_per_transfer": round(stats.text_bytes / stats.transfers, 1),
@@ -258,3 +259,14 @@ def _anonymous_bytes() -> int:
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def _array_bytes() -> int:
+    """Resident memory of the ledger's large reservations: mapped without reserve, huge pages."""
+    total = resident = 0
+    for line in Path("/proc/self/smaps").read_text("ascii", "replace").splitlines():
+        if line.startswith("Rss:"):
+            resident = int(line.split()[1]) * 1024
+        elif line.startswith("VmFlags:") and {"nr", "hg"} <= set(line.split()):
+            total += resident
+    return total
