@@ -11,24 +11,25 @@ from openaoc.channels.dispatcher import Dispatcher
 from openaoc.storage.errors import DatabaseDown
 
 WAIT_S = 20.0
+TOLD = ["storage.database.away", "storage.database.back"]
 
 
-def test_a_database_that_is_away_delays_and_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openaoc.channels.dispatcher.SWEEP_SECONDS", 0.001)
+
+
+def test_sweeps_without_a_database_are_told_once() -> None:
     sweeps: list[int] = []
-    delivered: list[str] = []
     done = threading.Event()
 
     def sweep() -> list[str]:
         sweeps.append(len(sweeps))
         if len(sweeps) <= 3:
             raise DatabaseDown
-        return ["KBANK"]
+        return ["KBANK"] if len(sweeps) > 4 else []
 
-    def deliver(institution: str) -> bool:
-        delivered.append(institution)
-        if len(delivered) == 1:
-            raise DatabaseDown
+    def deliver(_: str) -> bool:
         done.set()
         return False
 
@@ -37,6 +38,28 @@ def test_a_database_that_is_away_delays_and_is_told_once(monkeypatch: pytest.Mon
         dispatcher.start()
         assert done.wait(WAIT_S)
         dispatcher.stop()
-    away, back = "storage.database.away", "storage.database.back"
-    assert [entry["event"] for entry in logs][:4] == [away, back, away, back]
-    assert len(logs) == 4
+    assert [entry["event"] for entry in logs] == TOLD
+
+
+def test_a_delivery_that_met_no_database_is_made_later_without_a_call_path() -> None:
+    tries: list[str] = []
+    swept_after = threading.Event()
+
+    def sweep() -> list[str]:
+        if len(tries) >= 2:
+            swept_after.set()
+        return ["KBANK"] if len(tries) < 2 else []
+
+    def deliver(institution: str) -> bool:
+        tries.append(institution)
+        if len(tries) == 1:
+            raise DatabaseDown
+        return False
+
+    dispatcher = Dispatcher(deliver=deliver, sweep=sweep)
+    with structlog.testing.capture_logs() as logs:
+        dispatcher.start()
+        assert swept_after.wait(WAIT_S)
+        dispatcher.stop()
+    assert tries == ["KBANK", "KBANK"]
+    assert [entry["event"] for entry in logs] == TOLD

@@ -14,7 +14,7 @@ from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput, Conflict, Corrupt, Refused, Unavailable
 from openaoc.kernel.settings import Settings
-from openaoc.storage import migrate, procrastinate_schema, roles
+from openaoc.storage import migrate, roles
 from openaoc.storage.claim import Claim
 from openaoc.storage.database import Database, connect_database, open_database
 from openaoc.storage.errors import DatabaseDown
@@ -71,7 +71,6 @@ def test_a_dsn_of_an_owner_who_may_make_roles_is_enough(
         assert database.revision() == NEWEST
         with database.uow.begin(SYSTEM) as tx:
             tx.journal(action="test.thing.done", subject="thing")
-            tx.defer(job="test.job", key="K")
         database.close()
     assert database.application["user"] == "empty_0_app"
 
@@ -164,12 +163,12 @@ def test_a_migration_that_fails_changes_nothing(
 ) -> None:
     database = open_database(settings(tmp_path, empty("CREATEROLE")), clock=clock)
 
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(procrastinate_schema, "upgrade", fail)
+    monkeypatch.setattr(migrate, "bind_master", fail)
     with pytest.raises(ZeroDivisionError):
-        migrate.migrate(database.owner)
+        migrate.migrate(database.owner, keys=database.keys)
     assert database.revision() is None
     monkeypatch.undo()
     assert migrate.migrate(database.owner) == (None, NEWEST)
@@ -184,12 +183,6 @@ def test_a_database_of_a_newer_program_is_left_alone(
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(Conflict, match="newer"):
         migrate.migrate(owner)
-
-
-def test_the_queues_upgrades_are_found_between_two_versions() -> None:
-    names = [path.name for path in procrastinate_schema.missing("3.0.0")]
-    assert names == sorted(names)
-    assert procrastinate_schema.missing("999.0.0") == []
 
 
 def test_a_key_file_is_made_once_and_a_broken_one_is_called_so(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from openaoc.storage.database import Database
 from openaoc.storage.roles import APPLICATION_GROUP
 from openaoc.storage.tables import metadata
 
-OTHERS = ("procrastinate_", "alembic_")
-"""Tables of libraries, which no store of ours describes."""
+OTHERS = "alembic_"
+"""The migrations' own table, which no store of ours describes."""
 
 
 def stores() -> list[str]:

@@ -1,4 +1,4 @@
-"""Transactions: whole or not at all, errors in our own words, events and jobs inside."""
+"""Transactions: whole or not at all, errors in our own words, events inside."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ def rows(uow: UnitOfWork) -> list[str]:
         return list(tx.connection.execute(query).scalars())
 
 
-def jobs(uow: UnitOfWork) -> list[tuple[str, str]]:
-    with uow.read(SYSTEM) as tx:
-        query = sa.text("SELECT task_name, args->>'key' FROM procrastinate_jobs ORDER BY id")
-        return [(str(name), str(key)) for name, key in tx.connection.execute(query)]
-
-
 def event(tx: Transaction, name: str, subject: str = "thing") -> Event:
     return Event(name=name, subject=subject, at=tx.now)
 
 
-def test_a_change_its_journal_row_and_its_job_commit_together(uow: UnitOfWork) -> None:
+def keep(tx: Transaction, one: Event) -> None:
+    """A handler that writes: what it does belongs to the change it hears of."""
+    tx.journal(action="test.heard", subject=f"heard {one.subject}")
+
+
+def test_a_change_its_journal_row_and_what_handlers_do_commit_together(uow: UnitOfWork) -> None:
+    uow.subscribe("test.thing.told", keep)
     with uow.begin(SYSTEM, purpose="test") as tx:
         tx.journal(action="test.thing.done", subject="thing")
-        tx.defer(job="test.job", key="K", payload={"a": 1})
+        tx.emit(event(tx, "test.thing.told"))
         assert rows(uow) == []
-    assert rows(uow) == ["thing"]
-    assert jobs(uow) == [("test.job", "K")]
+    assert rows(uow) == ["thing", "heard thing"]
 
 
 def test_nothing_of_a_failed_change_stays(uow: UnitOfWork) -> None:
     told = []
+    uow.subscribe("test.thing.told", keep)
     with contextlib.suppress(ZeroDivisionError), uow.begin(SYSTEM) as tx:
         tx.journal(action="test.thing.done", subject="thing")
-        tx.defer(job="test.job", key="K")
+        tx.emit(event(tx, "test.thing.told"))
         tx.after_commit(lambda: told.append("committed"))
         raise ZeroDivisionError
-    assert (rows(uow), jobs(uow), told) == ([], [], [])
+    assert (rows(uow), told) == ([], [])
 
 
 def test_events_reach_their_handlers_in_order_before_the_commit(uow: UnitOfWork) -> None:
@@ -122,13 +122,6 @@ def test_reading_writes_nothing_and_sees_one_moment(uow: UnitOfWork) -> None:
             tx.journal(action="test.thing.done", subject="thing")
     with pytest.raises(Refused), uow.read(SYSTEM) as tx:
         tx.connection.execute(sa.text("DELETE FROM journal_waiting"))
-
-
-def test_the_same_job_twice_in_one_change_is_one(uow: UnitOfWork) -> None:
-    with uow.begin(SYSTEM) as tx:
-        for key in ("A", "B", "A"):
-            tx.defer(job="test.job", key=key)
-    assert jobs(uow) == [("test.job", "A"), ("test.job", "B")]
 
 
 @pytest.mark.parametrize(

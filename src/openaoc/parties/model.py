@@ -23,7 +23,6 @@ KEYS_PER_USER_MAX: Final = 10
 PUBLIC_KEYS_PER_INSTITUTION_MAX: Final = 10
 ROLES_PER_USER_MAX: Final = 4
 INSTITUTIONS_MAX: Final = 10_000
-USERS_MAX: Final = 100_000
 PROPOSAL_LIFE: Final = timedelta(hours=24)
 """A switch that nobody approves in this time was not urgent; it has to be proposed anew."""
 KEY_OVERLAP: Final = timedelta(hours=24)

@@ -1,4 +1,4 @@
-"""Stage: PostgreSQL, transactions, the journal, the vault of identities, jobs.
+"""Stage: PostgreSQL, transactions, the journal, the vault of identities.
 
 Knows nothing of the matter under work.
 """

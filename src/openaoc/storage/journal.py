@@ -22,7 +22,7 @@ from openaoc.kernel.limits import PAGE_MAX
 from openaoc.storage import merkle
 from openaoc.storage.database import Database
 from openaoc.storage.errors import translated
-from openaoc.storage.journal_heads import KEY_NAME, Head, public_bytes, sign_head
+from openaoc.storage.journal_heads import KEY_NAME, Head, sign_head
 from openaoc.storage.journal_store import (
     find_head,
     insert_head,
@@ -171,11 +171,6 @@ class JournalService:
         """Checks the heads' signatures."""
         return self._keys.signing_key(KEY_NAME).public_key()
 
-    @property
-    def public_key_hex(self) -> str:
-        """The 32 bytes of the public key in hexadecimal, for witnesses."""
-        return public_bytes(self.public_key).hex()
-
     def head(self, *, size: int | None = None) -> Head:
         """The newest signed head, or the one of that size. Raises UnknownLeaf for none."""
         with self._uow.read(SYSTEM) as tx:
@@ -219,12 +214,6 @@ class JournalService:
         with self._uow.read(SYSTEM) as tx:
             found = tx.connection.execute(query).all()
         return [PlacedRow(leaf=row.leaf, body=row.body) for row in found]
-
-    def leaf_of(self, row_id: int) -> int | None:
-        """The leaf of a row, None while it waits for its place."""
-        query = sa.select(journal_leaves.c.leaf).where(journal_leaves.c.row_id == row_id)
-        with self._uow.read(SYSTEM) as tx:
-            return tx.connection.execute(query).scalar_one_or_none()
 
     def waiting(self) -> tuple[int, datetime | None]:
         """How many committed rows have no leaf yet, and the time of the oldest."""

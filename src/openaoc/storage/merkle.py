@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 _LEAF: Final = b"\x00"
 _NODE: Final = b"\x01"

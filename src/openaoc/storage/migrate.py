@@ -15,7 +15,6 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from openaoc.kernel.errors import Conflict
-from openaoc.storage import procrastinate_schema
 from openaoc.storage.errors import translated
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.roles import connection_string
@@ -80,7 +79,6 @@ def migrate(
             raise Conflict(
                 "the database was made by a newer version", where=before or ""
             ) from error
-        procrastinate_schema.upgrade(connection)
         if keys is not None:
             bind_master(connection, keys)
         after = MigrationContext.configure(connection).get_current_revision()

@@ -1,4 +1,4 @@
-"""One change, whole or not at all: rows, journal, events and jobs commit together.
+"""One change, whole or not at all: rows, journal and events commit together.
 
 READ COMMITTED with row locks: who decides on a row locks it first (`SELECT … FOR UPDATE`), who
 decides on a set locks its name (`Transaction.lock`). Never retries by itself: see `retrying`.
@@ -22,11 +22,10 @@ from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.clock import Clock
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.events import Event
-from openaoc.storage import jobs_table, journal_rows
+from openaoc.storage import journal_rows
 from openaoc.storage.errors import TryAgain, translated
 
 EVENTS_PER_TRANSACTION_MAX: Final = 10_000
-JOBS_PER_TRANSACTION_MAX: Final = 10_000
 ATTEMPTS_DEFAULT: Final = 5
 RETRY_PAUSE_S: Final = 0.02
 """First pause between attempts; it doubles, and each is drawn between none and all of it."""
@@ -62,7 +61,6 @@ class Transaction:
         self.read_only = read_only
         self.journalled = 0
         self._events: list[Event] = []
-        self._jobs: list[jobs_table.Job] = []
         self._afterwards: list[Callable[[], object]] = []
 
     def journal(
@@ -106,20 +104,6 @@ class Transaction:
         assert len(self._events) < EVENTS_PER_TRANSACTION_MAX, "too many events in one change"
         self._events.append(event)
 
-    def defer(
-        self, *, job: str, key: str, payload: Mapping[str, str | int | bool] | None = None
-    ) -> None:
-        """Put a job in the queue that becomes visible when this commits.
-
-        Jobs of one `job` and `key` never run at the same time, and those that wait while one of
-        them starts are done by it: see storage/jobs.py.
-        """
-        self._refuse_reading()
-        assert len(self._jobs) < JOBS_PER_TRANSACTION_MAX, "too many jobs in one change"
-        entry = jobs_table.Job(name=job, key=key, payload=dict(payload or {}))
-        if entry not in self._jobs:
-            self._jobs.append(entry)
-
     def after_commit(self, call: Callable[[], object]) -> None:
         """Run the call once this is committed; what it raises is logged, the change stands."""
         self._afterwards.append(call)
@@ -145,8 +129,6 @@ class Transaction:
             for handler in (*listeners.get(event.name, ()), *listeners.get("*", ())):
                 handler(self, event)
             done += 1
-        if self._jobs:
-            jobs_table.insert(self.connection, self._jobs)
 
     def _run_afterwards(self) -> None:
         for call in self._afterwards:

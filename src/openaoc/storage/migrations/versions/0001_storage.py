@@ -1,11 +1,10 @@
-"""Tables of the storage stage: who sees what, the journal, the vault, the queue."""
+"""Tables of the storage stage: who sees what, the journal, the vault."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-from openaoc.storage import procrastinate_schema
 from openaoc.storage.policies import grant
 from openaoc.storage.roles import APPLICATION_GROUP
 
@@ -40,11 +39,6 @@ def upgrade() -> None:
         op.execute(f"ALTER DEFAULT PRIVILEGES GRANT {rights} ON {kind} TO {APPLICATION_GROUP}")
     _journal()
     _vault()
-    procrastinate_schema.install(op.get_bind())
-    grant("procrastinate_version", "SELECT")
-    op.execute(
-        "CREATE INDEX openaoc_jobs_waiting ON procrastinate_jobs (lock) WHERE status = 'todo'"
-    )
     op.execute(f"REVOKE ALL ON alembic_version FROM {APPLICATION_GROUP}")
 
 
