@@ -31,15 +31,8 @@ def upgrade() -> None:
     """Create them."""
     op.execute(_SEES)
     op.execute(f"GRANT USAGE ON SCHEMA public TO {APPLICATION_GROUP}")
-    for kind, rights in (
-        ("TABLES", "SELECT, INSERT, UPDATE, DELETE"),
-        ("SEQUENCES", "USAGE, SELECT"),
-        ("FUNCTIONS", "EXECUTE"),
-    ):
-        op.execute(f"ALTER DEFAULT PRIVILEGES GRANT {rights} ON {kind} TO {APPLICATION_GROUP}")
     _journal()
     _vault()
-    op.execute(f"REVOKE ALL ON alembic_version FROM {APPLICATION_GROUP}")
 
 
 def _journal() -> None:
