@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -123,17 +122,7 @@ def test_administrators_key_is_not_sent_elsewhere() -> None:
     assert b"OPENAOC_API_KEY" in done.stderr
 
 
-def test_help_is_there_at_once_for_every_command() -> None:
-    def fastest(*words: str) -> float:
-        times = []
-        for _ in range(3):
-            begun = time.perf_counter()
-            subprocess.run([sys.executable, *words], capture_output=True, check=True)
-            times.append(time.perf_counter() - begun)
-        return min(times)
-
-    bare = fastest("-c", "pass")
-    assert fastest("-m", "openaoc", "--help") - bare < 0.5
+def test_help_imports_nothing_heavy() -> None:
     loaded = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "openaoc", "--help"],
         capture_output=True,
