@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from openaoc.ledger.arrays import LedgerArrays
 from openaoc.tracing import scratch as sc
 from openaoc.tracing.compiled import Kernels, compiled, is_compiled, plain
-from openaoc.tracing.kernels_common import DROPPED, LOSS, OVERLAP, RESTITUTED, TOTALS
+from openaoc.tracing.kernels_common import DROPPED, EXITED, LOSS, OVERLAP, RESTITUTED, TOTALS
 from openaoc.tracing.kernels_replay import (
     HOLD,
     RELEASE,
@@ -225,6 +225,7 @@ class _Task:
                 loss_minor=totals[LOSS][place],
                 overlap_minor=totals[OVERLAP][place],
                 dropped_minor=totals[DROPPED][place],
+                exited_minor=totals[EXITED][place],
                 restituted_minor=totals[RESTITUTED][place],
                 accounts=found[place],
                 carried=carried[place],

@@ -50,10 +50,11 @@ LOSS: Final = 0
 OVERLAP: Final = 1
 DROPPED: Final = 2
 RESTITUTED: Final = 3
-SUM: Final = 4
-DROP: Final = 5
-TOUCHED: Final = 6
-TOTALS: Final = 7
+EXITED: Final = 4
+SUM: Final = 5
+DROP: Final = 6
+TOUCHED: Final = 7
+TOTALS: Final = 8
 """Rows of `totals`, one column per case; the last three are working memory, zero between
 transfers.
 """
@@ -295,6 +296,7 @@ def carry(
         s.records[s.counts[RECORDS], R_EXIT] = leaves
         s.counts[RECORDS] += 1
         if leaves:
+            totals[EXITED, case] += total
             continue
         if total < dust:
             totals[DROPPED, case] += total

@@ -133,6 +133,7 @@ class CaseTrace(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     loss_minor: int
     overlap_minor: int
     dropped_minor: int
+    exited_minor: int
     restituted_minor: int
     accounts: NDArray[np.int64]
     carried: NDArray[np.int64]
@@ -182,9 +183,9 @@ class CaseTrace(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
         return hash(self._said())
 
     def _said(self) -> tuple[object, ...]:
-        sums = (self.loss_minor, self.overlap_minor, self.dropped_minor, self.restituted_minor)
+        kept = (self.loss_minor, self.overlap_minor, self.dropped_minor, self.restituted_minor)
         lists = (self.located, self.held, self.exited, self.transfers, self.inferred_under_hold)
-        return (*sums, *lists, self.excess, self.truncated)
+        return (*kept, self.exited_minor, *lists, self.excess, self.truncated)
 
     def accounted_minor(self) -> int:
         """The right-hand side of the sum that must equal the loss."""

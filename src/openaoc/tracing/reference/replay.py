@@ -190,6 +190,7 @@ class _Replay:
             loss_minor=tally.loss,
             overlap_minor=tally.overlap,
             dropped_minor=tally.dropped,
+            exited_minor=sum(total for _, total, leaves in tally.carried if leaves),
             restituted_minor=tally.restituted,
             accounts=np.array(found, np.int64).reshape(-1, 6),
             carried=np.array(tally.carried, np.int64).reshape(-1, 3),
