@@ -63,8 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def load_settings(environ: dict[str, str] | None = None, *, folder: Path | None = None) -> Settings:
-    """Read `openaoc.toml` in `folder` (default: the working folder), then OPENAOC_… variables
-    over it.
+    """OPENAOC_… variables over `openaoc.toml` in `folder` (default: the working folder).
 
     Raises BadInput for an unknown name or a value of the wrong kind.
     """

@@ -1,9 +1,7 @@
-"""The ledger as arrays of numbers: what the kernels read, whether it came from files, the hot
-log or cold segments.
+"""The ledger as arrays of numbers: what the kernels read, from files, hot log or cold segments.
 
-Row = arrival number: rows are kept in the order in which they arrived, and the ledger's own order
-is (time_us, row).
-An account is (bank, account, currency), interned to a number. Never holds a name.
+Row = arrival number: rows keep the order in which they arrived; the ledger's own order is
+(time_us, row). An account is (bank, account, currency), interned to a number. Holds no name.
 """
 
 from __future__ import annotations
@@ -34,20 +32,16 @@ class LedgerArrays(NamedTuple):
     """Transfers and account lines.
 
     Each account has one number line. An inflow of m stands at [in_start, in_start + m) of the
-    creditor's line, with
-    in_start = max(in_end, out_end); an outflow of x at [out_start, out_start + x) of the
-    debtor's, with
-    out_start = out_end. Which inflow funded which outflow is the overlap of the two; positions of
-    an outflow that no
-    inflow covers are clean money the ledger has not seen.
+    creditor's line, with in_start = max(in_end, out_end); an outflow of x stands at
+    [out_start, out_start + x) of the debtor's, with out_start = out_end. Which inflow funded
+    which outflow is the overlap of the two; positions of an outflow that no inflow covers are
+    clean money the ledger has not seen.
 
     Per transfer (N rows): time_us i64, debtor i32, creditor i32 (-1: none, or exit), amount i64,
-    flags u8, channel u8,
-    out_start i64, in_start i64 (-1 where there is no such side).
+    flags u8, channel u8, out_start i64, in_start i64 (-1 where there is no such side).
     Per account (A): base_in i64 and base_out i64, the ends of the line before its first row here
-    (an opening balance b
-    is base_in = b, base_out = 0); out_off i64, out_len i32, in_off i64, in_len i32: its slices of
-    the pools.
+    (an opening balance b is base_in = b, base_out = 0); out_off i64, out_len i32, in_off i64,
+    in_len i32: its slices of the pools.
     Pools: out_rows i32 and out_starts i64 (the row and its out_start, in ledger order), in_rows
     i32 (in ledger order).
     """
