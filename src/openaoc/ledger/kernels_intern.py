@@ -347,16 +347,24 @@ def rebuild_rows(
     slots: NDArray[np.int64], facts: Facts, names: Names, ends: Ends, seed: np.uint64
 ) -> None:
     """Enter all rows into an empty table after a restart, twice where both banks reported."""
-    at, exits = 0, int(ends.exits)
-    for row in range(ends.rows):
-        if row % ROWS_PER_BLOCK == 0:
-            at = facts.id_block[row // ROWS_PER_BLOCK]
-        value = hash_stored(facts.id_text, at, seed)
-        own = int(np.int64(facts.reporter[row]))
-        put_slot(slots, id_tag(value, own & REPORTER), int(row))
-        if own & BOTH:
-            payer = bank_of(names, int(facts.debtor[row]))
-            payee = bank_of(names, named_creditor(facts, exits, int(row)))
-            other = payee if (own & REPORTER) == payer else payer
-            put_slot(slots, id_tag(value, other), int(row))
-        at += 2 + stored_length(facts.id_text, at)
+    exits, id_text, id_block = int(ends.exits), facts.id_text, facts.id_block
+    hashes, reporters = np.zeros(ROWS_PER_BLOCK + 1, np.uint64), facts.reporter
+    for block in range((ends.rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK):
+        at, first = int(id_block[block]), block * ROWS_PER_BLOCK
+        many, touched = min(ROWS_PER_BLOCK, ends.rows - first), 0
+        for j in range(many):
+            hashes[j] = hash_stored(id_text, at, seed)
+            who = int(np.int64(reporters[first + j])) & REPORTER
+            # All slots of a block are touched before the first is taken: their waits overlap.
+            touched += slots[home(id_tag(hashes[j], who), slots.size)]
+            at += 2 + stored_length(id_text, at)
+        hashes[ROWS_PER_BLOCK] = np.uint64(touched & LOW)
+        for j in range(many):
+            row = first + j
+            own = int(np.int64(reporters[row]))
+            put_slot(slots, id_tag(hashes[j], own & REPORTER), row)
+            if own & BOTH:
+                payer = bank_of(names, int(facts.debtor[row]))
+                payee = bank_of(names, named_creditor(facts, exits, row))
+                other = payee if (own & REPORTER) == payer else payer
+                put_slot(slots, id_tag(hashes[j], other), row)
