@@ -65,16 +65,30 @@ def test_a_correction_nobody_can_see_is_traced_again_once_it_is_told(traced: lis
     assert service.look("C0").trace.located[0].amount_minor == 100
 
 
-def test_doubt_is_traced_when_asked_and_shared_by_the_group(traced: list[Rule]) -> None:
+def test_doubt_is_traced_when_asked_and_kept_with_the_group(traced: list[Rule]) -> None:
     _, service = _linked()
-    looks = [service.look(key) for key in ("C0", "C1")]
+    look = service.look("C0")
     assert set(traced) == {Rule.FIFO}
-    place = looks[0].located[0]
-    assert service.doubt(looks[0], place.account_index).fifo_minor == place.amount_minor
+    place = look.located[0]
+    assert service.doubt(look, place.account_index).fifo_minor == place.amount_minor
     made = len(traced)
-    service.doubt(looks[0], place.account_index)
-    service.doubt(looks[1], place.account_index)
+    service.doubt(service.look("C0"), place.account_index)
     assert len(traced) == made
+
+
+def test_doubt_is_traced_with_the_cases_that_prevail_and_no_others() -> None:
+    rows = [Pay(1, "a", "x", 100), Pay(2, "x", "y", 60), Pay(3, "b", "y", 50), Pay(4, "y", "z", 70)]
+    ledger = small(rows)
+    service = Tracing(FakeLedger(ledger.arrays))
+    for key, row in {"first": 0, "second": 1, "beside": 2}.items():
+        service.register(key, [CaseClaim(row=row, filed=row)])
+    look = service.look("second")
+    assert set(look.linked) == {"first", "beside"}
+    assert [file.key for file in look.group.prevailing("second")] == ["second", "first"]
+    assert [file.key for file in look.group.prevailing("beside")] == ["beside"]
+    # All that "second" claims is the money of "first", under every rule.
+    assert look.numbers.loss_minor == 0
+    assert service.doubt(look, ledger.numbers["z"]).lifo_minor == 0
 
 
 def test_what_was_not_traced_to_its_end_counts_as_nothing(
@@ -89,13 +103,6 @@ def test_what_was_not_traced_to_its_end_counts_as_nothing(
     assert doubt.fifo_minor == 90
     assert doubt.unknown == ("lifo", "pro-rata", "opening-unknown")
     assert (doubt.lifo_minor, doubt.pro_rata_minor, doubt.least_minor) == (0, 0, 0)
-
-
-@pytest.mark.parametrize("loss", [0, 1, 999, 1_000, 9_999, 19_999, 10_000_000, 2**61])
-def test_the_dust_of_a_doubt_is_a_power_of_ten_within_its_share(loss: int) -> None:
-    dust = group.doubt_dust(loss)
-    assert dust * group.DOUBT_DUST_SHARE <= loss
-    assert loss < 1_000 or str(dust).strip("0") == "1"
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -72,24 +72,21 @@ class Group:
         self.at_us = at_us
         self._hubs = hubs
         self._number = {file.key: number for number, file in enumerate(files)}
-        self._claims = [
-            Claim(claim.row, claim.amount_minor, case) for case, claim in in_filing_order(files)
+        self.orders = tuple(hold.order for _, hold in in_acting_order(files))
+        self.traces = self._trace(arrays, self.files, rule, limits=limits)
+        self._charged = [
+            frozenset(int(arrays.debtor[claim.row]) for claim in file.claims) for file in files
         ]
-        acting = in_acting_order(files)
-        self.orders = tuple(hold.order for _, hold in acting)
-        self._holds = [
-            HoldEvent(
-                kind=hold.kind,
-                at_us=hold.at_us,
-                case=case,
-                account=hold.account,
-                amount_minor=hold.amount_minor,
-                transfer_row=hold.transfer_row,
-            )
-            for case, hold in acting
-        ]
-        self.traces = self._trace(arrays, rule, limits=limits)
-        self._doubts: dict[tuple[Rule, bool, int], list[dict[int, int] | None]] = {}
+        self._stood: list[frozenset[int]] = []
+        self.reached: list[frozenset[int]] = []
+        """By case: the accounts its money stood on or its origins were charged to; no hub."""
+        for charged, trace in zip(self._charged, self.traces, strict=True):
+            rows = np.array([item.row for item in trace.transfers], np.int64)
+            payees = arrays.creditor[rows]
+            self._stood.append(frozenset(payees[payees >= 0].tolist()))
+            payers = frozenset(arrays.debtor[rows].tolist())
+            self.reached.append((charged | self._stood[-1] | payers) - hubs)
+        self._doubts: dict[tuple[str, Rule, bool], dict[int, int] | None] = {}
 
     def of(self, key: str) -> CaseTrace:
         """The trace of one of the cases."""
@@ -99,47 +96,37 @@ class Group:
         """The other cases."""
         return tuple(file.key for file in self.files if file.key != key)
 
-    def reached(self, arrays: LedgerArrays) -> list[frozenset[int]]:
-        """By case: the accounts its money stood on or its origins were charged to; no hub.
+    def prevailing(self, key: str) -> list[CaseFile]:
+        """The case, and those whose money stood where its origins were charged, and so on.
 
-        Asked over the reading that was traced.
+        Only their marks can take anything from its loss: others share its accounts, not its money.
         """
-        found = []
-        charged: list[set[int]] = [set() for _ in self.files]
-        for claim in self._claims:
-            charged[claim.case].add(int(arrays.debtor[claim.row]))
-        for case, trace in enumerate(self.traces):
-            rows = np.array([item.row for item in trace.transfers], np.int64)
-            ends = np.concatenate([arrays.debtor[rows], arrays.creditor[rows]])
-            found.append(frozenset(charged[case].union(ends[ends >= 0].tolist()) - self._hubs))
-        return found
+        found = [self._number[key]]
+        for member in found:
+            payers = self._charged[member]
+            found += [
+                other
+                for other, stood in enumerate(self._stood)
+                if other not in found and not payers.isdisjoint(stood)
+            ]
+        return [self.files[number] for number in found]
 
     def doubt(self, reading: Reading, key: str, account: int) -> Doubt:
         """The doubt of a case's amount on one account.
 
-        `reading` is called for each trace that nobody in the group has asked for yet; a later
-        reading than the group's own only changes figures that are estimates already.
+        Traced with the cases that prevail on it, not with all that are linked. `reading` is called
+        for each trace not asked for yet; a reading later than the group's own only changes figures
+        that are estimates already.
         """
-        trace = self.of(key)
-        dust = doubt_dust(trace.loss_minor)
-        amounts: dict[str, int | None] = {}
-        for rule in Rule:
-            if rule is self.rule:
-                free = {item.account: item.amount_minor for item in trace.located}
-                amounts[rule.value] = free.get(account, 0)
-            else:
-                amounts[rule.value] = self._amount(
-                    reading, key, account, rule, dust=dust if rule is Rule.PRO_RATA else 0
-                )
+        free = {item.account: item.amount_minor for item in self.of(key).located}
+        amounts: dict[str, int | None] = {
+            rule.value: self._amount(reading, key, account, rule)
+            for rule in Rule
+            if rule is not self.rule
+        }
+        amounts[self.rule.value] = free.get(account, 0)
         unknown = "opening-unknown"
-        amounts[unknown] = self._amount(
-            reading,
-            key,
-            account,
-            self.rule,
-            dust=dust if self.rule is Rule.PRO_RATA else 0,
-            openings_unknown=True,
-        )
+        amounts[unknown] = self._amount(reading, key, account, self.rule, openings_unknown=True)
         return Doubt(
             fifo_minor=amounts[Rule.FIFO] or 0,
             lifo_minor=amounts[Rule.LIFO] or 0,
@@ -155,28 +142,34 @@ class Group:
         account: int,
         rule: Rule,
         *,
-        dust: int,
         openings_unknown: bool = False,
     ) -> int | None:
         """A case's free money on an account in a trace for doubt; None when it was cut short."""
-        asked = (rule, openings_unknown, dust)
+        asked = (key, rule, openings_unknown)
         if asked not in self._doubts:
+            dust = doubt_dust(self.of(key).loss_minor) if rule is Rule.PRO_RATA else 0
+            files = self.prevailing(key)
             with reading() as arrays:
-                traces = self._trace(
-                    arrays, rule, limits=DOUBT_LIMITS, dust=dust, openings_unknown=openings_unknown
-                )
-            self._doubts[asked] = [
+                trace = self._trace(
+                    arrays,
+                    files,
+                    rule,
+                    limits=DOUBT_LIMITS,
+                    dust=dust,
+                    openings_unknown=openings_unknown,
+                )[0]
+            self._doubts[asked] = (
                 None
                 if trace.truncated is not None
                 else {item.account: item.amount_minor for item in trace.located}
-                for trace in traces
-            ]
-        found = self._doubts[asked][self._number[key]]
+            )
+        found = self._doubts[asked]
         return None if found is None else found.get(account, 0)
 
     def _trace(
         self,
         arrays: LedgerArrays,
+        files: Sequence[CaseFile],
         rule: Rule,
         *,
         limits: TraceLimits,
@@ -185,10 +178,20 @@ class Group:
     ) -> list[CaseTrace]:
         return trace_cases(
             arrays,
-            self._claims,
+            [Claim(claim.row, claim.amount_minor, case) for case, claim in in_filing_order(files)],
             rule=rule,
             at_us=self.at_us,
-            holds=self._holds,
+            holds=[
+                HoldEvent(
+                    kind=hold.kind,
+                    at_us=hold.at_us,
+                    case=case,
+                    account=hold.account,
+                    amount_minor=hold.amount_minor,
+                    transfer_row=hold.transfer_row,
+                )
+                for case, hold in in_acting_order(files)
+            ],
             hubs=self._hubs,
             dust_minor=dust,
             openings_unknown=openings_unknown,
@@ -197,6 +200,5 @@ class Group:
 
 
 def doubt_dust(loss_minor: int) -> int:
-    """DOUBT_DUST_SHARE of a loss, down to a power of ten: linked cases then share their traces."""
-    share = loss_minor // DOUBT_DUST_SHARE
-    return int(10 ** (len(str(share)) - 1)) if share else 0
+    """DOUBT_DUST_SHARE of a loss."""
+    return loss_minor // DOUBT_DUST_SHARE

@@ -112,6 +112,19 @@ class Links:
             found |= self._cases.get(account, set())
         return found
 
+    def component(self, key: str) -> set[str]:
+        """The cases it was linked with when last traced, directly or through others; and itself.
+
+        A case that was never traced, or is not open, is linked with none.
+        """
+        found = [key] if key in self.files else []
+        seen = set(found)
+        for member in found:
+            fresh = self.on(self._accounts.get(member, frozenset())) - seen
+            seen |= fresh
+            found += sorted(fresh)
+        return seen
+
     def _replace(self, key: str, fresh: frozenset[int]) -> None:
         known = self._accounts.get(key, frozenset())
         for account in known - fresh:
@@ -135,7 +148,7 @@ class Watch:
         self._spans: dict[str, tuple[int, int]] = {}
         self._account = np.empty(WATCH_SMALL, np.int64)
         self._owner = np.empty(WATCH_SMALL, np.int64)
-        self._lines = np.empty((WATCH_SMALL, 4), np.int64)
+        self._lines = np.empty((4, WATCH_SMALL), np.int64)
         self._end = 0
         self._live = 0
 
@@ -151,7 +164,7 @@ class Watch:
         start, end = self._end, self._end + count
         self._account[start:end] = accounts
         self._owner[start:end] = self._slots[key]
-        self._lines[start:end] = lines(arrays, accounts)
+        self._lines[:, start:end] = lines(arrays, accounts)
         self._spans[key] = (start, end)
         self._end, self._live = end, self._live + count
 
@@ -165,14 +178,18 @@ class Watch:
         """The cases with an account whose line is not what it was."""
         owner = self._owner[: self._end]
         now = lines(arrays, self._account[: self._end])
-        differs = (now != self._lines[: self._end]).any(axis=1) & (owner >= 0)
+        known = self._lines[:, : self._end]
+        differs = now[0] != known[0]
+        for side in range(1, len(now)):
+            differs |= now[side] != known[side]
+        differs &= owner >= 0
         return [self._keys[slot] for slot in np.unique(owner[differs]).tolist()]
 
     def _make_room(self, count: int) -> None:
         """Leave out what is dead, and keep at least half free."""
         size = max(WATCH_SMALL, 2 * (self._live + count))
         account, owner = np.empty(size, np.int64), np.empty(size, np.int64)
-        found = np.empty((size, 4), np.int64)
+        found = np.empty((4, size), np.int64)
         spans: dict[str, tuple[int, int]] = {}
         end = 0
         for slot, (key, (first, last)) in enumerate(self._spans.items()):
@@ -181,7 +198,7 @@ class Watch:
             end += last - first
         order = [place for first, last in self._spans.values() for place in range(first, last)]
         account[:end] = self._account[order]
-        found[:end] = self._lines[order]
+        found[:, :end] = self._lines[:, order]
         self._keys = list(spans)
         self._slots = {key: slot for slot, key in enumerate(self._keys)}
         self._account, self._owner, self._lines = account, owner, found
@@ -189,19 +206,16 @@ class Watch:
 
 
 def lines(arrays: LedgerArrays, accounts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many outflows and inflows each account's line has, and where they end: one row each."""
-    result = np.empty((len(accounts), 4), np.int64)
-    sides = (
-        (arrays.out_off, arrays.out_len, arrays.out_rows, arrays.out_start, arrays.base_out),
-        (arrays.in_off, arrays.in_len, arrays.in_rows, arrays.in_start, arrays.base_in),
-    )
-    for side, (offset, length, pool, start, base) in enumerate(sides):
-        count = length[accounts].astype(np.int64)
-        some = np.flatnonzero(count > 0)
-        last = pool[offset[accounts[some]] + count[some] - 1]
-        result[:, side] = count
-        result[:, 2 + side] = base[accounts]
-        result[some, 2 + side] = start[last] + arrays.amount[last]
+    """How many outflows and inflows each account's line has, and where it begins: four rows.
+
+    Every transfer that comes, however late, makes two lines longer; openings move their beginning.
+    Corrections may do neither: of those the service is told.
+    """
+    result = np.empty((4, len(accounts)), np.int64)
+    result[0] = arrays.out_len[accounts]
+    result[1] = arrays.in_len[accounts]
+    result[2] = arrays.base_out[accounts]
+    result[3] = arrays.base_in[accounts]
     return result
 
 

@@ -204,7 +204,7 @@ class Tracing:
             self._links.distrust()
 
     def distrust(self) -> None:
-        """Trace everything again when next asked: a correction may have moved a transfer in time.
+        """Trace everything again when next asked: a transfer was corrected.
 
         Other changes of the ledger are noticed without it. Never waits for a trace.
         """
@@ -243,7 +243,7 @@ class Tracing:
     def doubt(self, look: CaseLook, account_index: int) -> Doubt:
         """How sure a looked-at amount is: traced by the other rules only when this is asked.
 
-        The figures are shared by all cases of one group and bounded (group.DOUBT_LIMITS).
+        The figures are bounded (group.DOUBT_LIMITS) and kept as long as the group stands.
         """
         with self._lock:
             return look.group.doubt(self._ledger.reading, look.case, account_index)
@@ -377,25 +377,29 @@ class Tracing:
         )
 
     def _close(self, arrays: LedgerArrays, file: CaseFile) -> Group:
-        """Trace, add the cases on the accounts that were reached, and again until none is new."""
+        """Trace, add the cases on the accounts that were reached, and again until none is new.
+
+        Begins with those that were linked when last traced: mostly they still are. One that is not
+        any more changes nothing, and is left out the next time.
+        """
         files = {file.key: file}
+        new = self._links.component(file.key) - files.keys()
         while True:
-            group = self._traced(arrays, list(files.values()), rule=self.rule, at_us=None)
-            accounts = group.reached(arrays)
-            reached: set[int] = set().union(*accounts)
-            new = self._links.on(reached) - files.keys()
             room = GROUP_CASES_MAX - len(files)
-            if not new or room <= 0:
-                break
             for key in sorted(new)[:room]:
                 files[key] = self._links.files[key]
-        group.whole = not new
+            group = self._traced(arrays, list(files.values()), rule=self.rule, at_us=None)
+            found = self._links.on(set().union(*group.reached)) - files.keys()
+            if not found or len(files) >= GROUP_CASES_MAX:
+                break
+            new = set().union(*(self._links.component(key) for key in found)) - files.keys()
+        group.whole = not found
         if self._links.files.get(file.key) is file:  # else a preview: nobody relies on it
-            self._keep(group, accounts, arrays)
+            self._keep(group, arrays)
         return group
 
-    def _keep(self, group: Group, accounts: Sequence[frozenset[int]], arrays: LedgerArrays) -> None:
-        for member, stood_on in zip(group.files, accounts, strict=True):
+    def _keep(self, group: Group, arrays: LedgerArrays) -> None:
+        for member, stood_on in zip(group.files, group.reached, strict=True):
             self._links.touch(member.key, stood_on, arrays)
             self._groups.pop(member.key, None)
             self._groups[member.key] = group
