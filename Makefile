@@ -36,6 +36,7 @@ env: .venv/.ready ## build the environment and compile the hot loops
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(SYNC) || $(SYNC) --system-certs
 	$(BIN)/python -m openaoc.tracing.warm
+	$(BIN)/python -m openaoc.ledger.warm
 	@touch .venv/.ready
 
 # Browser tests need Chromium: Debian's is installed where we may, else they are skipped and say so.
