@@ -1,0 +1,72 @@
+"""Following linked cases: what is planned again, and what a correction told over HTTP causes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from openaoc.kernel.actor import SYSTEM
+from openaoc.workflow.telling import Telling
+from tests.workflow.centre import ADMIN, Centre
+from tests.workflow.invariants import check
+
+
+def _tell(centre: Centre, told: list[bool], **row: object) -> None:
+    def corrected() -> None:
+        told.append(True)
+        centre.tracing.distrust()
+
+    telling = Telling(
+        uow=centre.database.uow,
+        ledger=centre.ledger,
+        parties=centre.parties,
+        wake=lambda: None,
+        corrected=corrected,
+    )
+    telling.transfers(
+        msgspec.json.encode(row) + b"\n",
+        "application/x-ndjson",
+        actor=ADMIN,
+        key=str(row["transfer_id"]),
+        live=True,
+        assume_utc=False,
+    )
+
+
+def test_a_correction_told_over_http_lowers_what_was_ordered(centre: Centre) -> None:
+    at = centre.clock.now() - timedelta(minutes=1)
+    first = msgspec.to_builtins(centre.row("KBANK:1", "SCB:2", 500, at=at, name="p1"))
+    told: list[bool] = []
+    _tell(centre, told, **first)
+    assert told == []
+    case = centre.file("p1").case
+    assert centre.tracing.look(case).numbers.loss_minor == 500
+    corrected = {"transfer_id": "p1-2", "corrects": "p1", "revision": 1, "amount_minor": 300}
+    _tell(centre, told, **(first | corrected))
+    assert told == [True]
+    assert centre.tracing.look(case).numbers.loss_minor == 300
+    with centre.database.uow.begin(SYSTEM) as tx:
+        centre.matter.pursuit.retrace_one(tx, case)
+    assert [order.amount_minor for order in centre.outbox.orders()] == [500, 300]
+    check(centre)
+
+
+def test_a_linked_case_is_planned_again_only_when_its_trace_has_changed(centre: Centre) -> None:
+    early = centre.pay("KBANK:1", "SCB:2", 500, ago=timedelta(minutes=9))
+    late = centre.pay("KBANK:3", "SCB:2", 200, ago=timedelta(minutes=5))
+    second = centre.file(late).case
+    first = centre.file(early).case
+    pursuit, tracing = centre.matter.pursuit, centre.tracing
+    look = tracing.look(first)
+    assert look.linked == (second,)
+    # The newcomer took nothing from it: nothing has to be planned.
+    assert pursuit.prevailed_on({first: look}) == []
+    centre.pay("SCB:2", "BBL:4", 600, ago=timedelta(minutes=1))
+    look = tracing.look(first)
+    assert pursuit.prevailed_on({first: look}) == [second]
+    with centre.database.uow.begin(SYSTEM) as tx:
+        pursuit.retrace_one(tx, first)
+        assert pursuit.prevailed_on({first: tracing.look(first)}) == [second], "not committed yet"
+    assert pursuit.prevailed_on({first: tracing.look(first)}) == []
+    check(centre)
