@@ -107,7 +107,10 @@ def _compile_all() -> None:
     from openaoc.tracing import kernels_memory
 
     modules = [importlib.import_module(name) for name in MODULES]
-    fast: dict[object, object] = {kernels_memory.uncounted: _view_without_owner()}
+    fast: dict[object, object] = {
+        kernels_memory.uncounted: _view_without_owner(),
+        kernels_memory.soon: _load_early(),
+    }
     for module in modules:
         for name, value in list(vars(module).items()):
             if not isinstance(value, FunctionType) or not value.__module__.startswith(MODULES):
@@ -135,3 +138,26 @@ def _view_without_owner() -> object:
         return array(array), view
 
     return uncounted
+
+
+def _load_early() -> object:
+    """In compiled code: a hint to the processor to fetch one place of an array."""
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    tools: Any = cgutils
+
+    @intrinsic
+    def soon(_context: Any, array: Any, _place: Any) -> Any:
+        def hint(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            made = context.make_array(signature.args[0])(context, builder, value=values[0])
+            pointer, number = tools.voidptr_t, tools.int32_t
+            kind = tools.ir.FunctionType(tools.ir.VoidType(), [pointer, number, number, number])
+            fetch = tools.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            at = builder.bitcast(builder.gep(made.data, [values[1]]), pointer)
+            builder.call(fetch, [at, number(0), number(3), number(1)])  # to read, keep, as data
+            return context.get_dummy_value()
+
+        return types.none(array, types.intp), hint
+
+    return soon

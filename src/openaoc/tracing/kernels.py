@@ -23,7 +23,7 @@ from openaoc.tracing.kernels_common import (
     next_row,
     settle,
 )
-from openaoc.tracing.kernels_memory import uncounted_ledger, uncounted_scratch
+from openaoc.tracing.kernels_memory import soon, uncounted_ledger, uncounted_scratch
 from openaoc.tracing.scratch import (
     DONE,
     FREED,
@@ -70,6 +70,16 @@ def first_outflow(ledger: LedgerArrays, account: int, position: int) -> int:
     return int(place)
 
 
+def fetch_row(ledger: LedgerArrays, row: int) -> None:
+    """Begin to load what `follow` will read of a transfer."""
+    soon(ledger.out_start, row)
+    soon(ledger.amount, row)
+    soon(ledger.debtor, row)
+    soon(ledger.creditor, row)
+    soon(ledger.flags, row)
+    soon(ledger.in_start, row)
+
+
 def wait(s: Scratch, ledger: LedgerArrays, item: int, account: int, cases: int, at_us: int) -> bool:
     """Let an item wait for its next outflow, or settle where none comes by `at_us`.
 
@@ -78,6 +88,7 @@ def wait(s: Scratch, ledger: LedgerArrays, item: int, account: int, cases: int, 
     place = s.items[item, I_POS]
     if 0 <= place < ledger.out_off[account] + ledger.out_len[account]:
         row = ledger.out_rows[place]
+        fetch_row(ledger, row)
         time = ledger.time_us[row]
         if time <= at_us:
             heap_push(s, time, row, s.items[item, I_START], item)
@@ -202,6 +213,10 @@ def follow(
         first = claim
         while claim < len(claim_row) and claim_row[claim] == row:
             claim += 1
+        account = ledger.creditor[row]
+        if account >= 0:
+            soon(ledger.out_off, account)
+            soon(ledger.out_len, account)
         pieces = gather(s, ledger, row, cases, at_us, claim - first)
         if pieces < 0:
             return GROW

@@ -23,6 +23,10 @@ def uncounted(array: NDArray[T]) -> NDArray[T]:
     return array
 
 
+def soon(array: NDArray[T], place: int) -> None:
+    """Nothing; in compiled code the processor begins to load what will be read there."""
+
+
 def uncounted_ledger(ledger: LedgerArrays) -> LedgerArrays:
     """A ledger of views."""
     return LedgerArrays(
