@@ -67,11 +67,11 @@ class OrderBook:
             ]
         )
         issued = [order for order in orders if order.state is OrderState.ISSUED]
-        self._outbox.enqueue_many(tx, [m for order in issued for m in _messages(order)])
+        self._outbox.enqueue_many(tx, [m for order in issued for m in _messages(order, now=tx.now)])
 
     def send(self, tx: Transaction, order: OrderRecord) -> None:
         """The order, or its newest revision, with the holder's notice; nothing in shadow."""
-        self._outbox.enqueue_many(tx, _messages(order))
+        self._outbox.enqueue_many(tx, _messages(order, now=tx.now))
 
     def step(
         self,
@@ -187,8 +187,12 @@ class OrderBook:
         store.add_events(tx.connection, [event])
 
 
-def _messages(order: OrderRecord) -> list[NewMessage]:
-    """The order and its holder's notice; nothing in shadow."""
+def _messages(order: OrderRecord, *, now: datetime) -> list[NewMessage]:
+    """The order and its holder's notice; nothing in shadow.
+
+    An order that was not answered in time may still be lowered: what tells of it is due at once,
+    not late before it is sent.
+    """
     if order.mode != "live":
         return []
     notice = HolderNotice(
@@ -207,7 +211,7 @@ def _messages(order: OrderRecord) -> list[NewMessage]:
             kind=kind,
             subject=order.id,
             body=body,
-            answer_by=order.answer_by,
+            answer_by=max(order.answer_by, now),
         )
         for kind, body in ((ORDER, order.wire()), (NOTICE, notice))
     ]
