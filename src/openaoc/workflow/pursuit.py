@@ -18,7 +18,7 @@ from openaoc.cases.service import CaseRow, Cases
 from openaoc.holds.drafting import Grounds
 from openaoc.holds.history import history_missing
 from openaoc.holds.legal import LegalRule, rulebook
-from openaoc.holds.lock import hold_matter
+from openaoc.holds.lock import hold_matter, join_matter
 from openaoc.holds.model import WAITING, OrderState
 from openaoc.holds.service import Holds
 from openaoc.holds.standing import Standing
@@ -117,7 +117,7 @@ class Pursuit:
 
         In a transaction of the centre's own: what follows concerns other institutions. Raises
         Refused for anybody but a machine under its own key, NotFound when the case has no payment
-        from its institution.
+        from its institution, WrongCaseTransition when the case has ended.
         """
         with self._uow.begin(SYSTEM, purpose=f"confirmed by {actor.id}") as tx:
             hold_matter(tx)
@@ -207,6 +207,11 @@ class Pursuit:
         ended = self._holds.end_all(tx, case_id, reason)
         self._cases.drop(tx, case_id, reason=reason)
         return ended
+
+    def close(self, tx: Transaction, case_id: str, *, reason: str) -> None:
+        """Nothing more can be done. Nobody plans meanwhile, so no order comes after the look."""
+        join_matter(tx)
+        self._cases.close(tx, case_id, reason=reason)
 
     def reopen(self, tx: Transaction, case_id: str, *, reason: str) -> Standing:
         """New facts came in: standing is decided again, and the case traced if it is proven."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from openaoc.cases.model import ClaimRecord
+from openaoc.cases.model import UNDER_WORK, ClaimRecord, WrongCaseTransition
 from openaoc.cases.service import Cases
 from openaoc.holds.legal import rulebook
 from openaoc.holds.standing import PaymentFacts, Standing, decide
@@ -67,7 +67,8 @@ class Standings:
     def confirm(self, tx: Transaction, case_id: str, *, actor: Actor) -> Standing:
         """The payer's institution confirms, under its own key, its customers' payments of a case.
 
-        Raises NotFound when the case has no payment from that institution.
+        Raises NotFound when the case has no payment from that institution, WrongCaseTransition
+        when the case has ended: nothing may be ordered for it any more.
         """
         if not actor.has(Role.MACHINE) or actor.institution is None:
             raise Refused("only the payer's institution confirms, under its own key")
@@ -79,6 +80,9 @@ class Standings:
         ]
         if not own:
             raise NotFound("no payment of yours in this case")
+        state = self._cases.row(tx, case_id).state
+        if state not in UNDER_WORK:
+            raise WrongCaseTransition(f"a case that is {state} takes no confirmation")
         for payment in own:
             self._reports.confirm(
                 tx, report_id=payment.report_id, no=payment.no, institution=actor.institution
