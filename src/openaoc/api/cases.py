@@ -1,10 +1,13 @@
-"""API: cases for those who work on them, and one case for the citizen who has its secret."""
+"""API: cases for those who work on them, and one case for the citizen who has its secret.
+
+Decides nothing: who may do what with a case stands in the stages.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Final
 
-from litestar import get
+from litestar import get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
@@ -15,13 +18,16 @@ from openaoc.api.access import (
     need_id,
     signed_in,
 )
+from openaoc.api.bodies import Body
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.rates import CASE_BY_SECRET
+from openaoc.api.wire import CaseDecision, ComplaintRequest, Confirmation
 from openaoc.cases.model import CasePage, CaseState, CaseView, NoSuchCase
 from openaoc.kernel.actor import CITIZEN
 
 SECRET_CHARACTERS_MAX: Final = 128
+DECISION_BODY_BYTES_MAX: Final = 16 << 10
 CaseSecret = Annotated[
     str | None,
     Parameter(
@@ -80,4 +86,133 @@ def list_cases(
         return centre.matter.cases.list(tx, state=case_state, cursor=cursor, limit=limit)
 
 
-HANDLERS: Final = (show, list_cases)
+@post(
+    "/v1/cases/{case_id:str}/complaint",
+    guards=[signed_in],
+    dto=Body[ComplaintRequest],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=DECISION_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["cases"],
+    summary="Note the victim's complaint to the police",
+    description=(
+        "Orders that are out go over to the legal rule for a complaint: their time runs from it."
+    ),
+    responses={
+        200: ResponseSpec(CaseView, description="The case now", generate_examples=False),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def complain(request: ApiRequest, case_id: str, data: ComplaintRequest) -> CaseView:
+    """Put the case's holds under the rule for a complaint, told again to their institutions."""
+    case = need_id(case_id, what="case")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="note a complaint") as tx:
+        centre.matter.holds.complain(
+            tx, case, complained_at=data.complained_at, reference=data.reference
+        )
+        return centre.matter.cases.show(tx, case)
+
+
+@post(
+    "/v1/cases/{case_id:str}/confirmation",
+    guards=[signed_in],
+    status_code=200,
+    security=BEARER,
+    tags=["cases"],
+    summary="Confirm a customer's payment",
+    description=(
+        "The machine of the payer's institution confirms its customers' payments of the case. "
+        "Again, it changes nothing."
+    ),
+    responses={
+        200: ResponseSpec(Confirmation, description="Its standing now", generate_examples=False),
+        **problems(401, 403, 404, 409),
+    },
+    sync_to_thread=True,
+)
+def confirm(request: ApiRequest, case_id: str) -> Confirmation:
+    """Take the confirmation; who confirms sees nothing of the case but whether it stands."""
+    case = need_id(case_id, what="case")
+    standing = centre_of(request).matter.pursuit.confirm(case, actor=request.user)
+    return Confirmation(case=case, standing=standing.kind)
+
+
+@post(
+    "/v1/cases/{case_id:str}/close",
+    guards=[signed_in],
+    dto=Body[CaseDecision],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=DECISION_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["cases"],
+    summary="Close a case",
+    responses={
+        200: ResponseSpec(CaseView, description="The case now", generate_examples=False),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def close(request: ApiRequest, case_id: str, data: CaseDecision) -> CaseView:
+    """End a case for which nothing more can be done; its orders have ended."""
+    case = need_id(case_id, what="case")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="close a case") as tx:
+        centre.matter.pursuit.close(tx, case, reason=data.reason)
+        return centre.matter.cases.show(tx, case)
+
+
+@post(
+    "/v1/cases/{case_id:str}/drop",
+    guards=[signed_in],
+    dto=Body[CaseDecision],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=DECISION_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["cases"],
+    summary="Drop a false report",
+    responses={
+        200: ResponseSpec(CaseView, description="The case now", generate_examples=False),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def drop(request: ApiRequest, case_id: str, data: CaseDecision) -> CaseView:
+    """End the case and every order it caused."""
+    case = need_id(case_id, what="case")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="drop a false report") as tx:
+        centre.matter.pursuit.drop(tx, case, reason=data.reason)
+        return centre.matter.cases.show(tx, case)
+
+
+@post(
+    "/v1/cases/{case_id:str}/reopen",
+    guards=[signed_in],
+    dto=Body[CaseDecision],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=DECISION_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["cases"],
+    summary="Reopen a closed case",
+    responses={
+        200: ResponseSpec(CaseView, description="The case now", generate_examples=False),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def reopen(request: ApiRequest, case_id: str, data: CaseDecision) -> CaseView:
+    """Decide the case again on new facts, and trace it."""
+    case = need_id(case_id, what="case")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="reopen a case") as tx:
+        centre.matter.pursuit.reopen(tx, case, reason=data.reason)
+        return centre.matter.cases.show(tx, case)
+
+
+HANDLERS: Final = (show, list_cases, complain, confirm, close, drop, reopen)

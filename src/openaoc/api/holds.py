@@ -15,7 +15,7 @@ from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.bodies import Body
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, problems
-from openaoc.api.wire import ReleaseRequest
+from openaoc.api.wire import ConversionRequest, ReleaseRequest
 from openaoc.channels.signing import HEADER
 from openaoc.holds.model import Answer, OrderPage, OrderState, OrderView
 from openaoc.kernel.limits import BANK_CHARACTERS_MAX
@@ -176,4 +176,30 @@ def withdraw(request: ApiRequest, order: str, data: ReleaseRequest) -> OrderView
         return centre.matter.holds.withdraw(tx, order_id, data.reason)
 
 
-HANDLERS: Final = (list_holds, answer, release, approve, withdraw)
+@post(
+    "/v1/holds/{order:str}/convert",
+    guards=[signed_in],
+    dto=Body[ConversionRequest],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=DECISION_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["holds"],
+    summary="Convert a hold into a court's or authority's measure",
+    responses={
+        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def convert(request: ApiRequest, order: str, data: ConversionRequest) -> OrderView:
+    """End our hold where a court's or authority's measure stands in its place."""
+    order_id = need_id(order, what="order")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="convert a hold") as tx:
+        return centre.matter.holds.convert(
+            tx, order_id, authority=data.authority, reason=data.reason
+        )
+
+
+HANDLERS: Final = (list_holds, answer, release, approve, withdraw, convert)

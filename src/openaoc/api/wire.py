@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -128,6 +129,33 @@ class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Why a hold is given back."""
 
     reason: Reason
+
+
+class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose measure takes the hold's place (court or authority, number, date), and why."""
+
+    authority: Reason
+    reason: Reason
+
+
+class ComplaintRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the victim complained to the police, and the police's reference for it."""
+
+    complained_at: Annotated[datetime, Meta(tz=True)]
+    reference: Reason
+
+
+class CaseDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a case is closed, dropped or reopened."""
+
+    reason: Reason
+
+
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the case's orders go out by themselves now that its payment is confirmed."""
+
+    case: str
+    standing: Literal["automatic", "needs_person"]
 
 
 class LineList(msgspec.Struct, frozen=True, kw_only=True):
