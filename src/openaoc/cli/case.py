@@ -1,4 +1,4 @@
-"""CLI: `openaoc case show ID` and `openaoc case list`."""
+"""CLI: `openaoc case show|list|complain|close|drop|reopen`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openaoc.cli.output import json_option, say, show_json, show_table
 from openaoc.kernel.money import format_money
 
 
-@click.group(help="Look at a case.")
+@click.group(help="Look at a case; note a complaint, close, drop or reopen it.")
 def command() -> None:
     """Cases."""
 
@@ -89,3 +89,51 @@ def list_cases(state: str | None, limit: int, *, as_json: bool) -> None:
         for c in cases
     ]
     show_table(("case", "state", "mode", "loss", "held", "opened"), rows)
+
+
+@command.command("complain")
+@click.argument("case")
+@click.option("--at", "complained_at", required=True, help="When, as 2026-11-21T09:00:00+07:00.")
+@click.option("--reference", required=True, help="The police's reference for the complaint.")
+@json_option
+def complain(case: str, complained_at: str, reference: str, *, as_json: bool) -> None:
+    """Note that the victim complained to the police: holds may last longer, from then on."""
+    body = {"complained_at": complained_at, "reference": reference}
+    _decide(case, "complaint", body, as_json=as_json)
+
+
+@command.command("close")
+@click.argument("case")
+@click.option("--reason", required=True, help="Why nothing more can be done.")
+@json_option
+def close(case: str, reason: str, *, as_json: bool) -> None:
+    """Close a case whose orders have ended."""
+    _decide(case, "close", {"reason": reason}, as_json=as_json)
+
+
+@command.command("drop")
+@click.argument("case")
+@click.option("--reason", required=True, help="Why the report is false.")
+@json_option
+def drop(case: str, reason: str, *, as_json: bool) -> None:
+    """Drop a false report: every order it caused is withdrawn or released."""
+    _decide(case, "drop", {"reason": reason}, as_json=as_json)
+
+
+@command.command("reopen")
+@click.argument("case")
+@click.option("--reason", required=True, help="Which new facts came in.")
+@json_option
+def reopen(case: str, reason: str, *, as_json: bool) -> None:
+    """Reopen a closed case: it is decided and traced again."""
+    _decide(case, "reopen", {"reason": reason}, as_json=as_json)
+
+
+def _decide(case: str, verb: str, body: dict[str, Any], *, as_json: bool) -> None:
+    from openaoc.cli.client import CentreClient
+
+    view = CentreClient().post(f"/v1/cases/{quote(case, safe='')}/{verb}", body)
+    if as_json:
+        show_json(view)
+    else:
+        show_case(view)

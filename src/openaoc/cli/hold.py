@@ -1,4 +1,4 @@
-"""CLI: `openaoc hold list|release|approve|withdraw|answer`."""
+"""CLI: `openaoc hold list|release|approve|withdraw|convert|answer`."""
 
 from __future__ import annotations
 
@@ -76,6 +76,16 @@ def withdraw(order: str, reason: str, *, as_json: bool) -> None:
 def approve(order: str, *, as_json: bool) -> None:
     """Agree to an order that waits for a person."""
     _decide(order, "approve", {}, as_json=as_json)
+
+
+@command.command("convert")
+@click.argument("order")
+@click.option("--authority", required=True, help="Whose measure: court or authority, number, date.")
+@click.option("--reason", required=True, help="Why it takes the hold's place.")
+@json_option
+def convert(order: str, authority: str, reason: str, *, as_json: bool) -> None:
+    """End a hold where a court's or authority's measure stands; the money stays blocked."""
+    _decide(order, "convert", {"authority": authority, "reason": reason}, as_json=as_json)
 
 
 @command.command("answer")

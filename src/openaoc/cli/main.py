@@ -26,7 +26,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "demo": Place("openaoc.cli.demo:command", "Run a centre with a simulated nation around it."),
     "serve": Place("openaoc.cli.serve:command", "Run the centre."),
     "report": Place("openaoc.cli.report:command", "Submit a victim's report."),
-    "case": Place("openaoc.cli.case:command", "Look at a case."),
+    "case": Place("openaoc.cli.case:command", "Look at a case; close, drop or reopen it."),
     "hold": Place("openaoc.cli.hold:command", "List, approve, answer and release hold orders."),
     "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
     "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
