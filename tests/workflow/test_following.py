@@ -70,3 +70,17 @@ def test_a_linked_case_is_planned_again_only_when_its_trace_has_changed(centre: 
         assert pursuit.prevailed_on({first: tracing.look(first)}) == [second], "not committed yet"
     assert pursuit.prevailed_on({first: tracing.look(first)}) == []
     check(centre)
+
+
+def test_an_order_answered_late_may_still_be_lowered(centre: Centre) -> None:
+    paid = centre.pay("KBANK:1", "SCB:2", 500)
+    case = centre.file(paid).case
+    issued = centre.outbox.orders()[0]
+    centre.clock.advance(issued.answer_by - centre.clock.now() + timedelta(seconds=1))
+    centre.pay("SCB:2", "BBL:4", 200, ago=timedelta(0))
+    with centre.database.uow.begin(SYSTEM) as tx:
+        centre.matter.pursuit.retrace_one(tx, case)
+    lowered = [o for o in centre.outbox.orders() if o.order == issued.order][-1]
+    assert (lowered.amount_minor, lowered.revision) == (300, 2)
+    assert lowered.answer_by == issued.answer_by, "being late is not undone"
+    check(centre)
