@@ -39,8 +39,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ledger_rows_max: int = 150_000_000
     """Address space reserved for the hot ledger; memory is used only as rows arrive."""
     ledger_accounts_max: int = 40_000_000
-    hot_days: int = 45
-    """Transfers older than this move to cold segments."""
     floor_minor: int = 100_000
     """Living money left free on a likely innocent holder's account, in minor units of the
     jurisdiction's currency.

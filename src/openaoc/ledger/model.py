@@ -141,7 +141,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerStats(msgspec.Struct, frozen=True, kw_only=True):
-    """Sizes, for the operator. Times are None while the ledger is empty.
+    """Sizes, for the operator; cheap at any size, health checks read them.
 
     memory_bytes: arrays as touched (all columns, pools, tables and names); log_bytes: write-ahead
     log on disk since the last snapshot; text_bytes: the file of transfer ids.
@@ -152,10 +152,7 @@ class LedgerStats(msgspec.Struct, frozen=True, kw_only=True):
     batches: int
     unjournalled: int
     position: int
-    oldest_at: datetime | None
-    newest_at: datetime | None
     memory_bytes: int
     log_bytes: int
     text_bytes: int
     snapshot_position: int
-    cold_before: datetime | None

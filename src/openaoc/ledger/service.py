@@ -264,23 +264,16 @@ class Ledger:
     def stats(self) -> LedgerStats:
         """Sizes, for the operator."""
         store = self._store
-        with self.reading() as ledger:
-            times = ledger.time_us[: store.applied]
-            oldest = int(times.min()) if times.size else None
-            newest = int(times.max()) if times.size else None
         return LedgerStats(
             transfers=store.applied,
             accounts=store.accounts,
             batches=self._batches.count,
             unjournalled=len(self._batches.waiting),
             position=self._commits.position,
-            oldest_at=from_us(oldest) if oldest is not None else None,
-            newest_at=from_us(newest) if newest is not None else None,
             memory_bytes=store.memory_bytes(),
             log_bytes=self._commits.log_bytes,
             text_bytes=store.id_bytes,
             snapshot_position=self._commits.snapshot_position,
-            cold_before=None,
         )
 
 
