@@ -76,6 +76,7 @@ def test_complaint_extends_the_hold_to_seven_days(world: World, number: str) -> 
         {**complaint(), "complained_at": "2026-01-01T00:00:00"},
         {**complaint(), "complained_at": "yesterday"},
         {**complaint(), "reference": ""},
+        {**complaint(), "reference": "  "},
         {**complaint(), "surprise": 1},
         {"complained_at": moment()},
         {},
@@ -160,7 +161,7 @@ def test_measure_of_a_court_takes_the_holds_place(world: World, number: str) -> 
     path = f"/v1/holds/{waiting['order']}/convert"
     for who in ("investigator", "agent", "SCB-liaison", "administrator"):
         assert post(world.as_(who), path, MEASURE).status_code == 403, who
-    for body in ({"reason": "seized"}, {**MEASURE, "authority": ""}, {**MEASURE, "x": 1}):
+    for body in ({"reason": "seized"}, {**MEASURE, "authority": "  "}, {**MEASURE, "x": 1}):
         assert post(world.as_("supervisor"), path, body).status_code == 400
     done = post(world.as_("supervisor"), path, MEASURE)
     assert done.status_code == 200, done.text

@@ -97,6 +97,31 @@ def test_from_report_to_held(server: Server, people: dict[str, str], tmp_path: P
     assert server.run_json("case", "list", key=people["ann"])["cases"][0]["case"] == receipt["case"]
 
 
+def test_persons_decide_by_command(server: Server, people: dict[str, str], tmp_path: Path) -> None:
+    orders = []
+    for number in ("700031", "700032"):
+        row = transfer(number)
+        server.run_json("ledger", "import", str(write(tmp_path / f"{number}.csv", row)))
+        paper = msgspec.json.encode(report(row))
+        receipt = server.run_json("report", "submit", "-", key=people["kbank"], stdin=paper)
+        order = receipt["orders"][0]["order"]
+        server.run_json("hold", "answer", order, "--applied", "500000", key=people["scb"])
+        orders.append((receipt["case"], order))
+    (case, order), (false, _) = orders
+    ann = people["ann"]
+    told = server.run_json(
+        "case", "complain", case, "--at", moment(1), "--reference", "BKK-1/2569", key=ann
+    )
+    assert told["complaint_at"] is not None
+    measure = ("--authority", "Criminal Court 1/2569", "--reason", "seized by the court")
+    assert server.run_json("hold", "convert", order, *measure, key=ann)["state"] == "converted"
+    for verb, state in (("close", "closed"), ("reopen", "pursued")):
+        done = server.run_json("case", verb, case, "--reason", "as told", key=ann)
+        assert done["state"] == state
+    dropped = server.run_json("case", "drop", false, "--reason", "made up", key=ann)
+    assert (dropped["state"], dropped["orders"][0]["state"]) == ("dropped", "released")
+
+
 def test_person_reads_the_same_without_json(server: Server, people: dict[str, str]) -> None:
     for words in (
         ("hold", "list"),
@@ -154,6 +179,9 @@ def test_bank_switches_its_key_and_endpoint(server: Server, tmp_path: Path) -> N
         (["case", "show", "AOC-0000-0000-0"], 1, b"AOC-0000-0000-0"),
         (["hold", "release", "ord_x", "--reason", "because"], 1, b""),
         (["hold", "release", "ord_x"], 2, b"--reason"),
+        (["hold", "convert", "ord_x", "--reason", "seized"], 2, b"--authority"),
+        (["case", "close", "AOC-0000-0000-0", "--reason", "because"], 1, b"cases.work"),
+        (["case", "drop", "AOC-0000-0000-0"], 2, b"--reason"),
         (["hold", "answer", "ord_x"], 2, b"exactly one"),
         (["ledger", "import", "/nowhere.csv"], 1, b"nowhere"),
         (["ledger", "import"], 2, b""),

@@ -211,7 +211,7 @@ def test_a_release_gives_back_with_a_reason(centre: Centre) -> None:
     case, order = one_order(centre)
     centre.answer(order, "SCB", 100_000)
     uow, holds = centre.database.uow, centre.matter.holds
-    with pytest.raises(Refused), uow.begin(SUPERVISOR) as tx:
+    with pytest.raises(BadInput), uow.begin(SUPERVISOR) as tx:
         holds.release(tx, order, " ")
     with pytest.raises(NotPermitted), uow.begin(AGENT) as tx:
         holds.release(tx, order, "an agent may not")

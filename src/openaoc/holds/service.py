@@ -37,7 +37,7 @@ from openaoc.holds.record import MoneyEvent, OrderRecord
 from openaoc.holds.trimming import give_back, lower_unanswered, not_again, withdraw
 from openaoc.holds.words import ending
 from openaoc.kernel.actor import SYSTEM, Actor, Role
-from openaoc.kernel.errors import BadInput, Refused
+from openaoc.kernel.errors import BadInput
 from openaoc.kernel.events import Event
 from openaoc.kernel.limits import PAGE_MAX
 from openaoc.parties.permissions import Permission, require
@@ -253,7 +253,7 @@ class Holds:
         """
         require(tx.actor, Permission.HOLD_APPROVE)
         _check_reason(reason)
-        _check_reason(authority)
+        _check_reason(authority, where="authority")
         join_matter(tx)
         order = self._found(tx, order_id, actor=tx.actor, lock=True)
         return self.book.step(
@@ -274,7 +274,7 @@ class Holds:
         complaint in the future or so old that its time is over.
         """
         require(tx.actor, Permission.CASE_WORK)
-        _check_reason(reference)
+        _check_reason(reference, where="reference")
         if complained_at > tx.now:
             raise BadInput("the complaint is in the future", where="complained_at")
         join_matter(tx)
@@ -455,6 +455,6 @@ def _place(cursor: str | None) -> int | None:
     return int(cursor)
 
 
-def _check_reason(reason: str) -> None:
+def _check_reason(reason: str, *, where: str = "reason") -> None:
     if len(reason.strip()) < REASON_CHARACTERS_MIN:
-        raise Refused("a reason is needed that a person can read")
+        raise BadInput("words are needed that a person can read", where=where)
