@@ -96,7 +96,7 @@ def list_cases(state: str | None, limit: int, *, as_json: bool) -> None:
 @click.option("--at", "complained_at", required=True, help="When, as 2026-11-21T09:00:00+07:00.")
 @click.option("--reference", required=True, help="The police's reference for the complaint.")
 @json_option
-def complain(case: str, complained_at: str, reference: str, *, as_json: bool) -> None:
+def complain(case: str, *, complained_at: str, reference: str, as_json: bool) -> None:
     """Note that the victim complained to the police: holds may last longer, from then on."""
     body = {"complained_at": complained_at, "reference": reference}
     _decide(case, "complaint", body, as_json=as_json)

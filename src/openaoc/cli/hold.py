@@ -83,7 +83,7 @@ def approve(order: str, *, as_json: bool) -> None:
 @click.option("--authority", required=True, help="Whose measure: court or authority, number, date.")
 @click.option("--reason", required=True, help="Why it takes the hold's place.")
 @json_option
-def convert(order: str, authority: str, reason: str, *, as_json: bool) -> None:
+def convert(order: str, *, authority: str, reason: str, as_json: bool) -> None:
     """End a hold where a court's or authority's measure stands; the money stays blocked."""
     _decide(order, "convert", {"authority": authority, "reason": reason}, as_json=as_json)
 
