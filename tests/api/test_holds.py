@@ -286,3 +286,17 @@ def test_retired_key_does_not_sign_any_more(world: World, number: str) -> None:
         assert added.status_code == 201
     assert machine.delete(f"/v1/institutions/{code}/keys/a{number}").status_code == 204
     assert machine.delete(f"/v1/institutions/{code}/keys/a{number}").status_code == 404
+
+
+def test_confirmation_of_a_bank_with_keys_is_signed(
+    world: World, signed_bank: SignedBank, number: str
+) -> None:
+    order = order_at(world, number, "TTB")
+    case = signed_bank.send(order, applied(500_000)).json()["case"]
+    path = f"/v1/cases/{case}/confirmation"
+    bank = world.as_("TTB-machine")
+    unsigned = bank.post(path, content=b"{}", headers=JSON)
+    assert (unsigned.status_code, unsigned.json()["code"]) == (401, "bad-signature")
+    header = sign(b"{}", key=signed_bank.key, method="POST", path=path, now=datetime.now(UTC))
+    signed = bank.post(path, content=b"{}", headers={**JSON, HEADER: header})
+    assert signed.status_code == 404, "it is not the payer's bank, but it is who it says"

@@ -22,6 +22,7 @@ from openaoc.api.bodies import Body
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.rates import CASE_BY_SECRET
+from openaoc.api.signatures import Signature, check_signature
 from openaoc.api.wire import CaseDecision, ComplaintRequest, Confirmation
 from openaoc.cases.model import CasePage, CaseState, CaseView, NoSuchCase
 from openaoc.kernel.actor import CITIZEN
@@ -125,7 +126,7 @@ def complain(request: ApiRequest, case_id: str, data: ComplaintRequest) -> CaseV
     summary="Confirm a customer's payment",
     description=(
         "The machine of the payer's institution confirms its customers' payments of the case. "
-        "Again, it changes nothing."
+        "Again, it changes nothing. An institution that registered a public key signs it."
     ),
     responses={
         200: ResponseSpec(Confirmation, description="Its standing now", generate_examples=False),
@@ -133,10 +134,15 @@ def complain(request: ApiRequest, case_id: str, data: ComplaintRequest) -> CaseV
     },
     sync_to_thread=True,
 )
-def confirm(request: ApiRequest, case_id: str) -> Confirmation:
+def confirm(
+    request: ApiRequest, case_id: str, body: bytes, signature: Signature = None
+) -> Confirmation:
     """Take the confirmation; who confirms sees nothing of the case but whether it stands."""
     case = need_id(case_id, what="case")
-    standing = centre_of(request).matter.pursuit.confirm(case, actor=request.user)
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="check who confirms") as tx:
+        check_signature(request, tx, body=body, header=signature)
+    standing = centre.matter.pursuit.confirm(case, actor=request.user)
     return Confirmation(case=case, standing=standing.kind)
 
 

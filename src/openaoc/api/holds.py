@@ -15,8 +15,8 @@ from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.bodies import Body
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, problems
+from openaoc.api.signatures import Signature, check_signature
 from openaoc.api.wire import ConversionRequest, ReleaseRequest
-from openaoc.channels.signing import HEADER
 from openaoc.holds.model import Answer, OrderPage, OrderState, OrderView
 from openaoc.kernel.limits import BANK_CHARACTERS_MAX
 
@@ -26,14 +26,6 @@ DECISION_BODY_BYTES_MAX: Final = 16 << 10
 CaseFilter = Annotated[str | None, Parameter(query="case", max_length=64, required=False)]
 InstitutionFilter = Annotated[
     str | None, Parameter(query="institution", max_length=BANK_CHARACTERS_MAX, required=False)
-]
-Signature = Annotated[
-    str | None,
-    Parameter(
-        header=HEADER,
-        required=False,
-        description="Detached JWS over the body; required once the institution registered a key.",
-    ),
 ]
 
 
@@ -93,15 +85,7 @@ def answer(
     order_id = need_id(order, what="order")
     centre, actor = centre_of(request), request.user
     with centre.uow.begin(actor, purpose="answer an order") as tx:
-        if actor.institution is not None:
-            centre.channels.verify_incoming(
-                tx,
-                institution=actor.institution,
-                header=signature,
-                body=body,
-                method=request.method,
-                path=request.url.path,
-            )
+        check_signature(request, tx, body=body, header=signature)
         view = centre.matter.holds.answer(tx, order_id, data, actor)
         centre.channels.settle(tx, subject=order_id)
         return view

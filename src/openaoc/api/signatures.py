@@ -1,0 +1,44 @@
+"""API: whether an institution's request is signed, where its word moves money.
+
+The rule itself stands in channels; here it is given the request.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar.params import Parameter
+
+from openaoc.api.access import centre_of
+from openaoc.api.problems import ApiRequest
+from openaoc.channels.signing import HEADER
+from openaoc.storage.unit_of_work import Transaction
+
+Signature = Annotated[
+    str | None,
+    Parameter(
+        header=HEADER,
+        required=False,
+        description="Detached JWS over the body; required once the institution registered a key.",
+    ),
+]
+
+
+def check_signature(
+    request: ApiRequest, tx: Transaction, *, body: bytes, header: str | None
+) -> None:
+    """Take the signature's nonce in this transaction.
+
+    Raises BadSignature where the actor's institution has keys and the request is not signed by
+    one of them, or not for this body, method and path, or not now, or not for the first time.
+    """
+    institution = request.user.institution
+    if institution is not None:
+        centre_of(request).channels.verify_incoming(
+            tx,
+            institution=institution,
+            header=header,
+            body=body,
+            method=request.method,
+            path=request.url.path,
+        )
