@@ -24,7 +24,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[Rule]:
         arrays: LedgerArrays, claims: list[Claim], *, rule: Rule, **others: object
     ) -> list[CaseTrace]:
         made.append(rule)
-        return _trace(arrays, claims, rule=rule, **others)  # type: ignore[arg-type]  # mixed options
+        return _trace(arrays, claims, rule=rule, **others)  # type: ignore[arg-type]  # mixed
 
     monkeypatch.setattr(group, "trace_cases", counting)
     return made
