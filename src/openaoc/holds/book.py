@@ -14,6 +14,7 @@ import msgspec
 
 from openaoc.channels.model import NewMessage
 from openaoc.holds import store
+from openaoc.holds.codes import Codes
 from openaoc.holds.model import (
     HOLDING,
     WAITING,
@@ -45,8 +46,9 @@ class Outbox(Protocol):
 class OrderBook:
     """The writer of orders."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, *, codes: Codes) -> None:
         self._outbox = outbox
+        self._codes = codes
 
     def write(self, tx: Transaction, fresh: Sequence[tuple[OrderRecord, str]]) -> None:
         """Add (order, authority) as drafted or issued; what is issued and live goes out.
@@ -67,11 +69,11 @@ class OrderBook:
             ]
         )
         issued = [order for order in orders if order.state is OrderState.ISSUED]
-        self._outbox.enqueue_many(tx, [m for order in issued for m in _messages(order, now=tx.now)])
+        self._outbox.enqueue_many(tx, [m for o in issued for m in self._messages(o, now=tx.now)])
 
     def send(self, tx: Transaction, order: OrderRecord) -> None:
         """The order, or its newest revision, with the holder's notice; nothing in shadow."""
-        self._outbox.enqueue_many(tx, _messages(order, now=tx.now))
+        self._outbox.enqueue_many(tx, self._messages(order, now=tx.now))
 
     def step(
         self,
@@ -186,32 +188,34 @@ class OrderBook:
         )
         store.add_events(tx.connection, [event])
 
+    def _messages(self, order: OrderRecord, *, now: datetime) -> list[NewMessage]:
+        """The order and its holder's notice; nothing in shadow.
 
-def _messages(order: OrderRecord, *, now: datetime) -> list[NewMessage]:
-    """The order and its holder's notice; nothing in shadow.
-
-    An order that was not answered in time may still be lowered: what tells of it is due at once,
-    not late before it is sent.
-    """
-    if order.mode != "live":
-        return []
-    notice = HolderNotice(
-        order=order.id,
-        institution=order.institution,
-        account=order.account,
-        amount_minor=order.amount_minor,
-        currency=order.currency,
-        text=order.reason,
-        ends_at=order.ends_at,
-        tell_first=order.likely_innocent,
-    )
-    return [
-        NewMessage(
+        An order that was not answered in time may still be lowered: what tells of it is due at
+        once, not late before it is sent.
+        """
+        if order.mode != "live":
+            return []
+        contest = self._codes.notice(order.id)
+        notice = HolderNotice(
+            order=order.id,
             institution=order.institution,
-            kind=kind,
-            subject=order.id,
-            body=body,
-            answer_by=max(order.answer_by, now),
+            account=order.account,
+            amount_minor=order.amount_minor,
+            currency=order.currency,
+            text=Words(th=f"{order.reason.th} {contest.th}", en=f"{order.reason.en} {contest.en}"),
+            ends_at=order.ends_at,
+            tell_first=order.likely_innocent,
+            contest_code=self._codes.contest(order.id),
+            contest_at=self._codes.page,
         )
-        for kind, body in ((ORDER, order.wire()), (NOTICE, notice))
-    ]
+        return [
+            NewMessage(
+                institution=order.institution,
+                kind=kind,
+                subject=order.id,
+                body=body,
+                answer_by=max(order.answer_by, now),
+            )
+            for kind, body in ((ORDER, order.wire()), (NOTICE, notice))
+        ]

@@ -236,6 +236,10 @@ class HolderNotice(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime
     tell_first: bool
     """Likely innocent: the holder is told before anything else is done."""
+    contest_code: str = ""
+    """With the order's number it opens the contest to the holder, and to nobody else."""
+    contest_at: str = ""
+    """The page where the holder contests."""
 
 
 class OnwardTransfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -317,6 +321,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     answered_at: datetime | None
     ended_at: datetime | None
     end_reason: str | None
+    paused_by: str | None = None
+    """The breaker that kept it from going out by itself: it waits for a person."""
 
 
 class OrderPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -64,6 +64,7 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     end_reason: str | None = None
+    paused_by: str | None = None
     sequence: int = 0
 
     @property

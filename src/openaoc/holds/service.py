@@ -16,6 +16,7 @@ from openaoc.cases.service import Cases
 from openaoc.holds import store
 from openaoc.holds.answers import take_answer
 from openaoc.holds.book import RELEASE, OrderBook, Outbox
+from openaoc.holds.codes import Codes
 from openaoc.holds.drafting import issued_now, reworded
 from openaoc.holds.legal import LegalRule, rulebook
 from openaoc.holds.lock import hold_matter, join_matter
@@ -58,9 +59,11 @@ class Holds:
         outbox: Outbox,
         cases: Cases,
         jurisdiction: str,
+        codes: Codes,
         onward: OnwardSink | None = None,
     ) -> None:
-        self.book = OrderBook(outbox)
+        self.codes = codes
+        self.book = OrderBook(outbox, codes=codes)
         self._cases = cases
         self._rules = rulebook(jurisdiction)
         self._onward = onward

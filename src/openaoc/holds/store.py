@@ -53,6 +53,7 @@ orders: Final = sa.Table(
     sa.Column("answered_at", moment),
     sa.Column("ended_at", moment),
     sa.Column("end_reason", sa.Text),
+    sa.Column("paused_by", sa.Text),
 )
 
 answers: Final = sa.Table(
@@ -101,6 +102,9 @@ _CHANGING: Final = (
     "rule_version",
     "legal_basis",
     "reason",
+    "amounts",
+    "likely_innocent",
+    "why",
     "approvals",
     "issued_at",
     "answer_by",
@@ -109,6 +113,7 @@ _CHANGING: Final = (
     "answered_at",
     "ended_at",
     "end_reason",
+    "paused_by",
 )
 """What may change of an order once it is written; the rest is fixed."""
 

@@ -11,6 +11,7 @@ import msgspec
 
 from openaoc.cases.service import Cases
 from openaoc.holds.book import Outbox
+from openaoc.holds.codes import Codes
 from openaoc.holds.service import Holds
 from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
@@ -28,6 +29,7 @@ from openaoc.workflow.registry import Registry
 from openaoc.workflow.standings import Standings
 
 SECRET_LABEL = "openaoc case secrets v1"  # noqa: S105 - names the purpose, is not a secret
+CODES_LABEL = "openaoc order codes v1"
 
 
 class CentreLedger(LedgerFinder, LedgerTaking, LedgerReading, Protocol):
@@ -64,6 +66,7 @@ def build_matter(
         outbox=outbox,
         cases=cases,
         jurisdiction=settings.jurisdiction,
+        codes=Codes(key=database.keys.derived(CODES_LABEL), page=f"{settings.base_url}/contest"),
         onward=Onward(ledger, corrected=tracing.distrust),
     )
     cases.show_orders_of(holds)
