@@ -6,7 +6,7 @@ the outbox only after the institution's system said that it has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random, SystemRandom
 from typing import Final
 from urllib.parse import urlsplit
@@ -37,6 +37,7 @@ from openaoc.kernel.clock import Clock
 from openaoc.kernel.errors import OpenAOCError
 from openaoc.kernel.events import Event
 from openaoc.parties.service import Parties
+from openaoc.storage.centre_state import read_state
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
 log = structlog.get_logger("openaoc.channels")
@@ -58,6 +59,9 @@ DeliveredSink = Callable[[Sequence[OutboxMessage]], None]
 ReplyCheck = Callable[[str, Reply, str], None]
 """Takes (institution, reply, path); raises BadSignature for a reply that must be signed."""
 
+Completion = Callable[[bytes], bytes]
+"""Takes a body as it rests in the outbox, gives it as it is signed and sent."""
+
 _decode_reply = msgspec.json.Decoder(DeliveryReply).decode
 
 
@@ -75,6 +79,7 @@ class DeliveryRun:
         check_reply: ReplyCheck,
         on_answer: AnswerSink | None,
         on_delivered: DeliveredSink | None = None,
+        completions: Mapping[str, Completion] | None = None,
         random: Random | None = None,
     ) -> None:
         self._uow = uow
@@ -85,16 +90,19 @@ class DeliveryRun:
         self._check_reply = check_reply
         self._on_answer = on_answer
         self._on_delivered = on_delivered
+        self._completions = completions or {}
         self._random = random or SystemRandom()
 
     def deliver(self, institution: str) -> bool:
         """Send what is due to the institution; whether there may be more at once."""
         singly = 0
         for _ in range(BATCHES_PER_RUN_MAX):
-            endpoint, batch = self._take(institution, limit=1 if singly else MESSAGES_PER_BATCH_MAX)
+            endpoint, batch, epoch = self._take(
+                institution, limit=1 if singly else MESSAGES_PER_BATCH_MAX
+            )
             if endpoint is None or not batch:
                 return False
-            outcome = self._send(endpoint, institution, batch)
+            outcome = self._send(endpoint, institution, batch, epoch=epoch)
             if outcome is None or outcome.status in _REFUSED:
                 if outcome is None:
                     return False
@@ -107,23 +115,26 @@ class DeliveryRun:
             singly = max(singly - 1, 0)
         return True
 
-    def _take(self, institution: str, *, limit: int) -> tuple[str | None, list[OutboxMessage]]:
-        """The endpoint, if the line may be tried now, and the oldest messages due."""
+    def _take(self, institution: str, *, limit: int) -> tuple[str | None, list[OutboxMessage], int]:
+        """The endpoint, if the line may be tried now, the oldest messages due, and our epoch."""
         with self._uow.read(SYSTEM) as tx:
+            state = read_state(tx.connection)
             line = store.line(tx.connection, institution)
-            if line is not None and line.failures and line.next_attempt_at > tx.now:
-                return None, []
+            late = line is not None and line.failures and line.next_attempt_at > tx.now
+            if not state.delivers or late:
+                return None, [], state.epoch
             endpoint = self._parties.institution(tx, institution).endpoint
             if endpoint is None:
-                return None, []
+                return None, [], state.epoch
             batch = store.waiting(tx.connection, institution=institution, now=tx.now, limit=limit)
-        return endpoint, batch
+        return endpoint, batch, state.epoch
 
     def _send(
-        self, endpoint: str, institution: str, batch: Sequence[OutboxMessage]
+        self, endpoint: str, institution: str, batch: Sequence[OutboxMessage], *, epoch: int
     ) -> Reply | None:
         """The reply to a signed batch; None, with the line marked, when the line failed."""
-        body = msgspec.json.encode(Delivery(messages=[_on_the_wire(message) for message in batch]))
+        messages = [self._on_the_wire(message) for message in batch]
+        body = msgspec.json.encode(Delivery(messages=messages, epoch=epoch))
         try:
             url = check_endpoint(endpoint) + PATH
             reply = self._transport.post(
@@ -136,6 +147,15 @@ class DeliveryRun:
             return reply
         self._line_failed(institution, f"HTTP {reply.status}")
         return None
+
+    def _on_the_wire(self, message: OutboxMessage) -> Message:
+        complete = self._completions.get(message.kind)
+        return Message(
+            id=message.id,
+            kind=message.kind,
+            idempotency_key=message.idempotency_key,
+            body=msgspec.Raw(message.body if complete is None else complete(message.body)),
+        )
 
     def _headers(self, url: str, body: bytes, institution: str) -> dict[str, str]:
         signature = sign(
@@ -238,12 +258,3 @@ def _tell(tx: Transaction, name: str, message: OutboxMessage, *, reason: str = "
     if reason:
         facts["reason"] = reason
     tx.emit(Event(name=name, subject=message.subject, at=tx.now, facts=facts))
-
-
-def _on_the_wire(message: OutboxMessage) -> Message:
-    return Message(
-        id=message.id,
-        kind=message.kind,
-        idempotency_key=message.idempotency_key,
-        body=msgspec.Raw(message.body),
-    )

@@ -67,6 +67,9 @@ class MessageState(enum.StrEnum):
     """Answered some other way (the liaison's desk) before it was delivered."""
     GIVEN_UP = "given_up"
     """Refused too often or undeliverable for too long; escalated, a person must act."""
+    UNCERTAIN = "uncertain"
+    """Waiting when the data was backed up that the centre was restored with: it may have been sent
+    since, and answered, and ended. A person decides whether it goes out."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +85,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """`POST {endpoint}/v1/holds`: oldest message first."""
+    """`POST {endpoint}/v1/holds`: oldest message first.
+
+    `epoch` counts the centre's lives: a receiver refuses one that is below the highest it has seen,
+    for it comes from a server that was replaced.
+    """
 
     messages: list[Message]
+    epoch: int = 1
 
 
 class InlineAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,6 +137,17 @@ class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):
     refusals: int
     escalated_at: datetime | None
     last_error: str | None
+
+
+class Uncertain(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of which nobody here knows whether it was sent."""
+
+    message: str
+    institution: str
+    kind: str
+    subject: str
+    created_at: datetime
+    answer_by: datetime
 
 
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from openaoc.channels.delivery import (
     METHOD_OF_REPLY,
     ORDER_KIND,
     AnswerSink,
+    Completion,
     DeliveredSink,
     DeliveryRun,
     escalate,
@@ -38,6 +39,7 @@ from openaoc.channels.model import (
     MessageTooLarge,
     NewMessage,
     OutboxMessage,
+    Uncertain,
     new_message_id,
 )
 from openaoc.channels.replay import Replay
@@ -45,13 +47,22 @@ from openaoc.channels.signing import Jwks, PublicJwk, parse_public_jwk, verify
 from openaoc.channels.transport import HttpTransport, Reply, Transport
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock
+from openaoc.kernel.errors import Conflict
 from openaoc.parties.model import PublicKey
 from openaoc.parties.service import Parties
+from openaoc.storage.journal_rows import JournalEntry
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
 REQUESTS_KEPT: Final = timedelta(days=7)
 """How long a repeated request still gets its first answer."""
 HOUSEKEEPING_EVERY: Final = timedelta(minutes=1)
+UNCERTAIN_LISTED_MAX: Final = 10_000
+
+
+class SetAside(msgspec.Struct, frozen=True, kw_only=True):
+    """How many messages were waiting when the data was backed up."""
+
+    messages: int
 
 
 class Channels:
@@ -72,6 +83,7 @@ class Channels:
         self._clock = clock
         self._transport = transport
         self._replay = Replay()
+        self._completions: dict[str, Completion] = {}
         self._dispatcher: Dispatcher | None = None
         self._housekept: datetime | None = None
 
@@ -103,9 +115,45 @@ class Channels:
             tx.after_commit(functools.partial(self.wake, institution))
         return [message.idempotency_key for message in messages]
 
+    def complete_with(self, kind: str, complete: Completion) -> None:
+        """Bodies of this kind get what must not rest in the outbox as they are signed and sent."""
+        self._completions[kind] = complete
+
     def settle(self, tx: Transaction, *, subject: str, kinds: Iterable[str] = (ORDER_KIND,)) -> int:
         """The subject was answered another way: its waiting messages of these kinds are done."""
         return store.settle_subject(tx.connection, subject=subject, kinds=list(kinds), now=tx.now)
+
+    def set_aside(self, tx: Transaction) -> int:
+        """After a restore: nobody knows which waiting messages were sent, so none is; how many.
+
+        They stay uncertain until `decide`.
+        """
+        count = store.doubt_waiting(tx.connection)
+        tx.journal(
+            action="channels.outbox.set_aside", subject="outbox", after=SetAside(messages=count)
+        )
+        return count
+
+    def uncertain(self, tx: Transaction) -> list[Uncertain]:
+        """Messages that may have been sent before a restore, at most UNCERTAIN_LISTED_MAX."""
+        return store.uncertain(tx.connection, limit=UNCERTAIN_LISTED_MAX)
+
+    def decide(self, tx: Transaction, ids: Sequence[str], *, send: bool, reason: str) -> int:
+        """Let uncertain messages go out, under the keys they had, or be done; how many.
+
+        Raises Conflict when one of them is not uncertain.
+        """
+        state = MessageState.WAITING if send else MessageState.SETTLED
+        institutions = store.decide_uncertain(tx.connection, ids, state=state, now=tx.now)
+        if len(institutions) != len(set(ids)):
+            raise Conflict("one of these messages is not uncertain")
+        action = "channels.message.let_go" if send else "channels.message.settled"
+        tx.journal_many(
+            [JournalEntry(action=action, subject=one, reason=reason) for one in sorted(set(ids))]
+        )
+        for institution in sorted(set(institutions)):
+            tx.after_commit(functools.partial(self.wake, institution))
+        return len(institutions)
 
     def wake(self, institution: str) -> None:
         """Deliver to the institution now if it has something due (after a new endpoint, say)."""
@@ -167,6 +215,7 @@ class Channels:
             check_reply=self._check_reply,
             on_answer=on_answer,
             on_delivered=on_delivered,
+            completions=self._completions,
         )
         self._dispatcher = Dispatcher(deliver=run.deliver, sweep=self.sweep)
         self._dispatcher.start()

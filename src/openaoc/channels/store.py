@@ -17,6 +17,7 @@ from openaoc.channels.model import (
     LineStatus,
     MessageState,
     OutboxMessage,
+    Uncertain,
 )
 from openaoc.storage.tables import metadata
 
@@ -175,6 +176,51 @@ def settle_subject(
         .values(state=MessageState.SETTLED.value, ended_at=now)
     )
     return connection.execute(statement).rowcount
+
+
+def doubt_waiting(connection: Connection) -> int:
+    """Set every waiting message aside as uncertain; how many."""
+    statement = (
+        sa.update(messages)
+        .where(messages.c.state == _WAITING)
+        .values(state=MessageState.UNCERTAIN.value)
+    )
+    return connection.execute(statement).rowcount
+
+
+def uncertain(connection: Connection, *, limit: int) -> list[Uncertain]:
+    """Messages set aside, in the order they would have left."""
+    statement = (
+        sa.select(
+            messages.c.id.label("message"),
+            messages.c.institution,
+            messages.c.kind,
+            messages.c.subject,
+            messages.c.created_at,
+            messages.c.answer_by,
+        )
+        .where(messages.c.state == MessageState.UNCERTAIN.value)
+        .order_by(messages.c.sequence)
+        .limit(limit)
+    )
+    return [
+        Uncertain(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+        for row in connection.execute(statement)
+    ]
+
+
+def decide_uncertain(
+    connection: Connection, ids: Sequence[str], *, state: MessageState, now: datetime
+) -> list[str]:
+    """Give messages that are set aside this state; the institutions they are for."""
+    ended = None if state is MessageState.WAITING else now
+    statement = (
+        sa.update(messages)
+        .where(messages.c.id.in_(ids), messages.c.state == MessageState.UNCERTAIN.value)
+        .values(state=state.value, due_at=now, ended_at=ended)
+        .returning(messages.c.institution)
+    )
+    return [str(row[0]) for row in connection.execute(statement)]
 
 
 def postpone_message(

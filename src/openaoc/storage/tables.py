@@ -80,3 +80,38 @@ vault_items: Final = sa.Table(
     sa.Column("shredded_at", moment),
     sa.CheckConstraint("(ciphertext IS NULL) = (shredded_at IS NOT NULL)", name="vault_shredded"),
 )
+
+centre_state: Final = sa.Table(
+    "centre_state",
+    metadata,
+    sa.Column("one", sa.Boolean, primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("changed_at", moment, nullable=False),
+    sa.Column("reconciling_since", moment),
+    sa.Column("backup_at", moment),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("latest_at", moment, nullable=False),
+)
+"""One row: which life of the centre this is, and whether it may deliver."""
+
+journal_witnesses: Final = sa.Table(
+    "journal_witnesses",
+    metadata,
+    sa.Column("url", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("added_at", moment, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("seen_at", moment),
+    sa.Column("failing_since", moment),
+    sa.Column("last_error", sa.Text),
+)
+"""Outside witnesses of the journal's heads, and how far each has signed."""
+
+journal_cosignatures: Final = sa.Table(
+    "journal_cosignatures",
+    metadata,
+    sa.Column("url", sa.Text, primary_key=True),
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("signature", sa.Text, nullable=False),
+)
