@@ -7,9 +7,12 @@ Answers when a batch is acknowledged. Two locks in one order: `_commit` (staging
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +28,7 @@ from openaoc.kernel.clock import from_us, to_us
 from openaoc.kernel.errors import Corrupt, OpenAOCError
 from openaoc.ledger import openings, snapshot
 from openaoc.ledger.batches import Batches
+from openaoc.ledger.copying import STAGING_PREFIX, HeldCopy, hold_files
 from openaoc.ledger.encode import Prepared, digest, from_logged
 from openaoc.ledger.gate import Gate
 from openaoc.ledger.hot import SLICE_ROWS_MIN, HotLog, Staged
@@ -416,6 +420,28 @@ class Committer:
                 raise
             self._wal.drop_before(position)
             return position
+
+    @contextmanager
+    def held_copy(self, *, at_instant: Callable[[int], None]) -> Iterator[HeldCopy]:
+        """The files of the ledger as after its newest entry, for as long as the block lasts.
+
+        `at_instant(position)` is called while no batch can become durable, so what it sees
+        elsewhere knows of no later one. Ingest goes on after that moment. Raises DiskRefused,
+        LedgerStopped.
+        """
+        staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=self._path))
+        try:
+            with self._snapshotting, self._commit, self._apply:
+                if self._stopped:
+                    raise LedgerStopped(self._stopped)
+                self._wal.rotate()
+                position, store = self._wal.sequence, self._hot.store
+                at_instant(position)
+                files = hold_files(self._path, staging, position=position, id_bytes=store.id_bytes)
+                held = HeldCopy(position, store.applied, files)
+            yield held
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
     def snapshot_soon(self) -> None:
         """Write a snapshot in the background, unless one is being written."""

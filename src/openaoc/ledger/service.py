@@ -8,8 +8,8 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
@@ -26,6 +26,7 @@ from openaoc.ledger.accounts_file import AccountsTable
 from openaoc.ledger.arrays import CHANNELS, LedgerArrays
 from openaoc.ledger.batches import Batches
 from openaoc.ledger.committer import Committer, Ticket
+from openaoc.ledger.copying import HeldCopy, forget_copies
 from openaoc.ledger.encode import digest, from_logged, to_logged
 from openaoc.ledger.gate import Gate
 from openaoc.ledger.hot import HotLog
@@ -60,6 +61,7 @@ class Ledger:
         self._path, self._clock = path, clock
         self._lock_fd = _lock_folder(path)
         try:
+            forget_copies(path)
             manifest = snapshot.read_manifest(path)
             if manifest is None:
                 manifest = snapshot.Manifest(seed=secrets.randbits(63))
@@ -260,6 +262,14 @@ class Ledger:
         Ingest goes on meanwhile. Raises DiskRefused; then the last one stands.
         """
         return self._commits.snapshot()
+
+    def held_copy(self, *, at_instant: Callable[[int], None]) -> AbstractContextManager[HeldCopy]:
+        """Files that are the ledger at one entry of its log, for as long as the block lasts.
+
+        `at_instant(position)` runs while no batch can become durable: a database snapshot taken in
+        it knows of nothing behind `position`. Keep it short. Raises DiskRefused, LedgerStopped.
+        """
+        return self._commits.held_copy(at_instant=at_instant)
 
     def stats(self) -> LedgerStats:
         """Sizes, for the operator."""
