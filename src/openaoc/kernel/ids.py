@@ -6,7 +6,10 @@ check character.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Final, NewType
 
 CaseId = NewType("CaseId", str)
@@ -30,9 +33,25 @@ def _check_character(body: str) -> str:
     return ALPHABET[total]
 
 
+_drawn: ContextVar[Callable[[int], bytes]] = ContextVar("drawn", default=secrets.token_bytes)
+
+
+@contextlib.contextmanager
+def ids_drawn_from(source: Callable[[int], bytes]) -> Iterator[None]:
+    """Inside the block, and in this thread alone, ids come from `source` (bytes by count).
+
+    For simulations, whose ids must be the same each time: whoever knows the source knows the ids.
+    """
+    token = _drawn.set(source)
+    try:
+        yield
+    finally:
+        _drawn.reset(token)
+
+
 def random_text(length: int) -> str:
     """`length` characters of Crockford base 32, five random bits each."""
-    return "".join(ALPHABET[byte & 31] for byte in secrets.token_bytes(length))
+    return "".join(ALPHABET[byte & 31] for byte in _drawn.get()(length))
 
 
 def new_case_id() -> CaseId:

@@ -43,6 +43,11 @@ class Truth:
         self.scam = np.zeros(accounts, np.int64)
         self.stolen_minor = 0
         self.gone_minor = 0
+        self.averted_minor = 0
+
+    def averted(self, *, amount_minor: int) -> None:
+        """A victim was stopped before paying."""
+        self.averted_minor += amount_minor
 
     def stolen(self, *, mule: int, amount_minor: int) -> None:
         """A victim paid."""

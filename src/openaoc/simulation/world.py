@@ -31,6 +31,10 @@ SAVINGS_LEAD_S: Final = 1.0
 """A victim short of money moves savings in so long before paying."""
 
 
+Stops = Callable[[Scam, int, float], bool]
+"""Whether the victim of a scam is stopped before this payment (by number), at this moment."""
+
+
 class Move(NamedTuple):
     """One movement of scam money that was booked; `transfer` is the number of its row.
 
@@ -85,6 +89,21 @@ def split(amount_minor: int, shares: Iterable[float]) -> list[int]:
     return parts
 
 
+def _never(scam: Scam, payment: int, at_s: float) -> bool:
+    """Nobody warns anybody."""
+    del scam, payment, at_s
+    return False
+
+
+_NOTHING: Final = Batch(
+    np.zeros(0, np.int64),
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.uint8),
+)
+
+
 class _Tree(NamedTuple):
     """A payment's steps, and which steps follow each (VICTIM: the payment itself)."""
 
@@ -106,6 +125,7 @@ class World:
         self.next_scam = 0
         self.next_transfer = 1
         self.ticks = 0
+        self.stops: Stops = _never
         self._seed = seed
         self._heap: list[tuple[float, int, int, int, int, int]] = []
         self._order = itertools.count()
@@ -118,14 +138,13 @@ class World:
     def step(self, *, to_s: float, count: int, stamp: Stamp) -> Tick:
         """Live until `to_s`, with `count` ordinary transfers; returns what happened."""
         assert to_s >= self.now_s, "time does not run back"
-        ordinary = ordinary_transfers(
-            self.population,
-            count=count,
-            from_us=stamp(self.now_s),
-            to_us=stamp(to_s),
-            seed=(self._seed, self.ticks),
-        )
-        ordinary = ordinary.take(self.books.settle(ordinary, kept=self.truth.scam))
+        ordinary = self._ordinary(count, from_us=stamp(self.now_s), to_us=stamp(to_s))
+        started, noticed, closed = self._live_scams(to_s, stamp)
+        self.ticks += 1
+        return self._finish(ordinary, started, noticed, closed)
+
+    def _live_scams(self, to_s: float, stamp: Stamp) -> tuple[list[int], list[Scam], list[int]]:
+        """Scams that started, whose victims notice, and that are over, by `to_s`."""
         started = self._start_scams(to_s)
         self._rows, self._moves = [], []
         noticed: list[Scam] = []
@@ -143,12 +162,40 @@ class World:
                 closed.append(number)
                 self._forget(number)
         self.now_s = to_s
-        self.ticks += 1
-        return self._finish(ordinary, started, noticed, closed)
+        return started, noticed, closed
 
     def live_past(self, *, count: int, from_us: int, to_us: int) -> Tick:
         """Ordinary life alone, between two moments on the wall before the nation's birth."""
         assert self.now_s == 0, "the past is before everything else"
+        return self.live_ordinary(count=count, from_us=from_us, to_us=to_us)
+
+    def live_ordinary(self, *, count: int, from_us: int, to_us: int) -> Tick:
+        """Ordinary life alone, settled at once; the n-th such stretch is always the same."""
+        ordinary = self._ordinary(count, from_us=from_us, to_us=to_us)
+        self._rows, self._moves = [], []
+        self.ticks += 1
+        return self._finish(ordinary, [], [], [])
+
+    def next_s(self) -> float:
+        """When the next thing happens in a scam: a payment, a movement, a victim who notices."""
+        starts_s = self.scams.starts_at(self.next_scam)
+        return min(self._heap[0][0], starts_s) if self._heap else starts_s
+
+    def live_scams(self, *, to_s: float, stamp: Stamp) -> Tick:
+        """The scams alone until `to_s`, ordinary life standing still."""
+        assert to_s >= self.now_s, "time does not run back"
+        started, noticed, closed = self._live_scams(to_s, stamp)
+        return self._finish(_NOTHING, started, noticed, closed)
+
+    def take_out(self, *, account: int, amount_minor: int, at_s: float, stamp: Stamp) -> Tick:
+        """Scam money that came free again is taken out as cash, as far as it is there."""
+        self._rows, self._moves = [], []
+        there = min(amount_minor, int(self.truth.scam[account]))
+        moved = self._book(stamp(at_s), account, NOWHERE, there, CASH)
+        self.truth.gone(debtor=account, amount_minor=moved)
+        return self._finish(_NOTHING, [], [], [])
+
+    def _ordinary(self, count: int, *, from_us: int, to_us: int) -> Batch:
         ordinary = ordinary_transfers(
             self.population,
             count=count,
@@ -156,10 +203,7 @@ class World:
             to_us=to_us,
             seed=(self._seed, self.ticks),
         )
-        ordinary = ordinary.take(self.books.settle(ordinary, kept=self.truth.scam))
-        self._rows, self._moves = [], []
-        self.ticks += 1
-        return self._finish(ordinary, [], [], [])
+        return ordinary.take(self.books.settle(ordinary, kept=self.truth.scam))
 
     def resume(self, *, opened: Iterable[int], moves: Iterable[Move], reported: set[int]) -> None:
         """Take up the scams that were under way, from what has been done of them."""
@@ -211,6 +255,10 @@ class World:
     def _victim_pays(self, scam: Scam, place: int, at_s: float, stamp: Stamp) -> None:
         """The victim's own payment, out of savings where the account does not bear it."""
         payment = scam.payments[place]
+        if not scam.false and self.stops(scam, place, at_s):
+            self.truth.averted(amount_minor=payment.amount_minor)
+            self._done(scam, Move(scam.number, place, VICTIM, at_s, stamp(at_s), 0, 0))
+            return
         spare = self.books.free(scam.victim) - int(self.truth.scam[scam.victim])
         missing = payment.amount_minor - max(spare, 0)
         payers = self.population.wage_payers
