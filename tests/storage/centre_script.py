@@ -57,7 +57,8 @@ def main() -> None:
     say(json.dumps(said))
     for line in sys.stdin:
         with database.uow.begin(SYSTEM) as tx:
-            row = tx.journal(action="test.crash", subject=line.strip())
+            tx.journal(action="test.crash", subject=line.strip())
+            [row] = tx._write_journal()
         say(str(row))
     database.close()
 

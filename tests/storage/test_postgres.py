@@ -139,7 +139,8 @@ def kept_while_writing(database: Database, *, kills: int) -> tuple[set[int], lis
         while not done.is_set():
             try:
                 with database.uow.begin(SYSTEM) as tx:
-                    row = tx.journal(action="test.crash", subject="row")
+                    tx.journal(action="test.crash", subject="row")
+                    [row] = tx._write_journal()
                 kept.add(row)
             except Unavailable:
                 time.sleep(0.05)

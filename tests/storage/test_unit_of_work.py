@@ -106,6 +106,31 @@ def test_what_runs_after_the_commit_sees_it_and_cannot_undo_it(uow: UnitOfWork) 
     assert seen == [["thing"]]
 
 
+def test_what_is_gathered_is_written_once_in_order_with_the_change(uow: UnitOfWork) -> None:
+    written: list[list[str]] = []
+
+    def write(tx: Transaction, subjects: list[str]) -> None:
+        written.append(subjects)
+        for subject in subjects:
+            tx.journal(action="test.gathered", subject=subject)
+
+    def later(tx: Transaction, one: Event) -> None:
+        tx.gather("test", [f"heard {one.subject}"], write)
+
+    uow.subscribe("test.thing.told", later)
+    with uow.begin(SYSTEM) as tx:
+        tx.gather("test", ["a", "b"], write)
+        tx.emit(event(tx, "test.thing.told"))
+        tx.gather("test", ["c"], write)
+        assert written == []
+    assert written == [["a", "b", "c", "heard thing"]]
+    assert rows(uow) == ["a", "b", "c", "heard thing"]
+    with contextlib.suppress(ZeroDivisionError), uow.begin(SYSTEM) as tx:
+        tx.gather("test", ["never"], write)
+        raise ZeroDivisionError
+    assert len(written) == 1
+
+
 def test_one_transaction_has_one_moment(uow: UnitOfWork, clock: ManualClock) -> None:
     with uow.begin(SYSTEM) as tx:
         assert tx.now == clock.now()

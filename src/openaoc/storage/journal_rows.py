@@ -59,33 +59,36 @@ def _raw(value: msgspec.Struct | None) -> msgspec.Raw:
     return _NULL if value is None else msgspec.Raw(canonical_json(value))
 
 
-def insert(connection: sa.Connection, entry: JournalEntry, *, at: datetime, who: str) -> int:
-    """Write the row and mark it as waiting for its leaf; the row's id.
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A row whose bytes are fixed; its id comes when it is written."""
+
+    action: str
+    subject: str
+    body: str
+
+
+def prepared(entry: JournalEntry, *, at: datetime, who: str, purpose: str) -> Prepared:
+    """The row as it will be written; `purpose` stands in where no authority is given.
 
     Raises BadInput for an empty action or a reason that is too long, TooLarge for a body above
     the limit.
     """
-    return insert_many(connection, [entry], at=at, who=who)[0]
-
-
-def insert_many(
-    connection: sa.Connection, entries: Sequence[JournalEntry], *, at: datetime, who: str
-) -> list[int]:
-    """Write the rows in this order in one statement; their ids. Raises as `insert`."""
-    if not entries:
-        return []
-    rows = [
-        {
-            "action": entry.action,
-            "subject": entry.subject,
-            "body": _body(entry, at=at, who=who),
-        }
-        for entry in entries
-    ]
-    added = connection.execute(
-        _ADD, {"at": at, "who": who, "rows": msgspec.json.encode(rows).decode("utf-8")}
+    authority = entry.authority or purpose
+    return Prepared(
+        action=entry.action,
+        subject=entry.subject,
+        body=_body(entry, at=at, who=who, authority=authority),
     )
-    return sorted(int(row[0]) for row in added)
+
+
+def insert_prepared(
+    connection: sa.Connection, rows: Sequence[Prepared], *, at: datetime, who: str
+) -> list[int]:
+    """Write the rows in this order in one statement, each waiting for its leaf; their ids."""
+    if not rows:
+        return []
+    values = {"at": at, "who": who, "rows": msgspec.json.encode(rows).decode("utf-8")}
+    return sorted(int(row[0]) for row in connection.execute(_ADD, values))
 
 
 _ADD: Final = sa.text(
@@ -101,7 +104,7 @@ _ADD: Final = sa.text(
 """One text however many rows there are, so that it is parsed and planned once."""
 
 
-def _body(entry: JournalEntry, *, at: datetime, who: str) -> str:
+def _body(entry: JournalEntry, *, at: datetime, who: str, authority: str) -> str:
     if not entry.action or "\x00" in f"{who}{entry.action}{entry.subject}":
         raise BadInput("a journal row needs an action, without control characters")
     if len(entry.reason) > REASON_CHARACTERS_MAX:
@@ -109,7 +112,7 @@ def _body(entry: JournalEntry, *, at: datetime, who: str) -> str:
     row = JournalRow(
         at=format_time(at),
         who=who,
-        authority=entry.authority,
+        authority=authority,
         action=entry.action,
         subject=entry.subject,
         reason=entry.reason,

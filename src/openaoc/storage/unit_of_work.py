@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -34,6 +34,7 @@ BOUND_ROLES: Final = frozenset({Role.LIAISON, Role.MACHINE})
 
 _LOG = structlog.get_logger(__name__)
 Result = TypeVar("Result")
+Row = TypeVar("Row")
 Handler = Callable[["Transaction", Event], None]
 
 
@@ -60,6 +61,8 @@ class Transaction:
         self.purpose = purpose
         self.read_only = read_only
         self.journalled = 0
+        self._rows: list[journal_rows.Prepared] = []
+        self._gathered: dict[str, tuple[list[Any], Callable[[Transaction, list[Any]], object]]] = {}
         self._events: list[Event] = []
         self._afterwards: list[Callable[[], object]] = []
 
@@ -72,11 +75,12 @@ class Transaction:
         after: msgspec.Struct | None = None,
         reason: str = "",
         authority: str = "",
-    ) -> int:
-        """Add a row to the journal that commits with the change it records; the row's id.
+    ) -> None:
+        """Add a row to the journal that commits with the change it records.
 
         `before` and `after` hold no identity: ciphertext and commitments only. The purpose of the
-        transaction stands in where no authority is given.
+        transaction stands in where no authority is given. All rows of the transaction are written
+        in one statement at its end.
         """
         entry = journal_rows.JournalEntry(
             action=action,
@@ -86,17 +90,30 @@ class Transaction:
             reason=reason,
             authority=authority,
         )
-        return self.journal_many([entry])[0]
+        self.journal_many([entry])
 
-    def journal_many(self, entries: Sequence[journal_rows.JournalEntry]) -> list[int]:
-        """As `journal`, for many rows in one statement, in this order; their ids."""
+    def journal_many(self, entries: Sequence[journal_rows.JournalEntry]) -> None:
+        """As `journal`, for many rows, in this order."""
         self._refuse_reading()
         self.journalled += len(entries)
-        granted = [
-            entry if entry.authority else msgspec.structs.replace(entry, authority=self.purpose)
+        self._rows += [
+            journal_rows.prepared(entry, at=self.now, who=self.actor.id, purpose=self.purpose)
             for entry in entries
         ]
-        return journal_rows.insert_many(self.connection, granted, at=self.now, who=self.actor.id)
+
+    def gather(
+        self,
+        name: str,
+        rows: Sequence[Row],
+        write: Callable[[Transaction, list[Row]], object],
+    ) -> None:
+        """Keep rows to be written together with all others of this name, before the commit.
+
+        `write` is called once, at the end of the block, with the rows in the order in which they
+        were given; it emits no events. For rows that nothing reads in this transaction.
+        """
+        self._refuse_reading()
+        self._gathered.setdefault(name, ([], write))[0].extend(rows)
 
     def emit(self, event: Event) -> None:
         """Tell the stages that listen; their handlers run in this transaction before it commits."""
@@ -122,13 +139,25 @@ class Transaction:
         assert not self.read_only, "this transaction was opened for reading"
 
     def _finish(self, listeners: Mapping[str, list[Handler]]) -> None:
-        """Handlers may emit again; the queue is worked off in order until it is empty."""
+        """Handlers may emit again; the queue is worked off in order until it is empty.
+
+        Then what was gathered is written, and the journal last.
+        """
         done = 0
         while done < len(self._events):
             event = self._events[done]
             for handler in (*listeners.get(event.name, ()), *listeners.get("*", ())):
                 handler(self, event)
             done += 1
+        for rows, write in self._gathered.values():
+            write(self, rows)
+        assert done == len(self._events), "what is written at the end emits nothing"
+        self._write_journal()
+
+    def _write_journal(self) -> list[int]:
+        """Write the rows that wait; their ids."""
+        rows, self._rows = self._rows, []
+        return journal_rows.insert_prepared(self.connection, rows, at=self.now, who=self.actor.id)
 
     def _run_afterwards(self) -> None:
         for call in self._afterwards:
