@@ -21,6 +21,7 @@ import structlog
 from openaoc.channels.keys import CentreKeys
 from openaoc.channels.model import InlineAnswer
 from openaoc.channels.service import Channels
+from openaoc.holds.legal import check_may_go_live
 from openaoc.holds.model import Answer
 from openaoc.kernel.actor import SYSTEM, Actor, Role
 from openaoc.kernel.clock import Clock, SystemClock
@@ -139,7 +140,7 @@ class Centre:
             raise BadInput(f"{self.settings.rule!r} is no rule", where="rule") from error
         keys = self.database.keys
         centre_keys = CentreKeys(self.settings.keys_path).open(self.clock.now())
-        self.parties = Parties(keys=keys)
+        self.parties = Parties(keys=keys, may_go_live=check_may_go_live)
         self.channels = Channels(
             uow=self.uow, parties=self.parties, keys=centre_keys, clock=self.clock
         )

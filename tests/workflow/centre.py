@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from openaoc.channels.model import NewMessage
+from openaoc.holds.legal import check_may_go_live
 from openaoc.holds.model import Answer, HolderNotice, Order, OrderEnd, OrderView
 from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.clock import ManualClock, format_time
@@ -76,7 +77,7 @@ class Centre:
         )
         self.folder = folder / "ledger"
         self.ledger = Ledger.open(self.folder, settings=self.settings, clock=clock)
-        self.parties = Parties(keys=database.keys)
+        self.parties = Parties(keys=database.keys, may_go_live=check_may_go_live)
         self.vault = Vault(keys=database.keys, uow=database.uow)
         self.outbox = RecordingOutbox()
         self.matter = self.build()

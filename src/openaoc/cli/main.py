@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
     "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
     "journal": Place("openaoc.cli.journal:command", "Verify the journal of every change."),
+    "rules": Place("openaoc.cli.rules:command", "Show and compare the legal rules of holds."),
     "user": Place("openaoc.cli.user:command", "Add users and their keys."),
     "institution": Place(
         "openaoc.cli.institution:command", "Add institutions; switch them live or to shadow."

@@ -5,24 +5,32 @@ Reads versioned data files; never knows a duration itself.
 
 from __future__ import annotations
 
+import re
 import tomllib
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from functools import cache
 from importlib import resources
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
 from openaoc.holds.model import Words
 from openaoc.kernel.actor import Role
-from openaoc.kernel.errors import BadInput, NotFound
+from openaoc.kernel.errors import BadInput, NotFound, Refused
 from openaoc.kernel.money import format_money
 
 PACKAGE: Final = "openaoc.holds.rules"
+FILE: Final = re.compile(r"[A-Z]{2}\.toml")
+Ground = Literal["victim_report", "police_complaint", "suspicion", "measure"]
+GROUNDS: Final[tuple[Ground, ...]] = get_args(Ground)
 
 
 class NoSuchRule(NotFound):
     """There is no such legal rule."""
+
+
+class NotConfirmed(Refused):
+    """The legal rules of this jurisdiction are not confirmed."""
 
 
 class LegalRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,10 +41,14 @@ class LegalRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     valid_from: date
     confirmed: bool
     source: str
-    ground: Literal["victim_report", "police_complaint", "suspicion"]
+    ground: Ground
     longest_hours: int
+    longest_from: Literal["law", "provisional", "measure"]
+    """Who says so: the source; nobody yet, a figure to compute with in shadow; or the measure of a
+    court or authority itself, and the figure only bounds what one entry may state.
+    """
     doubt_hours: int
-    counts_from: Literal["issued", "complaint"]
+    counts_from: Literal["issued", "complaint", "measure"]
     answer_minutes: int
     may_extend: frozenset[Role]
     four_eyes: bool
@@ -44,6 +56,19 @@ class LegalRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reason: Words
     extends_to: str | None = None
     valid_until: date | None = None
+    note: str = ""
+    """What is not certain, and what a person who confirms the rule must look up."""
+    links: tuple[str, ...] = ()
+    """Public pages that say it; a place to begin, never the law itself."""
+    utc_offset_hours: int = 0
+    """Of the clock on the holder's wall; filled in from the jurisdiction."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a rule that says less than it claims."""
+        if self.confirmed and self.longest_from == "provisional":
+            raise ValueError(f"{self.id} is confirmed and its longest time is provisional")
+        if not self.doubt_hours > 0 or not self.longest_hours > 0 or not self.answer_minutes > 0:
+            raise ValueError(f"{self.id} has a time that is not positive")
 
     @property
     def longest(self) -> timedelta:
@@ -65,13 +90,36 @@ class LegalRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.valid_from <= day and (self.valid_until is None or day <= self.valid_until)
 
 
+class RestitutionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How held money is given back: how long third parties may object, and where that stands."""
+
+    objection_days: int
+    confirmed: bool
+    source: str
+    note: str = ""
+
+    @property
+    def objection_time(self) -> timedelta:
+        """How long third parties may object."""
+        return timedelta(days=self.objection_days)
+
+
 class Rulebook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All rules of one jurisdiction."""
+    """All rules of one jurisdiction.
+
+    `default`: of a victim's report. `suspicion`: of an institution's own. `measure`: by which a
+    court or authority makes a hold longer.
+    """
 
     jurisdiction: str
+    name: str
     currency: str
+    utc_offset_hours: int
     default: str
+    suspicion: str
+    measure: str
     floor_minor: int
+    restitution: RestitutionRule
     rule: list[LegalRule]
 
     def named(self, rule_id: str, *, on: date) -> LegalRule:
@@ -80,6 +128,15 @@ class Rulebook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if not found:
             raise NoSuchRule(f"{rule_id} is not in force on {on}")
         return max(found, key=lambda rule: rule.version)
+
+    def in_force(self, on: date) -> list[LegalRule]:
+        """The newest version of every rule in force on that day, in the file's order."""
+        names = dict.fromkeys(rule.id for rule in self.rule if rule.valid_on(on))
+        return [self.named(name, on=on) for name in names]
+
+    def unconfirmed(self, on: date) -> list[str]:
+        """Rules in force on that day that nobody answerable has confirmed: live needs none."""
+        return [rule.id for rule in self.in_force(on) if not rule.confirmed]
 
 
 @cache
@@ -96,7 +153,36 @@ def rulebook(jurisdiction: str) -> Rulebook:
     for rule in book.rule:
         for text in (rule.reason.th, rule.reason.en):
             _fill(text, rule_texts_probe(), where=f"{name} {rule.id}")
-    return book
+    known = {rule.id for rule in book.rule}
+    named = {book.default, book.suspicion, book.measure}
+    named |= {rule.extends_to for rule in book.rule if rule.extends_to is not None}
+    if not named <= known:
+        raise BadInput(f"no rule {', '.join(sorted(named - known))}", where=name)
+    placed = [
+        msgspec.structs.replace(rule, utc_offset_hours=book.utc_offset_hours) for rule in book.rule
+    ]
+    return msgspec.structs.replace(book, rule=placed)
+
+
+def jurisdictions() -> list[str]:
+    """The jurisdictions there is a file of rules for, by code."""
+    files = resources.files(PACKAGE).iterdir()
+    return sorted(f.name[:2] for f in files if FILE.fullmatch(f.name))
+
+
+def check_may_go_live(scope: str, on: date) -> None:
+    """Raises NotConfirmed for a jurisdiction's switch while a rule in force there is unconfirmed.
+
+    Also for a jurisdiction without rules. An institution's switch rests on its jurisdiction's.
+    """
+    kind, _, code = scope.partition(":")
+    if kind != "jurisdiction":
+        return
+    if code not in jurisdictions():
+        raise NotConfirmed(f"there are no legal rules for {code[:8]}")
+    missing = rulebook(code).unconfirmed(on)
+    if missing:
+        raise NotConfirmed(f"nobody answerable has confirmed {', '.join(missing)}")
 
 
 class ReasonFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,11 +209,11 @@ def _fill(template: str, values: dict[str, str], *, where: str) -> str:
 
 
 def reason_for(rule: LegalRule, facts: ReasonFacts) -> Words:
-    """What the holder reads, in Thai and English; times in Thai local time (UTC+7)."""
+    """What the holder reads, in Thai and English; times as on the clock where the holder is."""
     values = {
         "amount": format_money(facts.amount_minor, facts.currency),
-        "received": _local(facts.received_at),
-        "ends": _local(facts.ends_at),
+        "received": _local(facts.received_at, rule.utc_offset_hours),
+        "ends": _local(facts.ends_at, rule.utc_offset_hours),
         "case": facts.case,
         "order": facts.order,
     }
@@ -137,13 +223,11 @@ def reason_for(rule: LegalRule, facts: ReasonFacts) -> Words:
     )
 
 
-_THAI_TIME: Final = timedelta(hours=7)
-
-
-def _local(moment: datetime) -> str:
-    """To the minute, in the zone the holder lives in, with the zone said."""
-    offset = moment.utcoffset() or timedelta(0)
-    return (moment - offset + _THAI_TIME).strftime("%Y-%m-%d %H:%M +07:00")
+def _local(moment: datetime, utc_offset_hours: int) -> str:
+    """To the minute, with the zone said."""
+    zone = timezone(timedelta(hours=utc_offset_hours))
+    there = moment.astimezone(zone)
+    return f"{there:%Y-%m-%d %H:%M} {utc_offset_hours:+03d}:00"
 
 
 def ends_at(
@@ -158,5 +242,7 @@ def ends_at(
         if complaint_at is None:
             raise BadInput(f"{rule.id} counts from a complaint and there is none")
         start = complaint_at
+    elif rule.counts_from == "measure":
+        raise BadInput(f"{rule.id} is for a measure that names its own end")
     end = start + rule.longest
     return min(end, issued_at + rule.doubtful) if in_doubt else end

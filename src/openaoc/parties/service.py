@@ -5,8 +5,8 @@ Each checks the permission, changes rows and writes the journal in the caller's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Final
 
@@ -52,10 +52,16 @@ def _journalled(user: User) -> JournalledUser:
 
 
 class Parties:
-    """Institutions, users, keys and live switches; needs the keyring for hashing API keys."""
+    """Institutions, users, keys and live switches; needs the keyring for hashing API keys.
 
-    def __init__(self, *, keys: Keyring) -> None:
+    `may_go_live(scope, day)` raises for a scope whose law is not confirmed; later stages know it.
+    """
+
+    def __init__(
+        self, *, keys: Keyring, may_go_live: Callable[[str, date], None] | None = None
+    ) -> None:
         self._keys = keys
+        self._may_go_live = may_go_live
 
     @cached_property
     def _pepper(self) -> bytes:
@@ -331,12 +337,12 @@ class Parties:
     # From shadow to live and back
 
     def propose_live(self, tx: Transaction, scope: str) -> Switch:
-        """The first person's word. See live.py for what it raises."""
-        return live.propose(tx, self._known_scope(tx, scope))
+        """The first person's word. See live.py for what it raises, and what `may_go_live` does."""
+        return live.propose(tx, self._ready_scope(tx, scope))
 
     def approve_live(self, tx: Transaction, scope: str) -> Switch:
-        """The second person's word, which switches live."""
-        return live.approve(tx, self._known_scope(tx, scope))
+        """The second person's word, which switches live; what is not ready is refused again."""
+        return live.approve(tx, self._ready_scope(tx, scope))
 
     def back_to_shadow(self, tx: Transaction, scope: str, *, reason: str = "") -> Switch:
         """One person is enough to stop."""
@@ -354,6 +360,13 @@ class Parties:
         """
         scopes = [f"jurisdiction:{jurisdiction}", f"institution:{normalise_bank(institution)}"]
         return store.live_scopes(tx.connection, scopes) == len(scopes)
+
+    def _ready_scope(self, tx: Transaction, scope: str) -> str:
+        require(tx.actor, Permission.LIVE_SWITCH)
+        parsed = self._known_scope(tx, scope)
+        if self._may_go_live is not None:
+            self._may_go_live(parsed, tx.now.date())
+        return parsed
 
     def _known_scope(self, tx: Transaction, scope: str) -> str:
         parsed = model.parse_scope(scope)
