@@ -40,6 +40,7 @@ from openaoc.tracing.model import Rule
 from openaoc.tracing.service import Tracing
 from openaoc.tracing.warm import warm
 from openaoc.workflow.acknowledging import Acknowledging
+from openaoc.workflow.control import CONTROL_CHECK
 from openaoc.workflow.telling import Telling
 from openaoc.workflow.wiring import Matter, build_matter
 
@@ -154,6 +155,7 @@ class Centre:
             vault=Vault(keys=keys, uow=self.uow),
             settings=self.settings,
         )
+        self.channels.complete_with(CONTROL_CHECK, self.matter.control.with_code)
         self.telling = Telling(
             uow=self.uow,
             ledger=self.ledger,

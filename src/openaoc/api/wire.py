@@ -23,6 +23,7 @@ from openaoc.parties.model import (
 
 REASON_CHARACTERS_MAX: Final = 1_000
 PAGE_DEFAULT: Final = 50
+CODE_CHARACTERS_MAX: Final = 32
 
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
 Code = Annotated[str, Meta(min_length=1, max_length=BANK_CHARACTERS_MAX)]
@@ -149,6 +150,12 @@ class CaseDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Why a case is closed, dropped or reopened."""
 
     reason: Reason
+
+
+class ControlCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The code that the paying account's institution showed to its holder."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=CODE_CHARACTERS_MAX)]
 
 
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):

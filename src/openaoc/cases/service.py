@@ -6,7 +6,7 @@ Works in the caller's transaction. Never traces and never orders; it keeps what 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -14,11 +14,14 @@ import msgspec
 from openaoc.cases import store
 from openaoc.cases.model import (
     LOCATED_SHOWN_MAX,
+    UNDER_WORK,
+    BankCase,
     CaseLine,
     CasePage,
     CaseState,
     CaseView,
     ClaimRecord,
+    ComplaintClock,
     Figures,
     NoSuchCase,
     StillHolding,
@@ -57,6 +60,14 @@ class OrderLines(Protocol):
 
     def lines_for(self, tx: Transaction, case_id: str, *, institution: str) -> Sequence[OrderLine]:
         """Those sent to one institution."""
+        ...
+
+    def bank_cases(self, tx: Transaction, case_id: str) -> Sequence[BankCase]:
+        """The institutions' own numbers for the matter, from their answers."""
+        ...
+
+    def complaint_time(self, case: CaseRow) -> timedelta | None:
+        """How long from the case's opening the victim has to complain to the police."""
         ...
 
 
@@ -188,7 +199,9 @@ class Cases:
         require(tx.actor, Permission.CASE_WORK)
         _check_reason(reason)
         self._move(tx, self.row(tx, case_id, lock=True), CaseState.OPEN, reason=reason)
-        store.change(tx.connection, case_id, closed_at=None, retrace_at=tx.now)
+        store.change(
+            tx.connection, case_id, closed_at=None, retrace_at=tx.now, stopped_why=None
+        )
 
     def note_complaint(
         self, tx: Transaction, case_id: str, *, at: datetime, reference: str
@@ -219,6 +232,7 @@ class Cases:
             standing="needs_person",
             approvals_needed=max(case.approvals_needed, 1),
             standing_why=[*case.standing_why, why],
+            stopped_why=why,
         )
 
     def set_standing(
@@ -353,8 +367,17 @@ class Cases:
         empty = msgspec.structs.replace(case, standing_why=[])
         view = self._view(tx, empty, accounts=False)
         nothing = dict.fromkeys(_FIGURES, 0)
+        own = [b for b in view.bank_cases if b.institution == tx.actor.institution]
         return msgspec.structs.replace(
-            view, **nothing, conserved=True, truncated=None, exited=[], orders=[*lines], reports=0
+            view,
+            **nothing,
+            conserved=True,
+            truncated=None,
+            exited=[],
+            orders=[*lines],
+            reports=0,
+            complaint=None,
+            bank_cases=own,
         )
 
     def _view(self, tx: Transaction, case: CaseRow, *, accounts: bool) -> CaseView:
@@ -379,9 +402,37 @@ class Cases:
             exited=figures.exited,
             orders=[*orders],
             complaint_at=case.complaint_at,
+            complaint=self._clock(tx, case, orders),
+            bank_cases=self._bank_cases(tx, case.id),
         )
 
+    def _clock(
+        self, tx: Transaction, case: CaseRow, orders: Sequence[OrderLine]
+    ) -> ComplaintClock | None:
+        within = None if self._orders is None else self._orders.complaint_time(case)
+        if within is None or case.state not in UNDER_WORK:
+            return None
+        due = case.opened_at + within
+        waits = case.complaint_at is None and tx.now < due
+        ends = [line.ends_at for line in orders if line.state in ACTIVE_ORDER_STATES]
+        return ComplaintClock(
+            due_at=due,
+            hours_left=(due - tx.now) // _TENTH_OF_AN_HOUR / 10 if waits else 0.0,
+            complained_at=case.complaint_at,
+            first_end_at=min(ends, default=None),
+        )
 
+    def _bank_cases(self, tx: Transaction, case_id: str) -> list[BankCase]:
+        told = [
+            BankCase(institution=row.sender_institution or "", bank_case_id=row.bank_case_id)
+            for row in self._reports.of_case(tx, case_id)
+            if row.bank_case_id
+        ]
+        answered = () if self._orders is None else self._orders.bank_cases(tx, case_id)
+        return list(dict.fromkeys([*told, *answered]))
+
+
+_TENTH_OF_AN_HOUR: Final = timedelta(minutes=6)
 _FIGURES: Final = (
     "loss_minor",
     "overlap_minor",

@@ -41,6 +41,7 @@ cases: Final = sa.Table(
     sa.Column("complaint_at", moment),
     sa.Column("complaint_ref", sa.Text),
     sa.Column("closed_at", moment),
+    sa.Column("stopped_why", sa.Text),
 )
 """`figures` is the latest trace as JSON; loss, located and held repeat it for lists."""
 
@@ -83,6 +84,8 @@ class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
     complaint_at: datetime | None = None
     complaint_ref: str | None = None
     closed_at: datetime | None = None
+    stopped_why: str | None = None
+    """Why a person stopped what goes out by itself; stands until the case is reopened."""
     sequence: int = 0
 
 

@@ -7,13 +7,19 @@ from urllib.parse import quote
 
 import rich_click as click
 
+from openaoc.cli.control import command as control
 from openaoc.cli.output import json_option, say, show_json, show_table
 from openaoc.kernel.money import format_money
 
 
-@click.group(help="Look at a case; note a complaint, close, drop or reopen it.")
+@click.group(
+    help="Look at a case; prove account control, note a complaint, close, drop or reopen it."
+)
 def command() -> None:
     """Cases."""
+
+
+command.add_command(control, "control")
 
 
 @command.command("show")

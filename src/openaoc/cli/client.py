@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from openaoc.channels.signer import Signer, read_signing_key
+from openaoc.kernel.clock import SystemClock
 from openaoc.kernel.errors import BadInput, NotSignedIn, OpenAOCError, Unavailable
 from openaoc.kernel.settings import DEFAULT_PORT, load_settings
 
 URL_VARIABLE: Final = "OPENAOC_URL"
 KEY_VARIABLE: Final = "OPENAOC_API_KEY"
+SIGNING_VARIABLE: Final = "OPENAOC_SIGNING_KEY"
 KEY_FILE: Final = "administrator.key"
 CONNECT_SECONDS_MAX: Final = 5.0
 ANSWER_SECONDS_MAX: Final = 120.0
@@ -84,6 +87,12 @@ def api_key(url: str) -> str:
     raise NotSignedIn(f"set {KEY_VARIABLE}")
 
 
+def signer() -> Signer | None:
+    """What signs as an institution: the key pair in the file of OPENAOC_SIGNING_KEY, if any."""
+    path = os.environ.get(SIGNING_VARIABLE)
+    return Signer(read_signing_key(Path(path)), clock=SystemClock()) if path else None
+
+
 class CentreClient:
     """Requests to one centre. Creating requests carry one Idempotency-Key over all attempts."""
 
@@ -95,6 +104,7 @@ class CentreClient:
             timeout=httpx.Timeout(ANSWER_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
             trust_env=not _is_here(self.url),
         )
+        self._signer = signer()
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """The decoded answer."""
@@ -109,11 +119,13 @@ class CentreClient:
         content: bytes | None = None,
         content_type: str = "application/json",
         query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Any:
         """The decoded answer to a POST; `body` is a struct or plain values, `content` raw bytes."""
         data = content if content is not None else msgspec.json.encode(body or {})
-        headers = {"Content-Type": content_type, "Idempotency-Key": secrets.token_hex(16)}
-        return self._send("POST", path, content=data, headers=headers, params=query or {})
+        named = {"Content-Type": content_type, "Idempotency-Key": secrets.token_hex(16)}
+        named |= headers or {}
+        return self._send("POST", path, content=data, headers=named, params=query or {})
 
     def put(self, path: str, body: object) -> Any:
         """The decoded answer to a PUT."""
@@ -139,8 +151,13 @@ class CentreClient:
     def _send(self, method: str, path: str, **parts: Any) -> Any:
         """Try again when the centre is busy or was restarted: every request may be repeated."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
+            request = self._client.build_request(method, path, **parts)
+            if self._signer is not None:
+                target = request.url.raw_path.decode("ascii")
+                signed = self._signer.headers(request.content, path=target, method=method)
+                request.headers.update(signed)
             try:
-                response = self._client.request(method, path, **parts)
+                response = self._client.send(request)
             except httpx.TransportError as error:
                 failure: OpenAOCError = Unavailable(
                     f"no centre answers ({type(error).__name__})", where=self.url

@@ -25,6 +25,10 @@ class PaymentFacts(msgspec.Struct, frozen=True, kw_only=True):
     control_proven: bool = False
     """The sender is proven to control the paying account."""
 
+    def stands(self, own_key_of: str | None) -> bool:
+        """Whether an order may go out by itself on this payment, reported under that key."""
+        return self.in_ledger and _without_standing(self, own_key_of) is None
+
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """The decision with every reason that speaks against going out by itself."""
@@ -49,11 +53,13 @@ def decide(
     own_key_of: str | None,
     payments: Sequence[PaymentFacts],
     four_eyes: bool = False,
+    stopped_why: str | None = None,
 ) -> Standing:
     """Automatic only when every payment that is claimed has standing, and at least one is.
 
     `own_key_of`: the institution under whose own key the report came, None for a person's. A
     payment that was not found is not claimed: it neither holds anything nor stops the others.
+    `stopped_why`: a person's word that nothing goes out by itself; no proof overrides it.
     """
     claimed = [p for p in payments if p.in_ledger]
     why: list[str] = []
@@ -68,6 +74,8 @@ def decide(
         for p in claimed
         if (reason := _without_standing(p, own_key_of))
     )
+    if stopped_why is not None:
+        why.append(stopped_why)
     if four_eyes:
         why.append("the legal rule asks for two persons")
     blocking = [w for w in why if not w.startswith("a payment fits")]

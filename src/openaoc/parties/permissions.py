@@ -14,6 +14,7 @@ class Permission(enum.StrEnum):
 
     REPORT_SUBMIT = "reports.submit"
     REPORT_READ = "reports.read"
+    CONTROL_ASK = "reports.control.ask"
     IDENTITY_READ = "reports.identity.read"
     CASE_READ = "cases.read"
     CASE_WORK = "cases.work"
@@ -45,6 +46,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
         {
             P.REPORT_SUBMIT,
             P.REPORT_READ,
+            P.CONTROL_ASK,
             P.IDENTITY_READ,
             P.CASE_READ,
             P.HOLD_READ,
@@ -56,6 +58,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
         {
             P.REPORT_SUBMIT,
             P.REPORT_READ,
+            P.CONTROL_ASK,
             P.IDENTITY_READ,
             P.CASE_READ,
             P.CASE_WORK,
@@ -72,6 +75,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
         {
             P.REPORT_SUBMIT,
             P.REPORT_READ,
+            P.CONTROL_ASK,
             P.IDENTITY_READ,
             P.CASE_READ,
             P.CASE_WORK,

@@ -56,6 +56,7 @@ payments: Final = sa.Table(
     sa.Column("candidates", sa.Integer, nullable=False),
     sa.Column("confirmed_by", sa.Text),
     sa.Column("confirmed_at", moment),
+    sa.Column("control_proven_at", moment),
 )
 
 indicators: Final = sa.Table(
@@ -111,6 +112,8 @@ class PaymentRow(msgspec.Struct, frozen=True, kw_only=True):
     candidates: int
     confirmed_by: str | None = None
     confirmed_at: datetime | None = None
+    control_proven_at: datetime | None = None
+    """When whoever reported proved to control the paying account."""
 
 
 class IndicatorRow(msgspec.Struct, frozen=True, kw_only=True):

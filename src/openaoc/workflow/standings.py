@@ -93,7 +93,8 @@ class Standings:
         """The case's standing from all that is known of its payments now, saved with the case."""
         reports = self._reports.of_case(tx, case_id)
         payments = self._reports.payments_of(tx, [r.id for r in reports])
-        standing = self.of(reports, payments, on_rule=tx)
+        stopped_why = self._cases.row(tx, case_id).stopped_why
+        standing = self.of(reports, payments, on_rule=tx, stopped_why=stopped_why)
         self._cases.set_standing(
             tx,
             case_id,
@@ -104,17 +105,32 @@ class Standings:
         return standing
 
     def of(
-        self, reports: Sequence[ReportRow], payments: Sequence[PaymentRow], *, on_rule: Transaction
+        self,
+        reports: Sequence[ReportRow],
+        payments: Sequence[PaymentRow],
+        *,
+        on_rule: Transaction,
+        stopped_why: str | None = None,
     ) -> Standing:
-        """Standing of a case by its first report's channel and key, over all its payments."""
-        first = reports[0]
+        """Standing of a case by its reports' channels and keys, over all its payments."""
+        channels = {Channel(report.channel) for report in reports}
         rule = self._rules.named(self._rules.default, on=on_rule.now.date())
         return decide(
-            channel=Channel(first.channel),
-            own_key_of=first.sender_institution if first.own_key else None,
+            channel=Channel.PARTNER if Channel.PARTNER in channels else min(channels),
+            own_key_of=paying_key(reports),
             payments=[facts_of(payment) for payment in payments],
             four_eyes=rule.four_eyes,
+            stopped_why=stopped_why,
         )
+
+
+def paying_key(reports: Sequence[ReportRow]) -> str | None:
+    """The institution under whose own key all of the case's reports came; None when not all did.
+
+    A report that joins a case lends it no standing that it has not itself.
+    """
+    keys = {report.sender_institution if report.own_key else None for report in reports}
+    return keys.pop() if len(keys) == 1 else None
 
 
 def facts_of(payment: PaymentRow) -> PaymentFacts:
@@ -124,6 +140,7 @@ def facts_of(payment: PaymentRow) -> PaymentFacts:
         in_ledger=payment.matched_id is not None,
         candidates=payment.candidates,
         confirmed_by=payment.confirmed_by,
+        control_proven=payment.control_proven_at is not None,
     )
 
 

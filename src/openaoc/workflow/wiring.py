@@ -21,6 +21,7 @@ from openaoc.storage.database import Database
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.tracing.service import Tracing
+from openaoc.workflow.control import CODE_LABEL, Control
 from openaoc.workflow.duties import Duties
 from openaoc.workflow.intake import Intake
 from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
@@ -45,6 +46,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     intake: Intake
     pursuit: Pursuit
     standings: Standings
+    control: Control
     duties: Duties
 
 
@@ -98,6 +100,16 @@ def build_matter(
         settings=settings,
         secret_key=database.keys.derived(SECRET_LABEL),
     )
+    control = Control(
+        uow=uow,
+        cases=cases,
+        reports=reports,
+        parties=parties,
+        outbox=outbox,
+        pursuit=pursuit,
+        standings=standings,
+        key=database.keys.derived(CODE_LABEL),
+    )
     duties = Duties(
         uow=uow,
         holds=holds,
@@ -113,6 +125,7 @@ def build_matter(
         intake=intake,
         pursuit=pursuit,
         standings=standings,
+        control=control,
         duties=duties,
     )
 
