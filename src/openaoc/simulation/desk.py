@@ -10,14 +10,14 @@ from typing import Final
 import msgspec
 
 from openaoc.channels.model import Delivery
-from openaoc.holds.model import Answer, Order, OrderEnd
+from openaoc.holds.model import Order, OrderEnd
 from openaoc.kernel.clock import Clock, to_us
 from openaoc.kernel.errors import BadInput
+from openaoc.simulation.blocking import account_at, carry_out, keep_less, take_end
 from openaoc.simulation.line import Line
 from openaoc.simulation.nation import Nation
 from openaoc.simulation.orders_store import OrdersStore
-from openaoc.simulation.population import account_index
-from openaoc.simulation.store import HeldOrder, WaitingMessage
+from openaoc.simulation.store import WaitingMessage
 
 ORDER: Final = "hold.order"
 ENDS: Final = frozenset({"hold.withdrawal", "hold.release"})
@@ -75,88 +75,28 @@ class Desk:
         over = self.orders.over(now_us=now_us)
         for held in over:
             with self._nation.lock:
-                self._keep(held, remaining_minor=0, revision=held.revision, ended=1)
+                done = keep_less(
+                    self._nation.books,
+                    held,
+                    remaining_minor=0,
+                    revision=held.revision,
+                    ended=True,
+                )
+                self.orders.save(done)
         return len(messages) + len(over)
 
     def _order(self, message: WaitingMessage, now_us: int) -> None:
         order = msgspec.json.decode(message.body, type=Order)
-        held = self.orders.order(order.order)
-        if held is not None and (held.ended or held.revision >= order.revision):
-            answer = self._too_late(held, order.revision)
-            self.orders.save(
-                held, message=message.key, answer=msgspec.json.encode(answer), due_us=now_us
-            )
-            return
-        account = self._account(message.institution, order.account)
-        blocked = held.blocked_minor if held is not None else 0
-        available = applied = 0
-        if account is not None:
-            books = self._nation.books
-            available = books.free(account) + blocked
-            if blocked > order.amount_minor:
-                books.unblock(account, blocked - order.amount_minor)
-                applied = order.amount_minor
-            else:
-                applied = blocked + books.block(account, order.amount_minor - blocked)
-        now_held = HeldOrder(
-            order.order,
-            message.institution,
-            account,
-            order.revision,
-            applied,
-            to_us(order.ends_at),
-            ended=0,
+        account = account_at(self._nation.population, message.institution, order.account)
+        kept, answer = carry_out(
+            self._nation.books, order, held=self.orders.order(order.order), account=account
         )
-        answer = _answer(account, applied=applied, available=available, order=order)
         self.orders.save(
-            now_held, message=message.key, answer=msgspec.json.encode(answer), due_us=now_us
+            kept, message=message.key, answer=msgspec.json.encode(answer), due_us=now_us
         )
-
-    def _too_late(self, held: HeldOrder, revision: int) -> Answer:
-        if held.ended and held.revision >= revision:
-            return Answer(outcome="refused", reason="withdrawn before it was applied")
-        return Answer(outcome="applied", applied_minor=held.blocked_minor)
 
     def _end(self, message: WaitingMessage) -> None:
-        """Give back what the centre gives back; a withdrawal may overtake its order."""
         end = msgspec.json.decode(message.body, type=OrderEnd)
-        held = self.orders.order(end.order)
-        if held is None:
-            account = self._account(message.institution, end.account)
-            held = HeldOrder(end.order, message.institution, account, 0, 0, 0, ended=0)
-        over = end.remaining_minor == 0
-        self._keep(
-            held,
-            remaining_minor=end.remaining_minor,
-            revision=max(held.revision, end.revision),
-            ended=int(held.ended or over),
-        )
-        self.orders.save(None, message=message.key)
-
-    def _keep(self, held: HeldOrder, *, remaining_minor: int, revision: int, ended: int) -> None:
-        back = held.blocked_minor - remaining_minor
-        if back > 0 and held.account is not None:
-            self._nation.books.unblock(held.account, back)
-        blocked = min(held.blocked_minor, remaining_minor)
-        self.orders.save(held._replace(blocked_minor=blocked, revision=revision, ended=ended))
-
-    def _account(self, institution: str, number: str) -> int | None:
-        population = self._nation.population
-        account = account_index(number, size=population.size)
-        if account is None or population.codes[population.institution[account]] != institution:
-            return None
-        return account
-
-
-def _answer(account: int | None, *, applied: int, available: int, order: Order) -> Answer:
-    if account is None:
-        return Answer(outcome="unknown_account", reason="no such account here")
-    if applied == 0:
-        reason = "nothing is free on the account"
-        return Answer(outcome="refused", available_minor=available, reason=reason)
-    return Answer(
-        outcome="applied",
-        applied_minor=applied,
-        available_minor=available,
-        bank_case_id=f"H-{order.order[-8:]}",
-    )
+        account = account_at(self._nation.population, message.institution, end.account)
+        kept = take_end(self._nation.books, end, held=self.orders.order(end.order), account=account)
+        self.orders.save(kept, message=message.key)

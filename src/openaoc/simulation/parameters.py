@@ -118,6 +118,57 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     out_of_reach_mean_s: Marked[float]
 
 
+class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What persons do in a trial, and how fast; in simulated seconds."""
+
+    telling_s: Marked[float]
+    headroom: Marked[float]
+    officer_mean_s: Marked[float]
+    officer_sees_through: Marked[float]
+    false_by_bank_share: Marked[float]
+    complaint_share: Marked[float]
+    complaint_mean_s: Marked[float]
+    authority_share: Marked[float]
+    contest_share: Marked[float]
+    contest_mean_s: Marked[float]
+    decision_s: Marked[float]
+    upheld_share: Marked[float]
+
+
+class Machines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What machines do in a trial, in simulated seconds."""
+
+    centre_s: Marked[float]
+    feed_delay_s: Marked[float]
+    out_of_reach_mean_s: Marked[float]
+    take_out_mean_s: Marked[float]
+
+
+class Telephone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How money is followed today: by telephone and spreadsheet."""
+
+    first_hop_s: Marked[list[float]]
+    later_hop_s: Marked[list[float]]
+    out_of_reach_share: Marked[float]
+    hops_max: Marked[int]
+    release_mean_s: Marked[float]
+    returned_share: Marked[float]
+
+
+class TrialSize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How large the nation of a trial is."""
+
+    accounts: Marked[int]
+    a_day: Marked[float]
+    days: Marked[float]
+    until_s: Marked[float]
+    gangs: Marked[int]
+    rings: Marked[int]
+    past_transfers: Marked[int]
+    transfers_a_day: Marked[int]
+    stretch_s: Marked[float]
+
+
 class SimulatedInstitution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One institution of the nation; `share` of all accounts."""
 
@@ -142,6 +193,10 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     mules: Mules
     nation: NationFigures
     answers: Answers
+    people: People
+    machines: Machines
+    telephone: Telephone
+    trial: TrialSize
     institutions: list[SimulatedInstitution]
 
 

@@ -1,0 +1,1 @@
+"""Simulation: a trial: one nation, lived with the centre and with telephone and spreadsheet."""

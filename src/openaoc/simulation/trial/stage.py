@@ -1,0 +1,96 @@
+"""Simulation, trials: a real centre to live with: its database, ledger and stages, a clock we set.
+
+The database is a real PostgreSQL of this run's own; nothing of it outlives the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from psycopg import sql
+
+from openaoc.kernel.clock import ManualClock
+from openaoc.storage import migrate, roles
+from openaoc.storage.database import Database, connect_database
+from openaoc.storage.keyring import Keyring
+from openaoc.storage.postgres import EmbeddedPostgres
+
+TEMPLATE: Final = "openaoc_trial"
+MEMORY_DISK: Final = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+MEMORY_BYTES_MIN: Final = 2 << 30
+"""A run needs some 300 MB; with less to spare than this the ordinary disk will do."""
+
+
+def _fast_folder() -> Path | None:
+    if not os.access(MEMORY_DISK, os.W_OK):
+        return None
+    return MEMORY_DISK if shutil.disk_usage(MEMORY_DISK).free > MEMORY_BYTES_MIN else None
+
+
+class Stage:
+    """One PostgreSQL for any number of trials, each on a fresh copy of a migrated database."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._numbers = 0
+        # Without fsync: a trial that the machine interrupts is run again.
+        self._server = EmbeddedPostgres(home, keys=Keyring(home / "keys"), durable=False)
+
+    def start(self) -> None:
+        """Start the server and make the template."""
+        self._server.start()
+        with self._server.superuser() as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+            roles.ensure_application(connection, database=TEMPLATE, password="unused")  # noqa: S106 - nobody logs in to the template
+        migrate.migrate(self._server.parameters(database=TEMPLATE))
+
+    def stop(self) -> None:
+        """Stop the server."""
+        self._server.stop()
+
+    @contextlib.contextmanager
+    def fresh(self, clock: ManualClock) -> Iterator[tuple[Database, Path]]:
+        """A database and a folder of its own for one arm."""
+        self._numbers += 1
+        name = f"trial_{self._numbers}"
+        folder = self._home / name
+        folder.mkdir(mode=0o700)
+        with self._server.superuser() as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                    sql.Identifier(name), sql.Identifier(TEMPLATE)
+                )
+            )
+        database = connect_database(
+            self._server.parameters(database=name), keys=Keyring(folder / "keys"), clock=clock
+        )
+        try:
+            yield database, folder
+        finally:
+            database.close()
+            with self._server.superuser() as connection:
+                connection.execute(
+                    sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+                )
+                role = sql.Identifier(roles.application_role(name))
+                connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def stage() -> Iterator[Stage]:
+    """A stage in a temporary folder that is removed at the end, whatever happens."""
+    home = Path(tempfile.mkdtemp(prefix="openaoc-trial-", dir=_fast_folder()))
+    made = Stage(home)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(home, ignore_errors=True)
