@@ -57,16 +57,19 @@ def judge(trade: Trade) -> Verdict:
     steady = trade.days >= DAYS_MIN
     repeats = max(trade.outflows - trade.payees, 0)
     spends = repeats >= REPEAT_OUT_MIN and trade.days > 1
-    fast = trade.dwell_median is not None and trade.dwell_median <= EMPTIED_WITHIN
-    passed_on = trade.outflow_minor >= PASSED_ON_SHARE_MIN * trade.inflow_minor
-    passes_through = fast and passed_on
+    passing = passes_through(trade)
     why = [
         f"{trade.payers} different payers before the money came",
         f"transfers on {trade.days} days before",
         f"{repeats} payments to payees paid before (wages, goods)",
     ]
-    if passes_through:
+    if passing:
         why.append("its money usually goes on within minutes")
-    return Verdict(
-        likely_innocent=many and (steady or spends) and not passes_through, why=tuple(why)
-    )
+    return Verdict(likely_innocent=many and (steady or spends) and not passing, why=tuple(why))
+
+
+def passes_through(trade: Trade) -> bool:
+    """Whether nearly all that comes goes on within minutes, as through a mule's account."""
+    fast = trade.dwell_median is not None and trade.dwell_median <= EMPTIED_WITHIN
+    passed_on = trade.outflow_minor >= PASSED_ON_SHARE_MIN * trade.inflow_minor
+    return fast and passed_on

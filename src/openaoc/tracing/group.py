@@ -86,7 +86,7 @@ class Group:
             self._stood.append(frozenset(payees[payees >= 0].tolist()))
             payers = frozenset(arrays.debtor[rows].tolist())
             self.reached.append((charged | self._stood[-1] | payers) - hubs)
-        self._doubts: dict[tuple[str, Rule, bool], dict[int, int] | None] = {}
+        self._doubts: dict[tuple[str, Rule, bool], CaseTrace | None] = {}
 
     def of(self, key: str) -> CaseTrace:
         """The trace of one of the cases."""
@@ -111,22 +111,25 @@ class Group:
             ]
         return [self.files[number] for number in found]
 
-    def doubt(self, reading: Reading, key: str, account: int) -> Doubt:
-        """The doubt of a case's amount on one account.
+    def doubt(self, reading: Reading, key: str, account: int, *, with_held: bool = False) -> Doubt:
+        """The doubt of a case's amount on one account: free money, or what is held there too.
 
         Traced with the cases that prevail on it, not with all that are linked. `reading` is called
         for each trace not asked for yet; a reading later than the group's own only changes figures
         that are estimates already.
         """
-        free = {item.account: item.amount_minor for item in self.of(key).located}
-        amounts: dict[str, int | None] = {
+        found = {
             rule.value: self._amount(reading, key, account, rule)
             for rule in Rule
             if rule is not self.rule
         }
-        amounts[self.rule.value] = free.get(account, 0)
+        found[self.rule.value] = _on_account(self.of(key), account)
         unknown = "opening-unknown"
-        amounts[unknown] = self._amount(reading, key, account, self.rule, openings_unknown=True)
+        found[unknown] = self._amount(reading, key, account, self.rule, openings_unknown=True)
+        amounts = {
+            name: None if pair is None else (sum(pair) if with_held else pair[0])
+            for name, pair in found.items()
+        }
         return Doubt(
             fifo_minor=amounts[Rule.FIFO] or 0,
             lifo_minor=amounts[Rule.LIFO] or 0,
@@ -143,8 +146,8 @@ class Group:
         rule: Rule,
         *,
         openings_unknown: bool = False,
-    ) -> int | None:
-        """A case's free money on an account in a trace for doubt; None when it was cut short."""
+    ) -> tuple[int, int] | None:
+        """A case's free and held money on an account in a trace for doubt; None: cut short."""
         asked = (key, rule, openings_unknown)
         if asked not in self._doubts:
             dust = doubt_dust(self.of(key).loss_minor) if rule is Rule.PRO_RATA else 0
@@ -158,13 +161,9 @@ class Group:
                     dust=dust,
                     openings_unknown=openings_unknown,
                 )[0]
-            self._doubts[asked] = (
-                None
-                if trace.truncated is not None
-                else {item.account: item.amount_minor for item in trace.located}
-            )
+            self._doubts[asked] = None if trace.truncated is not None else trace
         found = self._doubts[asked]
-        return None if found is None else found.get(account, 0)
+        return None if found is None else _on_account(found, account)
 
     def _trace(
         self,
@@ -197,6 +196,14 @@ class Group:
             openings_unknown=openings_unknown,
             limits=limits,
         )
+
+
+def _on_account(trace: CaseTrace, account: int) -> tuple[int, int]:
+    """A case's money on an account: free, held."""
+    return (
+        sum(item.amount_minor for item in trace.located if item.account == account),
+        sum(item.amount_minor for item in trace.held if item.account == account),
+    )
 
 
 def doubt_dust(loss_minor: int) -> int:

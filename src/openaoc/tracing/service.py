@@ -248,6 +248,11 @@ class Tracing:
         with self._lock:
             return look.group.doubt(self._ledger.reading, look.case, account_index)
 
+    def doubt_held(self, look: CaseLook, account_index: int) -> Doubt:
+        """As `doubt`, of free and held money together: for holds that stand already."""
+        with self._lock:
+            return look.group.doubt(self._ledger.reading, look.case, account_index, with_held=True)
+
     def settle(self) -> int:
         """Trace what has changed since it was last traced; how many groups.
 

@@ -7,7 +7,7 @@ the thread only calls them often enough.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -25,6 +25,8 @@ EVERY: Final = timedelta(milliseconds=500)
 """How often the duties are looked at; an event wakes them before."""
 ROUNDS_MAX: Final = 20
 """One duty runs at most so often in a row before the others get their turn."""
+UNHURRIED_ROUNDS: Final = 20
+"""Every so many rounds the unhurried duties are looked at too: every 10 seconds at rest."""
 STOP_SECONDS_MAX: Final = 30.0
 
 _LOG = structlog.get_logger(__name__)
@@ -37,30 +39,51 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     escalated: int
     retraced: int
     journalled: int
+    other: int
+
+
+class Duty(msgspec.Struct, frozen=True, kw_only=True):
+    """A further duty: a call that does at most `full` things and says how many it did."""
+
+    call: Callable[[], int]
+    full: int
 
 
 class Duties:
     """The periodic work of the matter. One instance per centre."""
 
     def __init__(
-        self, *, uow: UnitOfWork, holds: Holds, pursuit: Pursuit, ledger_journal: LedgerJournal
+        self,
+        *,
+        uow: UnitOfWork,
+        holds: Holds,
+        pursuit: Pursuit,
+        ledger_journal: LedgerJournal,
+        unhurried: Sequence[Duty] = (),
     ) -> None:
+        """`unhurried`: what need not be looked at more often than every few rounds."""
         self._uow = uow
         self._holds = holds
         self._pursuit = pursuit
         self._ledger_journal = ledger_journal
+        self._unhurried = tuple(unhurried)
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._outage = Outage("workflow.duties")
 
-    def run_due(self) -> Done:
-        """Do everything that is due now, to the end or to the named limits."""
+    def run_due(self, *, hurried: bool = False) -> Done:
+        """Do everything that is due now, to the end or to the named limits.
+
+        `hurried` leaves out what need not be looked at in every round.
+        """
+        unhurried = () if hurried else self._unhurried
         return Done(
             expired=self._drain(self.expire_due, DUE_BATCH_MAX),
             escalated=self._drain(self.escalate_due, DUE_BATCH_MAX),
             retraced=self._drain(self._pursuit.retrace_due, CASES_PER_RUN_MAX),
             journalled=self._ledger_journal.reconcile(),
+            other=sum(self._drain(duty.call, duty.full) for duty in unhurried),
         )
 
     def expire_due(self) -> int:
@@ -94,13 +117,15 @@ class Duties:
         self._thread = None
 
     def _run(self) -> None:
+        rounds = 0
         while not self._stop.is_set():
             self._wake.wait(EVERY.total_seconds())
             self._wake.clear()
             if self._stop.is_set():
                 return
             try:
-                self.run_due()
+                self.run_due(hurried=rounds % UNHURRIED_ROUNDS > 0)
+                rounds += 1
             except Exception as error:  # noqa: BLE001 - the next look tries again
                 # A database that is away comes back; what is due stays due in its table.
                 if not self._outage.went(error):

@@ -231,18 +231,24 @@ class Pursuit:
                 modes[institution] = self.mode_at(tx, institution)
             return modes[institution]
 
-        def missing(account: int) -> bool:
-            with self._ledger.reading() as arrays:
-                return history_missing(arrays, account)
-
         return Surroundings(
             tracing=self._tracing,
-            history_missing=missing,
+            history_missing=self.history_missing,
             now=tx.now,
-            floor_minor=max(self._settings.floor_minor, self._rules.floor_minor),
+            floor_minor=self.floor_minor,
             mode_of=mode_of,
             held_by_all=dict(self._holds.active_on(tx, places)),
         )
+
+    @property
+    def floor_minor(self) -> int:
+        """Living money that stays free on a likely innocent holder's account."""
+        return max(self._settings.floor_minor, self._rules.floor_minor)
+
+    def history_missing(self, account: int) -> bool:
+        """Whether the ledger saw the account spend money it never saw come in."""
+        with self._ledger.reading() as arrays:
+            return history_missing(arrays, account)
 
     def mode_at(self, tx: Transaction, institution: str) -> Literal["live", "shadow"]:
         """Whether orders to the institution are sent."""

@@ -12,6 +12,7 @@ import msgspec
 from openaoc.cases.service import Cases
 from openaoc.holds.book import Outbox
 from openaoc.holds.codes import Codes
+from openaoc.holds.reviewing import REVIEWS_PER_RUN_MAX
 from openaoc.holds.service import Holds
 from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
@@ -22,11 +23,12 @@ from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.tracing.service import Tracing
 from openaoc.workflow.control import CODE_LABEL, Control
-from openaoc.workflow.duties import Duties
+from openaoc.workflow.duties import Duties, Duty
 from openaoc.workflow.intake import Intake
 from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
 from openaoc.workflow.pursuit import LedgerReading, Pursuit
 from openaoc.workflow.registry import Registry
+from openaoc.workflow.second_look import SecondLook
 from openaoc.workflow.standings import Standings
 
 SECRET_LABEL = "openaoc case secrets v1"  # noqa: S105 - names the purpose, is not a secret
@@ -47,6 +49,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     pursuit: Pursuit
     standings: Standings
     control: Control
+    second_look: SecondLook
     duties: Duties
 
 
@@ -110,11 +113,21 @@ def build_matter(
         standings=standings,
         key=database.keys.derived(CODE_LABEL),
     )
+    second_look = SecondLook(
+        uow=uow,
+        tracing=tracing,
+        ledger=ledger,
+        history_missing=pursuit.history_missing,
+        registry=registry,
+        holds=holds,
+        floor_minor=pursuit.floor_minor,
+    )
     duties = Duties(
         uow=uow,
         holds=holds,
         pursuit=pursuit,
         ledger_journal=LedgerJournal(uow=uow, ledger=ledger),
+        unhurried=[Duty(call=second_look.review_due, full=REVIEWS_PER_RUN_MAX)],
     )
 
     _listen(uow, pursuit=pursuit, duties=duties)
@@ -126,6 +139,7 @@ def build_matter(
         pursuit=pursuit,
         standings=standings,
         control=control,
+        second_look=second_look,
         duties=duties,
     )
 
