@@ -36,12 +36,21 @@ class Permission(enum.StrEnum):
     LIVE_SWITCH = "parties.live.switch"
     SHADOW_SWITCH = "parties.shadow.switch"
     IDENTITY_SHRED = "reports.identity.shred"
+    APPEAL_FILE = "appeals.file"
+    APPEAL_READ = "appeals.read"
+    APPEAL_DECIDE = "appeals.decide"
+    BLIND_REVIEW = "appeals.blind_review"
+    BREAKER_OPEN = "safety.breaker.open"
+    BREAKER_CLOSE = "safety.breaker.close"
+    UNDO_PROPOSE = "safety.undo.propose"
+    UNDO_APPROVE = "safety.undo.approve"
+    TELEPHONE_ANSWER = "holds.telephone"
 
 
 P = Permission
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
-    Role.CITIZEN: frozenset({P.REPORT_SUBMIT, P.STATUS_READ}),
+    Role.CITIZEN: frozenset({P.REPORT_SUBMIT, P.STATUS_READ, P.APPEAL_FILE}),
     Role.AGENT: frozenset(
         {
             P.REPORT_SUBMIT,
@@ -52,6 +61,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.HOLD_READ,
             P.INSTITUTION_READ,
             P.STATUS_READ,
+            P.APPEAL_READ,
+            P.TELEPHONE_ANSWER,
         }
     ),
     Role.INVESTIGATOR: frozenset(
@@ -69,6 +80,12 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.INSTITUTION_READ,
             P.STATUS_READ,
             P.STATISTICS_READ,
+            P.APPEAL_READ,
+            P.APPEAL_DECIDE,
+            P.BLIND_REVIEW,
+            P.BREAKER_OPEN,
+            P.UNDO_PROPOSE,
+            P.TELEPHONE_ANSWER,
         }
     ),
     Role.SUPERVISOR: frozenset(
@@ -91,6 +108,14 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.STATISTICS_READ,
             P.LIVE_SWITCH,
             P.SHADOW_SWITCH,
+            P.APPEAL_READ,
+            P.APPEAL_DECIDE,
+            P.BLIND_REVIEW,
+            P.BREAKER_OPEN,
+            P.BREAKER_CLOSE,
+            P.UNDO_PROPOSE,
+            P.UNDO_APPROVE,
+            P.TELEPHONE_ANSWER,
         }
     ),
     Role.LIAISON: frozenset(
@@ -124,6 +149,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.STATISTICS_READ,
             P.LIVE_SWITCH,
             P.SHADOW_SWITCH,
+            P.BREAKER_OPEN,
         }
     ),
     Role.DATA_PROTECTION_OFFICER: frozenset(
@@ -135,9 +161,11 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.STATUS_READ,
             P.STATISTICS_READ,
             P.SHADOW_SWITCH,
+            P.APPEAL_READ,
+            P.BREAKER_OPEN,
         }
     ),
-    Role.OVERSIGHT: frozenset({P.JOURNAL_READ, P.STATUS_READ, P.STATISTICS_READ}),
+    Role.OVERSIGHT: frozenset({P.JOURNAL_READ, P.STATUS_READ, P.STATISTICS_READ, P.APPEAL_READ}),
     Role.SYSTEM: frozenset(P) - {P.LIVE_SWITCH},
 }
 """Administrators run the centre: they see cases and holds but nobody's identity, and decide on
