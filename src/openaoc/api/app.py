@@ -13,7 +13,19 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
 import openaoc
-from openaoc.api import cases, control, holds, journal, ledger, live, parties, reports, status
+from openaoc.api import (
+    cases,
+    complaint,
+    control,
+    holds,
+    journal,
+    ledger,
+    live,
+    parties,
+    reports,
+    rules,
+    status,
+)
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import HANDLERS as ERROR_HANDLERS
 from openaoc.api.rates import RateLimits
@@ -30,11 +42,13 @@ HEADERS: Final = {
 ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *reports.HANDLERS,
     *cases.HANDLERS,
+    *complaint.HANDLERS,
     *control.HANDLERS,
     *holds.HANDLERS,
     *ledger.HANDLERS,
     *parties.HANDLERS,
     *live.HANDLERS,
+    *rules.HANDLERS,
     *journal.HANDLERS,
     *status.HANDLERS,
 )

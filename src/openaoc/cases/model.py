@@ -200,6 +200,27 @@ NO_FIGURES: Final = Figures(
 )
 
 
+class ComplaintClock(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the victim has to complain to the police, so that holds do not lapse.
+
+    `due_at`: when the time of the rule for a victim's report is over. `hours_left` is rounded down
+    to a tenth; 0 when it is over or the complaint is made. `first_end_at`: when the first hold of
+    the case that is still active ends by itself, which in doubt is earlier.
+    """
+
+    due_at: datetime
+    hours_left: float
+    complained_at: datetime | None
+    first_end_at: datetime | None
+
+
+class BankCase(msgspec.Struct, frozen=True, kw_only=True):
+    """An institution's own number for the matter, as its customer or we were told it."""
+
+    institution: str
+    bank_case_id: str
+
+
 class CaseView(msgspec.Struct, frozen=True, kw_only=True):
     """What `case show` and `GET /v1/cases/{id}` answer.
 
@@ -230,6 +251,8 @@ class CaseView(msgspec.Struct, frozen=True, kw_only=True):
     exited: list[ExitShare]
     orders: list[OrderLine]
     complaint_at: datetime | None = None
+    complaint: ComplaintClock | None = None
+    bank_cases: list[BankCase] = []
 
 
 class CaseLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -423,11 +423,11 @@ class Cases:
         )
 
     def _bank_cases(self, tx: Transaction, case_id: str) -> list[BankCase]:
-        told = [
-            BankCase(institution=row.sender_institution or "", bank_case_id=row.bank_case_id)
-            for row in self._reports.of_case(tx, case_id)
-            if row.bank_case_id
-        ]
+        told = []
+        for row in self._reports.of_case(tx, case_id):
+            if row.bank_case_id:
+                bank = row.sender_institution or self._reports.payers_bank(tx, row.id)
+                told.append(BankCase(institution=bank, bank_case_id=row.bank_case_id))
         answered = () if self._orders is None else self._orders.bank_cases(tx, case_id)
         return list(dict.fromkeys([*told, *answered]))
 

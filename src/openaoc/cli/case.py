@@ -1,7 +1,8 @@
-"""CLI: `openaoc case show|list|complain|close|drop|reopen`."""
+"""CLI: `openaoc case show|list|complain|complaint-draft|close|drop|reopen`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -51,6 +52,7 @@ def show_case(view: dict[str, Any]) -> None:
     )
     if view["truncated"]:
         say(f"the trace is cut short: {view['truncated']}")
+    _show_clock(view)
     located = [
         (a["bank"], a["account"], format_money(a["amount_minor"], currency), a["layer"])
         for a in view["located"]
@@ -69,6 +71,39 @@ def show_case(view: dict[str, Any]) -> None:
     ]
     if orders:
         show_table(("order", "institution", "amount", "state", "ends"), orders)
+
+
+def _show_clock(view: dict[str, Any]) -> None:
+    clock = view.get("complaint")
+    if clock and clock["complained_at"]:
+        say(f"complaint to the police made at {clock['complained_at']}")
+    elif clock:
+        say(f"{clock['hours_left']} hours left to complain to the police: until {clock['due_at']}")
+    for one in view.get("bank_cases", ()):
+        say(f"{one['institution']} calls it {one['bank_case_id']}")
+
+
+@command.command("complaint-draft")
+@click.argument("case")
+@click.option("--reason", required=True, help="Why it is drafted; kept in the journal.")
+@click.option("--language", type=click.Choice(["th", "en"]), default="th", show_default=True)
+@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="A page.")
+@json_option
+def complaint_draft(
+    case: str, *, reason: str, language: str, page: Path | None, as_json: bool
+) -> None:
+    """Draft the victim's complaint to the police from what was reported; names the reporter."""
+    from openaoc.cli.client import CentreClient
+
+    draft = CentreClient().get(f"/v1/cases/{quote(case, safe='')}/complaint-draft", reason=reason)
+    if page is not None:
+        page.write_text(draft["html"], "utf-8")
+    if as_json:
+        show_json(draft)
+    elif page is None:
+        say(draft["text"][language])
+    else:
+        say(f"{draft['case']}  written to {page}")
 
 
 @command.command("list")

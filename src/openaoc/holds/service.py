@@ -7,12 +7,13 @@ message, event. Never traces: workflow/ plans and calls `issue`, `settle_excess`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from openaoc.cases.service import Cases
+from openaoc.cases.model import BankCase
+from openaoc.cases.service import CaseRow, Cases
 from openaoc.holds import store
 from openaoc.holds.answers import take_answer
 from openaoc.holds.book import RELEASE, OrderBook, Outbox
@@ -129,6 +130,15 @@ class Holds:
 
     def acknowledge(self, tx: Transaction, order_ids: Sequence[str]) -> int:
         """The institution has these orders in its own store; how many were new to it."""
+    def bank_cases(self, tx: Transaction, case_id: str) -> Sequence[BankCase]:
+        """The institutions' own numbers for the case, from their answers."""
+        return store.bank_cases(tx.connection, case_id)
+
+    def complaint_time(self, case: CaseRow) -> timedelta | None:
+        """How long from the case's opening the victim has to complain; None where nothing waits."""
+        rule = self._rules.named(self._rules.default, on=case.opened_at.date())
+        return None if rule.extends_to is None else rule.longest
+
         join_matter(tx)
         count = 0
         for order in store.many(tx.connection, order_ids, lock=True):

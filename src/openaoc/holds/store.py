@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
-from openaoc.holds.model import ACTIVE, WAITING, Answer, OrderState
+from openaoc.cases.model import BankCase
+from openaoc.holds.model import ACTIVE, WAITING, OrderState
 from openaoc.holds.record import MoneyEvent, OrderRecord
 from openaoc.storage.tables import metadata, moment
 
@@ -270,16 +271,14 @@ def has_answer(connection: Connection, *, order_id: str, digest: bytes) -> bool:
     return connection.execute(statement).first() is not None
 
 
-def add_answer(
-    connection: Connection,
-    *,
-    order: OrderRecord,
-    actor: str,
-    at: datetime,
-    digest: bytes,
-    answer: Answer,
-) -> bool:
-    """Keep an answer; False when the same one is there already."""
+def add_answers(connection: Connection, given: Sequence[KeptAnswer]) -> None:
+    """Keep answers, in this order: one statement."""
+    if given:
+        connection.execute(_ADD_ANSWERS, rows_of(given))
+
+
+def bank_cases(connection: Connection, case_id: str) -> list[BankCase]:
+    """The institutions' own numbers for a case, from their answers, each once."""
     statement = (
         postgresql.insert(answers)
         .values(
@@ -297,7 +296,11 @@ def add_answer(
         .on_conflict_do_nothing(index_elements=[answers.c.order_id, answers.c.digest])
         .returning(answers.c.sequence)
     )
-    return connection.execute(statement).first() is not None
+    found = [
+        BankCase(institution=row.institution, bank_case_id=row.bank_case_id)
+        for row in connection.execute(statement)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def add_events(connection: Connection, happened: Sequence[MoneyEvent]) -> None:

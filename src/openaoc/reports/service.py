@@ -174,6 +174,14 @@ class Reports:
         """The payments of these reports."""
         return store.payments_of(tx.connection, report_ids)
 
+    def indicators_of(self, tx: Transaction, report_id: str) -> list[IndicatorRow]:
+        """What a report names the deceivers by."""
+        return store.indicators_of(tx.connection, report_id)
+
+    def payers_bank(self, tx: Transaction, report_id: str) -> str:
+        """The institution the report's first payment was made from."""
+        return self.payments_of(tx, [report_id])[0].debtor_bank
+
     def of_cases(self, tx: Transaction, case_ids: Sequence[str]) -> list[ReportRow]:
         """The reports of these cases."""
         return store.of_cases(tx.connection, case_ids)

@@ -206,6 +206,18 @@ def payments_of(connection: Connection, report_ids: Sequence[str]) -> list[Payme
     ]
 
 
+def indicators_of(connection: Connection, report_id: str) -> list[IndicatorRow]:
+    """The indicators of one report, by number."""
+    statement = (
+        sa.select(indicators).where(indicators.c.report_id == report_id).order_by(indicators.c.no)
+    )
+    rows = connection.execute(statement)
+    return [
+        IndicatorRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+        for row in rows
+    ]
+
+
 def of_cases(connection: Connection, case_ids: Sequence[str]) -> list[ReportRow]:
     """The reports of these cases."""
     statement = sa.select(reports).where(reports.c.case_id.in_(list(case_ids)))

@@ -22,6 +22,7 @@ from openaoc.storage.database import Database
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.tracing.service import Tracing
+from openaoc.workflow.complaint import Complaints
 from openaoc.workflow.control import CODE_LABEL, Control
 from openaoc.workflow.duties import Duties, Duty
 from openaoc.workflow.intake import Intake
@@ -51,6 +52,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     control: Control
     second_look: SecondLook
     duties: Duties
+    complaints: Complaints
 
 
 def build_matter(
@@ -141,6 +143,9 @@ def build_matter(
         control=control,
         second_look=second_look,
         duties=duties,
+        complaints=Complaints(
+            reports=reports, cases=cases, vault=vault, jurisdiction=settings.jurisdiction
+        ),
     )
 
 
