@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from openaoc.cases.model import BankCase
-from openaoc.holds.model import ACTIVE, WAITING, OrderState
+from openaoc.holds.model import ACTIVE, WAITING, Answer, OrderState
 from openaoc.holds.record import MoneyEvent, OrderRecord
 from openaoc.storage.tables import metadata, moment
 
@@ -271,14 +271,16 @@ def has_answer(connection: Connection, *, order_id: str, digest: bytes) -> bool:
     return connection.execute(statement).first() is not None
 
 
-def add_answers(connection: Connection, given: Sequence[KeptAnswer]) -> None:
-    """Keep answers, in this order: one statement."""
-    if given:
-        connection.execute(_ADD_ANSWERS, rows_of(given))
-
-
-def bank_cases(connection: Connection, case_id: str) -> list[BankCase]:
-    """The institutions' own numbers for a case, from their answers, each once."""
+def add_answer(
+    connection: Connection,
+    *,
+    order: OrderRecord,
+    actor: str,
+    at: datetime,
+    digest: bytes,
+    answer: Answer,
+) -> bool:
+    """Keep an answer; False when the same one is there already."""
     statement = (
         postgresql.insert(answers)
         .values(
@@ -296,11 +298,22 @@ def bank_cases(connection: Connection, case_id: str) -> list[BankCase]:
         .on_conflict_do_nothing(index_elements=[answers.c.order_id, answers.c.digest])
         .returning(answers.c.sequence)
     )
-    found = [
+    return connection.execute(statement).first() is not None
+
+
+def bank_cases(connection: Connection, case_id: str) -> list[BankCase]:
+    """The institutions' own numbers for a case, from their answers, by institution."""
+    statement = (
+        sa.select(answers.c.institution, answers.c.bank_case_id)
+        .join(orders, orders.c.id == answers.c.order_id)
+        .where(orders.c.case_id == case_id, answers.c.bank_case_id.is_not(None))
+        .distinct()
+        .order_by(answers.c.institution, answers.c.bank_case_id)
+    )
+    return [
         BankCase(institution=row.institution, bank_case_id=row.bank_case_id)
         for row in connection.execute(statement)
     ]
-    return list(dict.fromkeys(found))
 
 
 def add_events(connection: Connection, happened: Sequence[MoneyEvent]) -> None:
