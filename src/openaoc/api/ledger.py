@@ -25,6 +25,7 @@ from openaoc.api.access import (
 from openaoc.api.bodies import media_type
 from openaoc.api.problems import ApiRequest, UnsupportedType, problems
 from openaoc.api.reports import REPLAYED
+from openaoc.api.signatures import Signature, check_sender
 from openaoc.kernel.actor import Role
 from openaoc.kernel.clock import EPOCH, parse_time
 from openaoc.kernel.errors import Busy
@@ -112,7 +113,8 @@ AssumeUtc = Annotated[
         "The transfers format as NDJSON, CSV, Parquet or Arrow stream. The answer comes when all "
         "of it is durable and applied; a batch with one refused row is refused whole. An "
         "institution's machine tells what it reports itself (`reported_by` is its own code); the "
-        "machine of a payment switch and an administrator may tell what others report."
+        "machine of a payment switch and an administrator may tell what others report. An "
+        "institution that registered a public key signs each request, query included."
     ),
     responses={
         201: ResponseSpec(IngestReceipt, description="Durable", generate_examples=False),
@@ -126,10 +128,12 @@ def transfers(
     idempotency_key: IdempotencyKey = None,
     live: Live = True,  # noqa: FBT002 - a query parameter
     assume_utc: AssumeUtc = False,  # noqa: FBT002 - a query parameter
+    signature: Signature = None,
 ) -> Response[IngestReceipt]:
     """Take a batch of transfers."""
     key, kind = need_key(idempotency_key), _known_type(request)
     with _one_of_few():
+        check_sender(request, body=body, header=signature)
         receipt, created = centre_of(request).telling.transfers(
             body, kind, actor=request.user, key=key, live=live, assume_utc=assume_utc
         )
@@ -148,7 +152,7 @@ def transfers(
     description=(
         "The accounts format: bank, account, opening_minor, currency. Transfers before `at` stand "
         "outside of these accounts' lines; without `at` the balances stand before every transfer. "
-        "An institution's machine tells its own accounts."
+        "An institution's machine tells its own accounts, signed like transfers."
     ),
     responses={
         201: ResponseSpec(OpeningsReceipt, description="Durable", generate_examples=False),
@@ -157,12 +161,17 @@ def transfers(
     sync_to_thread=True,
 )
 def accounts(
-    request: ApiRequest, body: bytes, idempotency_key: IdempotencyKey = None, at: At = None
+    request: ApiRequest,
+    body: bytes,
+    idempotency_key: IdempotencyKey = None,
+    at: At = None,
+    signature: Signature = None,
 ) -> Response[OpeningsReceipt]:
     """Take opening balances."""
     key, kind = need_key(idempotency_key), _known_type(request)
     since = EPOCH if at is None else parse_time(at, where="at")
     with _one_of_few():
+        check_sender(request, body=body, header=signature)
         receipt, created = centre_of(request).telling.accounts(
             body, kind, actor=request.user, key=key, at=since
         )

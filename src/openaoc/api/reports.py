@@ -12,6 +12,7 @@ from openaoc.api.access import BEARER, IdempotencyKey, centre_of, key_or_citizen
 from openaoc.api.bodies import Body
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.rates import CITIZEN_REPORTS
+from openaoc.api.signatures import Signature, check_sender
 from openaoc.kernel.actor import CITIZEN
 from openaoc.kernel.errors import NotSignedIn
 from openaoc.kernel.limits import REPORT_BODY_BYTES_MAX
@@ -32,7 +33,8 @@ REPLAYED: Final = "Idempotency-Replayed"
     description=(
         "Report, case, trace and hold orders are committed before the answer. Without a key a "
         "report comes over the channel `web` and has no standing of its own: a person looks "
-        "first, and `source_ref` is not kept."
+        "first, and `source_ref` is not kept. An institution that registered a public key signs "
+        "each request anew."
     ),
     responses={
         201: ResponseSpec(ReportReceipt, description="Committed", generate_examples=False),
@@ -41,10 +43,15 @@ REPLAYED: Final = "Idempotency-Replayed"
     sync_to_thread=True,
 )
 def submit(
-    request: ApiRequest, data: Report, idempotency_key: IdempotencyKey = None
+    request: ApiRequest,
+    data: Report,
+    body: bytes,
+    idempotency_key: IdempotencyKey = None,
+    signature: Signature = None,
 ) -> Response[ReportReceipt]:
     """Take a report; a repeat of it gets the same receipt."""
     key = need_key(idempotency_key)
+    check_sender(request, body=body, header=signature)
     report = data
     if request.user == CITIZEN:
         if report.channel is not Channel.WEB:

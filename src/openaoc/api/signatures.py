@@ -33,6 +33,7 @@ def check_signature(
     one of them, or not for this body, method and path, or not now, or not for the first time.
     """
     institution = request.user.institution
+    query = request.scope["query_string"].decode("latin-1")
     if institution is not None:
         centre_of(request).channels.verify_incoming(
             tx,
@@ -40,5 +41,15 @@ def check_signature(
             header=header,
             body=body,
             method=request.method,
-            path=request.url.path,
+            path=f"{request.url.path}?{query}" if query else request.url.path,
         )
+
+
+def check_sender(request: ApiRequest, *, body: bytes, header: str | None) -> None:
+    """As `check_signature`, committed before what follows: that has transactions of its own.
+
+    A request that fails afterwards is sent again under a fresh signature.
+    """
+    if request.user.institution is not None:
+        with centre_of(request).uow.begin(request.user, purpose="check who signed") as tx:
+            check_signature(request, tx, body=body, header=header)

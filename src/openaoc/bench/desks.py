@@ -11,14 +11,14 @@ import queue
 import sys
 import threading
 import time
-from datetime import UTC
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 import httpx
 import msgspec
 
-from openaoc.channels.signing import HEADER, SigningKey, sign, signing_key
+from openaoc.channels.signer import Signer
+from openaoc.channels.signing import SigningKey, signing_key
 from openaoc.kernel.clock import SystemClock
 
 ANSWERERS_PER_BANK: Final = 2
@@ -47,18 +47,17 @@ class Desk:
 
     def answer_all(self) -> None:
         """Answer orders until told to end."""
-        clock = SystemClock()
+        signer = Signer(self.key, clock=SystemClock())
         with httpx.Client(base_url=self.centre, trust_env=False, timeout=30) as client:
             while (order := self.waiting.get()) is not None:
                 path = f"/v1/holds/{order['order']}/answers"
                 body = {"outcome": "applied", "applied_minor": order["amount_minor"]}
                 content = msgspec.json.encode(body)
                 for _ in range(ATTEMPTS_MAX):
-                    now = clock.now().astimezone(UTC)
                     headers = {
                         "Content-Type": "application/json",
                         "Authorization": f"Bearer {self.api_key}",
-                        HEADER: sign(content, key=self.key, method="POST", path=path, now=now),
+                        **signer.headers(content, path=path),
                     }
                     if client.post(path, content=content, headers=headers).is_success:
                         self.answered[order["order"]] = time.monotonic_ns()

@@ -25,6 +25,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from openaoc.channels.signer import Signer
 from openaoc.channels.signing import new_signing_key
 from openaoc.kernel.clock import SystemClock, format_time
 from openaoc.kernel.errors import Unavailable
@@ -84,6 +85,7 @@ class _Bench:
         self._serve: subprocess.Popen[bytes] | None = None
         self._desks: subprocess.Popen[str] | None = None
         self._keys: dict[str, str] = {}
+        self._signers: dict[str, Signer] = {}
         self._url = ""
         self._made = 0
         self._expected = 0
@@ -139,6 +141,7 @@ class _Bench:
         for code in BANKS:
             key = new_signing_key()
             self._post(code, f"/v1/institutions/{code}/keys", key.public())
+            self._signers[code] = Signer(key, clock=SystemClock())
             desks[code] = {
                 "kid": key.kid, "secret": key.secret_bytes().hex(), "api_key": self._keys[code],
             }  # fmt: skip
@@ -187,6 +190,7 @@ class _Bench:
             headers = {"Authorization": f"Bearer {self._keys['KBANK']}",
                        "Content-Type": "application/json",
                        "Idempotency-Key": secrets.token_hex(8)}  # fmt: skip
+            headers |= self._signers["KBANK"].headers(reports[number], path="/v1/reports")
             answer = client.post("/v1/reports", content=reports[number], headers=headers)
             done[number] = time.monotonic_ns()
             if answer.status_code == HTTPStatus.CREATED:

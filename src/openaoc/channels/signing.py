@@ -180,9 +180,9 @@ def sign(
 ) -> str:
     """The value of the OpenAOC-Signature header for exactly these body bytes.
 
-    `path` is the request's path as sent, without query. `audience` is the institution's code on
-    messages of the centre, so that one institution cannot pass them to another as its own; it is
-    empty on answers to the centre.
+    `path` is the request's path as sent, with `?` and its query where it has one. `audience` is
+    the institution's code on messages of the centre, so that one institution cannot pass them to
+    another as its own; it is empty on answers to the centre.
     """
     protected = _Protected(
         alg=ALGORITHM,
@@ -201,7 +201,7 @@ def sign(
 
 
 def _signing_input(head: str, body: bytes) -> bytes:
-    return head.encode("ascii") + b"." + _encode(body).encode("ascii")
+    return head.encode("ascii") + b"." + base64.urlsafe_b64encode(body).rstrip(b"=")
 
 
 def verify(

@@ -117,9 +117,34 @@ def shadow(scope: str, reason: str, *, as_json: bool) -> None:
     _switch("shadow", {"scope": _scope(scope), "reason": reason}, as_json=as_json)
 
 
-@command.group("key", help="The public keys an institution signs its answers with.")
+@command.group("key", help="The keys an institution signs with.")
 def key() -> None:
     """Public keys."""
+
+
+@key.command("new")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--kid", help="The key's id; default: 64 random bits.")
+@json_option
+def key_new(file: Path, kid: str | None, *, as_json: bool) -> None:
+    """Make a key pair: FILE for its owner alone, FILE.public to be registered with `key add`.
+
+    Commands sign with the pair in the file that OPENAOC_SIGNING_KEY names.
+    """
+    import msgspec
+
+    from openaoc.channels.signer import write_signing_key
+    from openaoc.channels.signing import check_public_jwk, new_signing_key
+
+    made = new_signing_key(kid=kid)
+    jwk = check_public_jwk(made.public(), where="--kid")
+    write_signing_key(file, made)
+    public = file.with_name(file.name + ".public")
+    public.write_bytes(msgspec.json.encode(jwk) + b"\n")
+    if as_json:
+        show_json({"kid": made.kid, "file": str(file), "public": str(public)})
+    else:
+        say(f"{made.kid}  {file} (keep it secret), {public} (register it)")
 
 
 @key.command("add")

@@ -11,7 +11,8 @@ from typing import Final
 import httpx
 import msgspec
 
-from openaoc.channels.signing import HEADER, SigningKey, sign
+from openaoc.channels.signer import Signer
+from openaoc.channels.signing import SigningKey
 from openaoc.kernel.clock import Clock
 
 CONNECTIONS_MAX: Final = 24
@@ -72,10 +73,7 @@ class Centre:
             "Idempotency-Key": idempotency_key,
         }
         if signer is not None:
-            now = self._clock.now()
-            headers[HEADER] = sign(
-                body, key=signer, method="POST", path=path.partition("?")[0], now=now
-            )
+            headers |= Signer(signer, clock=self._clock).headers(body, path=path)
         try:
             response = self._client.post(path, content=body, headers=headers)
         except httpx.HTTPError:
