@@ -19,7 +19,7 @@ from openaoc.kernel.errors import BadInput, Corrupt, Refused
 from openaoc.storage import merkle, roles
 from openaoc.storage.database import Database
 from openaoc.storage.journal import JournalService, Sequencer, UnknownLeaf
-from openaoc.storage.journal_heads import Head, verify_head
+from openaoc.storage.journal_heads import Head
 from openaoc.storage.journal_rows import JournalEntry
 from openaoc.storage.tables import journal_leaves
 from openaoc.storage.unit_of_work import UnitOfWork
@@ -176,7 +176,7 @@ def test_heads_are_signed_and_extend_each_other(
         write(uow, count)
         assert sequencer.place() == count
         head = journal.head()
-        assert verify_head(head, journal.public_key)
+        assert journal.keys().verify(head)
         heads.append(head)
     old, new = heads[0], heads[-1]
     proof = journal.consistency_proof(old.size, new.size)
@@ -235,7 +235,7 @@ def test_a_forged_head_is_found(
         msgspec.structs.replace(head, signature="!"),
         msgspec.structs.replace(head, key_id="0" * 16),
     ):
-        assert not verify_head(forged, journal.public_key)
+        assert not journal.keys().verify(forged)
     assert not journal.verify(witnessed=[msgspec.structs.replace(head, root="00" * 32)]).ok
 
 

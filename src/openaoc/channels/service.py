@@ -123,17 +123,6 @@ class Channels:
         """The subject was answered another way: its waiting messages of these kinds are done."""
         return store.settle_subject(tx.connection, subject=subject, kinds=list(kinds), now=tx.now)
 
-    def set_aside(self, tx: Transaction) -> int:
-        """After a restore: nobody knows which waiting messages were sent, so none is; how many.
-
-        They stay uncertain until `decide`.
-        """
-        count = store.doubt_waiting(tx.connection)
-        tx.journal(
-            action="channels.outbox.set_aside", subject="outbox", after=SetAside(messages=count)
-        )
-        return count
-
     def uncertain(self, tx: Transaction) -> list[Uncertain]:
         """Messages that may have been sent before a restore, at most UNCERTAIN_LISTED_MAX."""
         return store.uncertain(tx.connection, limit=UNCERTAIN_LISTED_MAX)
@@ -280,6 +269,17 @@ class Channels:
     def _public_keys(self, tx: Transaction, institution: str) -> dict[str, PublicJwk]:
         keys = [key for key in self._parties.public_keys(tx, institution) if _valid(key, tx.now)]
         return {key.kid: parse_public_jwk(key.jwk) for key in keys}
+
+
+def set_aside_waiting(tx: Transaction) -> int:
+    """After a restore: nobody knows which waiting messages were sent, so none is; how many.
+
+    They stay uncertain until `Channels.decide`.
+    """
+    count = store.doubt_waiting(tx.connection)
+    after = SetAside(messages=count)
+    tx.journal(action="channels.outbox.set_aside", subject="outbox", after=after)
+    return count
 
 
 def _valid(key: PublicKey, now: datetime) -> bool:

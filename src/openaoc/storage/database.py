@@ -17,6 +17,7 @@ from openaoc.kernel.settings import Settings
 from openaoc.storage import migrate, roles
 from openaoc.storage.claim import Claim
 from openaoc.storage.files import private_folder
+from openaoc.storage.journal_keys import JournalKeys
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.storage.unit_of_work import UnitOfWork
@@ -61,6 +62,7 @@ class Database:
         self.owner = dict(owner)
         self.application = dict(application)
         self.keys = keys
+        self.journal_keys = JournalKeys(keys)
         self.clock = clock
         self.server = server
         self.engine = sa.create_engine(

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock
@@ -22,7 +20,8 @@ from openaoc.kernel.limits import PAGE_MAX
 from openaoc.storage import merkle
 from openaoc.storage.database import Database
 from openaoc.storage.errors import translated
-from openaoc.storage.journal_heads import KEY_NAME, Head, sign_head
+from openaoc.storage.journal_heads import Head, sign_head
+from openaoc.storage.journal_keys import KeySet, Succession
 from openaoc.storage.journal_store import (
     find_head,
     insert_head,
@@ -36,6 +35,7 @@ from openaoc.storage.journal_store import (
 from openaoc.storage.journal_verify import Verdict, verify_journal
 from openaoc.storage.tables import journal_leaves, journal_rows, journal_waiting
 from openaoc.storage.ticker import Ticker
+from openaoc.storage.unit_of_work import Transaction
 
 LOCK_NUMBER: Final = 0x0A0C_106
 """The advisory lock under which leaves get their places: one sequencer at a time."""
@@ -94,13 +94,9 @@ class Sequencer:
     def __init__(self, database: Database) -> None:
         self._engine = database.engine
         self._clock: Clock = database.clock
-        self._keys = database.keys
+        self._keys = database.journal_keys
         self._ticker = Ticker("journal", self.place, every_s=EVERY_S, rest_s=REST_S)
         database.uow.on_journal(self._ticker.wake)
-
-    @cached_property
-    def _signer(self) -> Ed25519PrivateKey:
-        return self._keys.signing_key(KEY_NAME)
 
     def start(self) -> None:
         """Begin; rows committed while nobody placed them come first."""
@@ -148,7 +144,7 @@ class Sequencer:
             known = {(node.level, node.position): node.hash for node in nodes}
             grown = size + len(waiting)
             root = merkle.root(grown, lambda *at: known[at] if at in known else lookup(*at))
-            head = sign_head(self._signer, size=grown, root_hash=root, at=self._clock.now())
+            head = sign_head(self._keys.signer(), size=grown, root_hash=root, at=self._clock.now())
             insert_head(connection, head)
             return len(waiting)
 
@@ -164,12 +160,28 @@ class JournalService:
 
     def __init__(self, database: Database) -> None:
         self._uow = database.uow
-        self._keys = database.keys
+        self._engine = database.engine
+        self._keys = database.journal_keys
 
-    @cached_property
-    def public_key(self) -> Ed25519PublicKey:
-        """Checks the heads' signatures."""
-        return self._keys.signing_key(KEY_NAME).public_key()
+    def keys(self) -> KeySet:
+        """The public keys that check the heads' signatures."""
+        return self._keys.public()
+
+    def successions(self) -> list[Succession]:
+        """Every replacement of the signing key, oldest first."""
+        return self._keys.successions()
+
+    def rotate_key(self, tx: Transaction) -> Succession:
+        """Sign heads with a fresh key from now on; the old key's word for it is journalled.
+
+        Raises TryAgain while a head is being signed for too long.
+        """
+        with translated(), self._engine.begin() as connection:
+            lock = sa.text("SELECT pg_advisory_xact_lock(:n)")
+            connection.execute(lock, {"n": LOCK_NUMBER})
+            done = self._keys.rotate(size=log_size(connection), now=tx.now)
+        tx.journal(action="storage.journal.key_rotated", subject="journal", after=done)
+        return done
 
     def head(self, *, size: int | None = None) -> Head:
         """The newest signed head, or the one of that size. Raises UnknownLeaf for none."""
@@ -227,7 +239,7 @@ class JournalService:
     def verify(self, *, witnessed: Sequence[Head] = ()) -> Verdict:
         """Walk the whole log; see journal_verify."""
         with self._uow.read(SYSTEM) as tx:
-            return verify_journal(tx.connection, key=self.public_key, witnessed=witnessed)
+            return verify_journal(tx.connection, keys=self.keys(), witnessed=witnessed)
 
 
 def _hex(path: Sequence[bytes]) -> list[str]:

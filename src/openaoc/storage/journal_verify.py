@@ -12,11 +12,11 @@ from typing import Final
 
 import msgspec
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from openaoc.kernel.clock import format_time
 from openaoc.storage import merkle
-from openaoc.storage.journal_heads import Head, verify_head
+from openaoc.storage.journal_heads import Head
+from openaoc.storage.journal_keys import KeySet
 from openaoc.storage.journal_rows import JournalRow
 from openaoc.storage.journal_store import as_head
 from openaoc.storage.tables import (
@@ -61,10 +61,10 @@ class _Found(Exception):
 
 
 def verify_journal(
-    connection: sa.Connection, *, key: Ed25519PublicKey, witnessed: Sequence[Head] = ()
+    connection: sa.Connection, *, keys: KeySet, witnessed: Sequence[Head] = ()
 ) -> Verdict:
     """Check every row, leaf, node and head, and that the log extends each witnessed head."""
-    walk = _Walk(connection, key, witnessed)
+    walk = _Walk(connection, keys, witnessed)
     fault = None
     try:
         walk.run()
@@ -84,11 +84,9 @@ def verify_journal(
 class _Walk:
     """The tree as it grows over the rows, held as its peaks."""
 
-    def __init__(
-        self, connection: sa.Connection, key: Ed25519PublicKey, witnessed: Sequence[Head]
-    ) -> None:
+    def __init__(self, connection: sa.Connection, keys: KeySet, witnessed: Sequence[Head]) -> None:
         self._connection = connection
-        self._key = key
+        self._keys = keys
         self._witnessed = sorted(witnessed, key=lambda head: head.size)
         self._peaks: dict[tuple[int, int], bytes] = {}
         self.size = 0
@@ -179,7 +177,7 @@ class _Walk:
 
     def _head(self, head: Head) -> None:
         self.heads += 1
-        if not verify_head(head, self._key):
+        if not self._keys.verify(head):
             raise _Found(
                 Fault(leaf=self.size - 1, reason=f"head of size {head.size}: bad signature")
             )

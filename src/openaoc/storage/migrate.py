@@ -38,6 +38,12 @@ def newest() -> str:
     return revision
 
 
+def knows(revision: str) -> bool:
+    """Whether this program can bring a database of that revision up to date."""
+    known = {one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return revision in known
+
+
 @contextlib.contextmanager
 def _owner(parameters: Mapping[str, str]) -> Iterator[sa.Connection]:
     engine = sa.create_engine(
