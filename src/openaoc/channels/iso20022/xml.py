@@ -53,7 +53,10 @@ Node = tuple[str, str | Money | Foreign | Sequence["Node"] | None]
 def render(message: str, content: Node) -> bytes:
     """The document, valid by its schema. Raises NotValid."""
     root = etree.Element(f"{{{namespace(message)}}}Document", nsmap={None: namespace(message)})
-    _append(root, content, space=namespace(message))
+    try:
+        _append(root, content, space=namespace(message))
+    except ValueError as error:  # a character that XML cannot carry
+        raise NotValid(str(error), where=message) from error
     schema = schema_of(message)
     if not schema.validate(root):
         raise NotValid(_first_error(schema), where=message)
