@@ -11,7 +11,7 @@ from openaoc.holds.merchant import NO_TRADE, Trade, Verdict, judge
 from openaoc.holds.model import OrderState, RuleAmounts
 from openaoc.holds.review import HeldFacts, keep
 from openaoc.kernel.actor import Actor, Role
-from openaoc.ledger.table import transfers_from_rows
+from tests.appeals.contests import tell_history
 from tests.workflow.centre import SECOND, SUPERVISOR, Centre
 from tests.workflow.invariants import all_orders
 
@@ -124,17 +124,6 @@ def held_order(centre: Centre) -> tuple[str, str]:
     return receipt.case, order
 
 
-def tell_history(centre: Centre) -> None:
-    """The shop's bank tells its past afterwards: forty payers over ten days, and its suppliers."""
-    now, rows = centre.clock.now(), []
-    for day in range(1, 11):
-        at = now - timedelta(days=day)
-        for payer in range(4):
-            rows.append(centre.row(f"BBL:9{day}{payer}", "SCB:2", 500_000, at=at))
-        rows.append(centre.row("SCB:2", "BBL:800", 1_200_000, at=at + timedelta(hours=3)))
-    centre.ledger.ingest(transfers_from_rows(rows), live=True)
-
-
 def review_all(centre: Centre) -> int:
     centre.clock.advance(timedelta(hours=2))
     return centre.matter.second_look.review_due()
@@ -143,7 +132,7 @@ def review_all(centre: Centre) -> int:
 def test_a_shop_whose_history_comes_later_gets_the_doubtful_part_back(centre: Centre) -> None:
     case, order = held_order(centre)
     assert not centre.orders(case)[0].likely_innocent
-    tell_history(centre)
+    tell_history(centre, "SCB:2")
     centre.pay("SCB:2", "BBL:800", 3_000_000, ago=timedelta(minutes=4))
     assert review_all(centre) == 1
     after = centre.orders(case)[0]
@@ -176,7 +165,7 @@ def test_what_a_person_approved_is_not_cut_by_doubt(centre: Centre) -> None:
         with centre.database.uow.begin(who) as tx:
             centre.matter.holds.approve(tx, receipt.orders[0].order)
     centre.answer(receipt.orders[0].order, "SCB", 100_000)
-    tell_history(centre)
+    tell_history(centre, "SCB:2")
     centre.pay("SCB:2", "BBL:800", 3_000_000, ago=timedelta(minutes=4))
     assert review_all(centre) == 1
     assert centre.orders(receipt.case)[0].held_minor == 100_000

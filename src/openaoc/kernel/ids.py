@@ -87,3 +87,9 @@ def new_user_id() -> UserId:
 def new_key_id() -> KeyId:
     """A fresh key id."""
     return KeyId("key_" + random_text(16).lower())
+
+
+def new_appeal_id() -> str:
+    """A fresh contest number such as `APL-7K3M-9QX2-4`, as readable as a case number."""
+    body = random_text(8)
+    return f"APL-{body[:4]}-{body[4:]}-{_check_character(body)}"

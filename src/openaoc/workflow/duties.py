@@ -143,8 +143,16 @@ class Duties:
         return total
 
     def _in_transaction(self, duty: Callable[[Transaction], int], purpose: str) -> int:
-        def once() -> int:
-            with self._uow.begin(SYSTEM, purpose=purpose) as tx:
-                return duty(tx)
+        return on_time(self._uow, duty, purpose=purpose)()
 
-        return retrying(once)
+
+def on_time(
+    uow: UnitOfWork, duty: Callable[[Transaction], int], *, purpose: str = "what the clock asks for"
+) -> Callable[[], int]:
+    """The duty in a transaction of the centre's own, whenever it is called."""
+
+    def once() -> int:
+        with uow.begin(SYSTEM, purpose=purpose) as tx:
+            return duty(tx)
+
+    return lambda: retrying(once)

@@ -9,9 +9,13 @@ from typing import Protocol
 
 import msgspec
 
+from openaoc.appeals.service import DUE_BATCH_MAX as APPEALS_BATCH_MAX
+from openaoc.appeals.service import Appeals
 from openaoc.cases.service import Cases
 from openaoc.holds.book import Outbox
 from openaoc.holds.codes import Codes
+from openaoc.holds.ending import Ending
+from openaoc.holds.model import ENDED
 from openaoc.holds.reviewing import REVIEWS_PER_RUN_MAX
 from openaoc.holds.service import Holds
 from openaoc.kernel.events import Event
@@ -24,7 +28,7 @@ from openaoc.storage.vault import Vault
 from openaoc.tracing.service import Tracing
 from openaoc.workflow.complaint import Complaints
 from openaoc.workflow.control import CODE_LABEL, Control
-from openaoc.workflow.duties import Duties, Duty
+from openaoc.workflow.duties import Duties, Duty, on_time
 from openaoc.workflow.intake import Intake
 from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
 from openaoc.workflow.pursuit import LedgerReading, Pursuit
@@ -51,6 +55,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     standings: Standings
     control: Control
     second_look: SecondLook
+    appeals: Appeals
     duties: Duties
     complaints: Complaints
 
@@ -124,15 +129,29 @@ def build_matter(
         holds=holds,
         floor_minor=pursuit.floor_minor,
     )
+    ending = Ending(holds.book, cases=cases)
+    appeals = Appeals(
+        ending=ending,
+        cases=cases,
+        vault=vault,
+        codes=holds.codes,
+        second_look=second_look,
+        jurisdiction=settings.jurisdiction,
+    )
     duties = Duties(
         uow=uow,
         holds=holds,
         pursuit=pursuit,
         ledger_journal=LedgerJournal(uow=uow, ledger=ledger),
-        unhurried=[Duty(call=second_look.review_due, full=REVIEWS_PER_RUN_MAX)],
+        unhurried=[
+            Duty(call=second_look.review_due, full=REVIEWS_PER_RUN_MAX),
+            Duty(call=on_time(uow, appeals.escalate_due), full=APPEALS_BATCH_MAX),
+            Duty(call=on_time(uow, appeals.lapse_due), full=APPEALS_BATCH_MAX),
+        ],
     )
 
     _listen(uow, pursuit=pursuit, duties=duties)
+    _listen_for_ends(uow, appeals=appeals)
     return Matter(
         reports=reports,
         cases=cases,
@@ -142,6 +161,7 @@ def build_matter(
         standings=standings,
         control=control,
         second_look=second_look,
+        appeals=appeals,
         duties=duties,
         complaints=Complaints(
             reports=reports, cases=cases, vault=vault, jurisdiction=settings.jurisdiction
@@ -163,3 +183,13 @@ def _listen(uow: UnitOfWork, *, pursuit: Pursuit, duties: Duties) -> None:
     uow.subscribe("cases.case.due", due)
     for name in ("cases.case.closed", "cases.case.dropped", "cases.case.open"):
         uow.subscribe(name, left_work)
+
+
+def _listen_for_ends(uow: UnitOfWork, *, appeals: Appeals) -> None:
+    """A hold that ended leaves nothing to contest."""
+
+    def ended(tx: Transaction, event: Event) -> None:
+        appeals.order_ended(tx, event.subject)
+
+    for state in sorted(ENDED):
+        uow.subscribe(f"holds.order.{state.value}", ended)
