@@ -20,6 +20,7 @@ from openaoc.holds.lock import hold_matter
 from openaoc.holds.model import Words
 from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor
 from openaoc.kernel.identifiers.bank_account import mask_account
+from openaoc.kernel.ids import is_case_id
 from openaoc.parties.model import UnknownInstitution
 from openaoc.parties.permissions import Permission, require
 from openaoc.parties.service import Parties
@@ -132,7 +133,7 @@ class Control:
         Raises ControlNotProven, in the same words for a wrong case, secret or code, or one whose
         time or attempts are used up.
         """
-        digits = plain_code(code)
+        digits = plain_code(code) if is_case_id(case_id) else None
         right = None if digits is None else retrying(lambda: self._look(case_id, secret, digits))
         if digits is None or right is None:
             raise ControlNotProven
