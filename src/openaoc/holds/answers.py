@@ -1,4 +1,4 @@
-"""Holds: an institution's answer, kept and carried out.
+"""Holds: an institution's answers, kept and carried out.
 
 The rules stand in answering.py; here they meet the order's row, the ledger and the outbox.
 """
@@ -6,6 +6,7 @@ The rules stand in answering.py; here they meet the order's row, the ledger and 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,36 +15,159 @@ import msgspec
 from openaoc.holds import store
 from openaoc.holds.answering import Asked, Effect, effect_of, repeats
 from openaoc.holds.book import RELEASE, OrderBook
-from openaoc.holds.model import Answer
+from openaoc.holds.model import Answer, NoSuchOrder, OrderState
 from openaoc.holds.onward import OnwardSink, check_onward
 from openaoc.holds.record import OrderRecord
 from openaoc.holds.words import ending
 from openaoc.kernel.actor import Actor
-from openaoc.kernel.errors import BadInput
+from openaoc.kernel.errors import BadInput, OpenAOCError
 from openaoc.storage.unit_of_work import Transaction
 
 CLOCK_DIFFERENCE_MAX: Final = timedelta(minutes=5)
 """How far an institution's clock may be from ours when it says when it blocked the money."""
 
 
-def take_answer(
-    tx: Transaction,
-    order: OrderRecord,
-    answer: Answer,
-    *,
-    who: Actor,
-    book: OrderBook,
-    onward: OnwardSink | None,
-) -> OrderRecord | None:
-    """The order as the answer leaves it; None when the answer was given before.
+ANSWERS_TOGETHER_MAX: Final = 500
+"""Answers in one transaction: others wait for its rows no longer than they take."""
 
-    The order is locked. Raises MoreThanOrdered, AnsweredDifferently, BadInput.
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer and the order it is for."""
+
+    order: str
+    answer: Answer
+
+
+class Desk:
+    """Takes one institution's answers and keeps them together, in a few statements for all.
+
+    Each answer is judged for itself, on the order as those before it left it: what is wrong with
+    one refuses that one alone.
     """
-    assert who.institution == order.institution, "checked before"
-    digest = hashlib.sha256(msgspec.json.encode(answer)).digest()
-    if store.has_answer(tx.connection, order_id=order.id, digest=digest):
-        return None
-    asked = Asked(
+
+    def __init__(
+        self,
+        tx: Transaction,
+        given: Sequence[Given],
+        *,
+        who: Actor,
+        book: OrderBook,
+        onward: OnwardSink | None,
+    ) -> None:
+        """Lock the institution's orders among those that are answered."""
+        assert len(given) <= ANSWERS_TOGETHER_MAX, "the caller takes them in parts"
+        assert who.institution is not None, "checked before"
+        self._tx = tx
+        self._who = who
+        self._book = book
+        self._onward = onward
+        wanted = sorted({one.order for one in given})
+        self._orders = {
+            order.id: order
+            for order in store.many(tx.connection, wanted, lock=True)
+            if addressed(order, who.institution)
+        }
+        self._known = store.answered(tx.connection, list(self._orders)) if self._orders else set()
+        self._changed: dict[str, OrderRecord] = {}
+        self._kept: list[store.KeptAnswer] = []
+        self.new: list[tuple[Given, OrderRecord]] = []
+        """What was not said before, and the order as it left it."""
+
+    def result(self, one: Given) -> OrderRecord | OpenAOCError:
+        """The order as the answer leaves it, or what refuses the answer."""
+        try:
+            order, new = self._take(one.order, one.answer)
+        except OpenAOCError as error:
+            return error
+        if new:
+            self.new.append((one, order))
+        return order
+
+    def keep(self) -> None:
+        """Write the answers and the orders they changed: two statements."""
+        store.add_answers(self._tx.connection, self._kept)
+        store.save(self._tx.connection, list(self._changed.values()))
+
+    def _take(self, order_id: str, answer: Answer) -> tuple[OrderRecord, bool]:
+        """The order now, and whether the answer was a new one."""
+        order = self._orders.get(order_id)
+        if order is None:
+            raise NoSuchOrder(order_id[:64])
+        digest = hashlib.sha256(msgspec.json.encode(answer)).digest()
+        if (order.id, digest) in self._known:
+            return order, False
+        asked = _asked(order)
+        again = repeats(asked, answer)
+        if again and not answer.onward:
+            return order, False
+        effect = None if again else effect_of(asked, answer)
+        at = None if effect is None or effect.late else self._applied_at(answer, order)
+        rows = check_onward(answer.onward or [], institution=order.institution)
+        if rows and self._onward is not None:
+            self._onward.take(self._tx, rows, actor=self._who)
+        changed = self._carry_out(order, answer, effect, at=at)
+        self._orders[order.id] = self._changed[order.id] = changed
+        self._known.add((order.id, digest))
+        self._kept.append(_kept(order, answer, digest=digest, who=self._who, at=self._tx.now))
+        return changed, True
+
+    def _carry_out(
+        self, order: OrderRecord, answer: Answer, effect: Effect | None, *, at: datetime | None
+    ) -> OrderRecord:
+        tx, book = self._tx, self._book
+        if effect is None:
+            book.note(tx, order, order, action="holds.order.onward_told", reason=answer.outcome)
+            return order
+        if effect.late:
+            late = msgspec.structs.replace(order, available_minor=answer.available_minor)
+            book.note(tx, order, late, action="holds.order.answered_late", reason=answer.outcome)
+            return late
+        answered = msgspec.structs.replace(
+            order,
+            applied_minor=effect.applied_minor,
+            held_minor=effect.held_minor,
+            short_minor=effect.short_minor,
+            available_minor=answer.available_minor,
+            answered_at=tx.now,
+        )
+        changed = book.stepped(
+            tx,
+            order,
+            effect.state,
+            actor=self._who,
+            reason=answer.reason or answer.outcome,
+            changes=answered,
+        )
+        book.note_money(tx, changed, kind="hold", amount_minor=effect.held_minor, at=at)
+        if effect.surplus_minor:
+            book.tell_end(
+                tx,
+                changed,
+                kind=RELEASE,
+                amount_minor=effect.surplus_minor,
+                remaining_minor=effect.held_minor,
+                words=ending("surplus"),
+            )
+        return changed
+
+    def _applied_at(self, answer: Answer, order: OrderRecord) -> datetime:
+        """When the money was blocked: the institution's word in the order's life, else now."""
+        now = self._tx.now
+        if answer.applied_at is None:
+            return now
+        if answer.applied_at > now + CLOCK_DIFFERENCE_MAX:
+            raise BadInput("applied in the future", where="$.applied_at")
+        return min(max(answer.applied_at, order.issued_at), now)
+
+
+def addressed(order: OrderRecord, institution: str) -> bool:
+    """Whether an institution may know of the order: its own, live, and sent."""
+    sent = order.mode == "live" and order.state is not OrderState.DRAFTED
+    return sent and order.institution == institution and bool(order.issued_at)
+
+
+def _asked(order: OrderRecord) -> Asked:
+    return Asked(
         state=order.state,
         amount_minor=order.amount_minor,
         ceiling_minor=order.ceiling_minor,
@@ -51,74 +175,20 @@ def take_answer(
         held_minor=order.held_minor,
         answered=order.answered_at is not None,
     )
-    again = repeats(asked, answer)
-    if again and not answer.onward:
-        return None
-    effect = None if again else effect_of(asked, answer)
-    rows = check_onward(answer.onward or [], institution=order.institution)
-    if rows and onward is not None:
-        onward.take(tx, rows, actor=who)
-    store.add_answer(
-        tx.connection, order=order, actor=who.id, at=tx.now, digest=digest, answer=answer
-    )
-    if effect is None:
-        book.amend(tx, order, order, action="holds.order.onward_told", reason=answer.outcome)
-        return order
-    return _carry_out(tx, order, answer, effect, who=who, book=book)
 
 
-def _carry_out(
-    tx: Transaction,
-    order: OrderRecord,
-    answer: Answer,
-    effect: Effect,
-    *,
-    who: Actor,
-    book: OrderBook,
-) -> OrderRecord:
-    if effect.late:
-        late = msgspec.structs.replace(order, available_minor=answer.available_minor)
-        book.amend(tx, order, late, action="holds.order.answered_late", reason=answer.outcome)
-        return late
-    answered = msgspec.structs.replace(
-        order,
-        applied_minor=effect.applied_minor,
-        held_minor=effect.held_minor,
-        short_minor=effect.short_minor,
+def _kept(
+    order: OrderRecord, answer: Answer, *, digest: bytes, who: Actor, at: datetime
+) -> store.KeptAnswer:
+    return store.KeptAnswer(
+        order_id=order.id,
+        institution=order.institution,
+        actor=who.id,
+        at=at,
+        digest=digest,
+        outcome=answer.outcome,
+        applied_minor=answer.applied_minor,
         available_minor=answer.available_minor,
-        answered_at=tx.now,
+        reason=answer.reason,
+        bank_case_id=answer.bank_case_id,
     )
-    changed = book.step(
-        tx,
-        order,
-        effect.state,
-        actor=who,
-        reason=answer.reason or answer.outcome,
-        changes=answered,
-    )
-    book.note_money(
-        tx,
-        changed,
-        kind="hold",
-        amount_minor=effect.held_minor,
-        at=_applied_at(answer, order, now=tx.now),
-    )
-    if effect.surplus_minor:
-        book.tell_end(
-            tx,
-            changed,
-            kind=RELEASE,
-            amount_minor=effect.surplus_minor,
-            remaining_minor=effect.held_minor,
-            words=ending("surplus"),
-        )
-    return changed
-
-
-def _applied_at(answer: Answer, order: OrderRecord, *, now: datetime) -> datetime:
-    """When the money was blocked: the institution's word within the order's life, else now."""
-    if answer.applied_at is None:
-        return now
-    if answer.applied_at > now + CLOCK_DIFFERENCE_MAX:
-        raise BadInput("applied in the future", where="$.applied_at")
-    return min(max(answer.applied_at, order.issued_at), now)

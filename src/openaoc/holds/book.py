@@ -90,11 +90,29 @@ class OrderBook:
 
         Raises WrongTransition or NotYours by the one transition table.
         """
+        changed = self.stepped(
+            tx, order, after, actor=actor, reason=reason, authority=authority, changes=changes
+        )
+        store.save(tx.connection, [changed])
+        return changed
+
+    def stepped(
+        self,
+        tx: Transaction,
+        order: OrderRecord,
+        after: OrderState,
+        *,
+        actor: Actor,
+        reason: str,
+        authority: str = "",
+        changes: OrderRecord | None = None,
+    ) -> OrderRecord:
+        """As `step`, for a caller that saves many orders together."""
         step = check_transition(order.state, after, actor=actor)
         changed = msgspec.structs.replace(changes or order, state=after)
         if after not in WAITING and after not in HOLDING:
             changed = msgspec.structs.replace(changed, ended_at=tx.now, end_reason=reason)
-        self.amend(
+        self.note(
             tx,
             order,
             changed,
@@ -130,6 +148,19 @@ class OrderBook:
     ) -> None:
         """Save a changed order and journal it, before and after."""
         store.save(tx.connection, [changed])
+        self.note(tx, order, changed, action=action, reason=reason, authority=authority)
+
+    @staticmethod
+    def note(
+        tx: Transaction,
+        order: OrderRecord,
+        changed: OrderRecord,
+        *,
+        action: str,
+        reason: str,
+        authority: str = "",
+    ) -> None:
+        """As `amend`, for a caller that saves many orders together."""
         tx.journal(
             action=action,
             subject=order.id,
@@ -186,7 +217,7 @@ class OrderBook:
             amount_minor=amount_minor,
             at=at or tx.now,
         )
-        store.add_events(tx.connection, [event])
+        tx.gather("holds.events", [event], _add_events)
 
     def _messages(self, order: OrderRecord, *, now: datetime) -> list[NewMessage]:
         """The order and its holder's notice; nothing in shadow.
@@ -219,3 +250,7 @@ class OrderBook:
             )
             for kind, body in ((ORDER, order.wire()), (NOTICE, notice))
         ]
+
+
+def _add_events(tx: Transaction, happened: list[MoneyEvent]) -> None:
+    store.add_events(tx.connection, happened)

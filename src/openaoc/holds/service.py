@@ -15,7 +15,7 @@ import msgspec
 from openaoc.cases.model import BankCase
 from openaoc.cases.service import CaseRow, Cases
 from openaoc.holds import store
-from openaoc.holds.answers import take_answer
+from openaoc.holds.answers import ANSWERS_TOGETHER_MAX, Desk, Given, addressed
 from openaoc.holds.book import RELEASE, OrderBook, Outbox
 from openaoc.holds.codes import Codes
 from openaoc.holds.drafting import issued_now, reworded
@@ -39,7 +39,7 @@ from openaoc.holds.record import MoneyEvent, OrderRecord
 from openaoc.holds.trimming import give_back, lower_unanswered, not_again, withdraw
 from openaoc.holds.words import ending
 from openaoc.kernel.actor import SYSTEM, Actor, Role
-from openaoc.kernel.errors import BadInput
+from openaoc.kernel.errors import BadInput, OpenAOCError
 from openaoc.kernel.events import Event
 from openaoc.kernel.limits import PAGE_MAX
 from openaoc.parties.permissions import Permission, require
@@ -123,13 +123,9 @@ class Holds:
         """A case's sent orders at one institution, in short."""
         found = store.of_cases(tx.connection, [case_id])
         return [
-            o.line() for o in sorted(found, key=lambda o: o.sequence) if _addressed(o, institution)
+            o.line() for o in sorted(found, key=lambda o: o.sequence) if addressed(o, institution)
         ]
 
-    # What institutions do.
-
-    def acknowledge(self, tx: Transaction, order_ids: Sequence[str]) -> int:
-        """The institution has these orders in its own store; how many were new to it."""
     def bank_cases(self, tx: Transaction, case_id: str) -> Sequence[BankCase]:
         """The institutions' own numbers for the case, from their answers."""
         return store.bank_cases(tx.connection, case_id)
@@ -139,6 +135,10 @@ class Holds:
         rule = self._rules.named(self._rules.default, on=case.opened_at.date())
         return None if rule.extends_to is None else rule.longest
 
+    # What institutions do.
+
+    def acknowledge(self, tx: Transaction, order_ids: Sequence[str]) -> int:
+        """The institution has these orders in its own store; how many were new to it."""
         join_matter(tx)
         count = 0
         for order in store.many(tx.connection, order_ids, lock=True):
@@ -155,18 +155,32 @@ class Holds:
         The same answer again changes nothing. Raises NoSuchOrder for an order that is not the
         actor's institution's, MoreThanOrdered, AnsweredDifferently, BadInput.
         """
+        [order] = self.answer_many(tx, [Given(order=order_id, answer=answer)], actor)
+        if isinstance(order, OpenAOCError):
+            raise order
+        return order.view()
+
+    def answer_many(
+        self, tx: Transaction, given: Sequence[Given], actor: Actor | None = None
+    ) -> Sequence[OrderRecord | OpenAOCError]:
+        """As `answer` for each of them in this order, in a few statements for all.
+
+        For each the order as it stands then, or what refuses this answer and no other.
+        """
         who = actor or tx.actor
         require(who, Permission.HOLD_ANSWER)
         if who.institution is None:
             raise NotYours("only an institution answers an order")
+        assert len(given) <= ANSWERS_TOGETHER_MAX, "the caller takes them in parts"
         join_matter(tx)
-        order = self._found(tx, order_id, actor=who, lock=True)
-        changed = take_answer(tx, order, answer, who=who, book=self.book, onward=self._onward)
-        if changed is None:
-            return order.view()
-        self._cases.mark_due(tx, [order.case_id], at=tx.now)
-        self._emit(tx, "holds.order.answered", changed, outcome=answer.outcome)
-        return changed.view()
+        desk = Desk(tx, given, who=who, book=self.book, onward=self._onward)
+        results = [desk.result(one) for one in given]
+        desk.keep()
+        for one, order in desk.new:
+            self._emit(tx, "holds.order.answered", order, outcome=one.answer.outcome)
+        cases = {order.case_id for _, order in desk.new}
+        self._cases.mark_due(tx, sorted(cases), at=tx.now)
+        return results
 
     # What persons do.
 
@@ -430,7 +444,7 @@ class Holds:
     def _found(self, tx: Transaction, order_id: str, *, actor: Actor, lock: bool) -> OrderRecord:
         order = store.get(tx.connection, order_id, lock=lock)
         if order is None or (
-            actor.institution is not None and not _addressed(order, actor.institution)
+            actor.institution is not None and not addressed(order, actor.institution)
         ):
             raise NoSuchOrder(order_id[:64])
         if actor.institution is None and {Role.LIAISON, Role.MACHINE} & actor.roles:
@@ -452,12 +466,6 @@ class Holds:
                 },
             )
         )
-
-
-def _addressed(order: OrderRecord, institution: str) -> bool:
-    """Whether an institution may know of the order: its own, live, and sent."""
-    sent = order.mode == "live" and order.state is not OrderState.DRAFTED
-    return sent and order.institution == institution and bool(order.issued_at)
 
 
 def _place(cursor: str | None) -> int | None:

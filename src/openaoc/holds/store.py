@@ -12,8 +12,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from openaoc.cases.model import BankCase
-from openaoc.holds.model import ACTIVE, WAITING, Answer, OrderState
+from openaoc.holds.model import ACTIVE, WAITING, OrderState
 from openaoc.holds.record import MoneyEvent, OrderRecord
+from openaoc.storage.recordset import inserting, read, rows_of, selecting, updating
 from openaoc.storage.tables import metadata, moment
 
 orders: Final = sa.Table(
@@ -119,40 +120,41 @@ _CHANGING: Final = (
 """What may change of an order once it is written; the rest is fixed."""
 
 
-def _row(order: OrderRecord) -> dict[str, object]:
-    values = msgspec.structs.asdict(order)
-    for name in ("legal_basis", "reason", "amounts"):
-        values[name] = msgspec.to_builtins(values[name])
-    values["state"] = order.state.value
-    del values["sequence"]
-    return values
-
-
 def _order(row: sa.Row[tuple[object, ...]]) -> OrderRecord:
     named = row._mapping  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
     return msgspec.convert({str(name): value for name, value in named.items()}, OrderRecord)
 
 
+_COLUMNS: Final = tuple(column.name for column in orders.columns)
+_ADD: Final = inserting(orders, [name for name in _COLUMNS if name != "sequence"])
+_SAVE: Final = updating(orders, "id", _CHANGING)
+_BY_ID: Final = "WHERE id = ANY(:ids) ORDER BY id"
+_BY_CASE: Final = "WHERE case_id = ANY(:ids) ORDER BY id"
+_READ: Final = {
+    (rest, lock): selecting(orders, _COLUMNS, f"{rest} FOR UPDATE" if lock else rest)
+    for rest in (_BY_ID, _BY_CASE)
+    for lock in (False, True)
+}
+_TEXTS: Final = sa.ARRAY(sa.Text)
+_ADD_ANSWERS: Final = inserting(
+    answers, [column.name for column in answers.columns if column.name != "sequence"]
+)
+_ADD_EVENTS: Final = inserting(
+    events, [column.name for column in events.columns if column.name != "sequence"]
+)
+_RECORDS: Final = msgspec.json.Decoder(list[OrderRecord])
+
+
 def add(connection: Connection, fresh: Sequence[OrderRecord]) -> None:
     """Insert orders: one statement."""
     if fresh:
-        connection.execute(sa.insert(orders), [_row(order) for order in fresh])
+        connection.execute(_ADD, rows_of(fresh))
 
 
 def save(connection: Connection, changed: Sequence[OrderRecord]) -> None:
     """Write what changed of these orders: one statement for all."""
-    if not changed:
-        return
-    statement = (
-        sa.update(orders)
-        .where(orders.c.id == sa.bindparam("order_id"))
-        .values({name: sa.bindparam(f"new_{name}") for name in _CHANGING})
-    )
-    rows = []
-    for order in changed:
-        values = _row(order)
-        rows.append({"order_id": order.id, **{f"new_{name}": values[name] for name in _CHANGING}})
-    connection.execute(statement, rows)
+    if changed:
+        connection.execute(_SAVE, rows_of(changed))
 
 
 def get(connection: Connection, order_id: str, *, lock: bool = False) -> OrderRecord | None:
@@ -165,10 +167,7 @@ def many(connection: Connection, ids: Sequence[str], *, lock: bool = False) -> l
     """These orders by id; locked in that order, so that two transactions never deadlock."""
     if not ids:
         return []
-    statement = sa.select(orders).where(orders.c.id.in_(list(ids))).order_by(orders.c.id)
-    if lock:
-        statement = statement.with_for_update()
-    return [_order(row) for row in connection.execute(statement)]
+    return read(connection, _READ[_BY_ID, lock], _RECORDS, ids=list(ids))
 
 
 def of_cases(
@@ -177,10 +176,7 @@ def of_cases(
     """Every order of these cases, by id; locked when asked."""
     if not case_ids:
         return []
-    statement = sa.select(orders).where(orders.c.case_id.in_(list(case_ids))).order_by(orders.c.id)
-    if lock:
-        statement = statement.with_for_update()
-    return [_order(row) for row in connection.execute(statement)]
+    return read(connection, _READ[_BY_CASE, lock], _RECORDS, ids=list(case_ids))
 
 
 def active_on(
@@ -263,42 +259,34 @@ def late(connection: Connection, *, now: datetime, limit: int) -> list[OrderReco
     return [_order(row) for row in connection.execute(statement)]
 
 
-def has_answer(connection: Connection, *, order_id: str, digest: bytes) -> bool:
-    """Whether this very answer is there already."""
-    statement = sa.select(answers.c.sequence).where(
-        answers.c.order_id == order_id, answers.c.digest == digest
-    )
-    return connection.execute(statement).first() is not None
+class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `hold_answers`."""
+
+    order_id: str
+    institution: str
+    actor: str
+    at: datetime
+    digest: bytes
+    outcome: str
+    applied_minor: int
+    available_minor: int | None
+    reason: str | None
+    bank_case_id: str | None
 
 
-def add_answer(
-    connection: Connection,
-    *,
-    order: OrderRecord,
-    actor: str,
-    at: datetime,
-    digest: bytes,
-    answer: Answer,
-) -> bool:
-    """Keep an answer; False when the same one is there already."""
-    statement = (
-        postgresql.insert(answers)
-        .values(
-            order_id=order.id,
-            institution=order.institution,
-            actor=actor,
-            at=at,
-            digest=digest,
-            outcome=answer.outcome,
-            applied_minor=answer.applied_minor,
-            available_minor=answer.available_minor,
-            reason=answer.reason,
-            bank_case_id=answer.bank_case_id,
-        )
-        .on_conflict_do_nothing(index_elements=[answers.c.order_id, answers.c.digest])
-        .returning(answers.c.sequence)
+def answered(connection: Connection, order_ids: Sequence[str]) -> set[tuple[str, bytes]]:
+    """(order, digest) of the answers these orders have."""
+    statement = sa.select(answers.c.order_id, answers.c.digest).where(
+        answers.c.order_id == sa.any_(sa.bindparam("ids", type_=_TEXTS))
     )
-    return connection.execute(statement).first() is not None
+    found = connection.execute(statement, {"ids": list(order_ids)})
+    return {(row.order_id, bytes(row.digest)) for row in found}
+
+
+def add_answers(connection: Connection, given: Sequence[KeptAnswer]) -> None:
+    """Keep answers, in this order: one statement."""
+    if given:
+        connection.execute(_ADD_ANSWERS, rows_of(given))
 
 
 def bank_cases(connection: Connection, case_id: str) -> list[BankCase]:
@@ -317,14 +305,9 @@ def bank_cases(connection: Connection, case_id: str) -> list[BankCase]:
 
 
 def add_events(connection: Connection, happened: Sequence[MoneyEvent]) -> None:
-    """Append what institutions did: one statement."""
-    rows = []
-    for event in happened:
-        values = msgspec.structs.asdict(event)
-        del values["sequence"]
-        rows.append(values)
-    if rows:
-        connection.execute(sa.insert(events), rows)
+    """Append what institutions did, in this order: one statement."""
+    if happened:
+        connection.execute(_ADD_EVENTS, rows_of(happened))
 
 
 def events_after(connection: Connection, sequence: int) -> list[MoneyEvent]:
