@@ -68,7 +68,7 @@ def parse_accounts(data: bytes, content_type: str, *, name: str = "body") -> Acc
     """As `read_accounts`, for the body of a request; content types as of `parse_transfers`."""
     kind = CONTENT_TYPES.get(content_type.partition(";")[0].strip().lower())
     if kind is None:
-        known = ", ".join(CONTENT_TYPES)
+        known = ", ".join(sorted(CONTENT_TYPES.keys() - {"application/xml"}))
         raise refuse_file(name, f"{content_type[:80]!r} is not taken; known are {known}")
     if not data:
         raise refuse_file(name, "the file is empty")
@@ -97,6 +97,8 @@ def _raw(data: bytes | pa.NativeFile, kind: FileKind, *, file: str, bytes_max: i
         return read_csv(data, file=file, required=ACCOUNT_COLUMNS, optional=())
     if kind is FileKind.NDJSON and isinstance(data, bytes):
         return read_lines(data, file=file, needed=ACCOUNT_COLUMNS, optional=())
+    if kind is FileKind.PACS008:
+        raise refuse_file(file, "holds payments, not opening balances")
     source = pa.BufferReader(data) if isinstance(data, bytes) else data
     if kind is FileKind.PARQUET:
         return read_parquet(

@@ -26,6 +26,7 @@ class FileKind(enum.Enum):
     PARQUET = "parquet"
     ARROW_FILE = "arrow file"
     ARROW_STREAM = "arrow stream"
+    PACS008 = "pacs.008"
 
 
 _SUFFIXES: Final = {
@@ -37,6 +38,7 @@ _SUFFIXES: Final = {
     ".pq": FileKind.PARQUET,
     ".arrow": FileKind.ARROW_STREAM,
     ".arrows": FileKind.ARROW_STREAM,
+    ".xml": FileKind.PACS008,
 }
 CONTENT_TYPES: Final = {
     "application/x-ndjson": FileKind.NDJSON,
@@ -45,6 +47,7 @@ CONTENT_TYPES: Final = {
     "text/csv": FileKind.CSV,
     "application/vnd.apache.arrow.stream": FileKind.ARROW_STREAM,
     "application/vnd.apache.parquet": FileKind.PARQUET,
+    "application/xml": FileKind.PACS008,
 }
 _HEAD_BYTES: Final = 4096
 
@@ -92,6 +95,6 @@ def open_file(path: Path) -> OpenedFile:
     if not data:
         raise refuse_file(file, "the file is empty")
     kind = kind_of(path.name, data[:_HEAD_BYTES])
-    if kind in (FileKind.CSV, FileKind.NDJSON):
+    if kind in (FileKind.CSV, FileKind.NDJSON, FileKind.PACS008):
         return OpenedFile(kind, data)
     return OpenedFile(kind, pa.BufferReader(data))

@@ -18,7 +18,17 @@ from openaoc.ledger.refusals import RefusedRow, refuse_file
 
 REASON_COLUMNS: Final = ("refused_row", "refused_line", "refused_column", "refused_reason")
 """Put after the file's own columns in `<name>.refused.csv`; a reader ignores them."""
-_TEXT_SUFFIXES: Final = (".gz", ".csv", ".ndjson", ".jsonl", ".json", ".parquet", ".pq", ".arrow")
+_TEXT_SUFFIXES: Final = (
+    ".gz",
+    ".csv",
+    ".ndjson",
+    ".jsonl",
+    ".json",
+    ".parquet",
+    ".pq",
+    ".arrow",
+    ".xml",
+)
 
 
 def refused_path(path: Path, *, as_csv: bool) -> Path:

@@ -1,4 +1,4 @@
-"""Stage ledger, files: transfers from Parquet, CSV, NDJSON, Arrow or rows in memory.
+"""Stage ledger, files: transfers from Parquet, CSV, NDJSON, Arrow, pacs.008 or rows in memory.
 
 Answers what a file says, or exactly why it is refused; never takes half of one unasked. Knows
 nothing of the running ledger.
@@ -88,10 +88,10 @@ def read_transfers(
 ) -> TransferTable:
     """All transfers of the files, in the order of the files and of their rows.
 
-    The format is told by suffix, else by content: .parquet, .csv, .ndjson or .jsonl, .arrow; .gz
-    of the text ones. Raises RefusedRows naming file, row, column and reason. With `skip_bad` the
-    refused rows are written to `<name>.refused.csv` or `.refused.ndjson` beside the file and the
-    rest is taken; a file that cannot be read as a whole is still refused.
+    The format is told by suffix, else by content: .parquet, .csv, .ndjson or .jsonl, .arrow, .xml
+    (pacs.008); .gz of the text ones. Raises RefusedRows naming file, row, column and reason. With
+    `skip_bad` the refused rows are written to `<name>.refused.csv` or `.refused.ndjson` beside the
+    file and the rest is taken; a file that cannot be read as a whole is still refused.
     """
     if not 0 < len(paths) <= FILES_MAX:
         raise BadInput(f"{len(paths)} files; 1 to {FILES_MAX} are read together")
@@ -125,8 +125,8 @@ def parse_transfers(
     """The transfers of one request body; `name` stands for the file in refusals.
 
     Content types: `application/x-ndjson`, `application/vnd.apache.arrow.stream`,
-    `application/vnd.apache.parquet`, `text/csv`. Raises RefusedRows, also for another type and
-    past the limits.
+    `application/vnd.apache.parquet`, `text/csv`, `application/xml` (pacs.008). Raises RefusedRows,
+    also for another type and past the limits.
     """
     kind = CONTENT_TYPES.get(content_type.partition(";")[0].strip().lower())
     if kind is None:
@@ -205,6 +205,10 @@ def _raw(
             return read_csv(data, file=file)
         if kind is FileKind.NDJSON:
             return read_ndjson(data, file=file)
+        if kind is FileKind.PACS008:
+            from openaoc.ledger.pacs008_reader import read_pacs008
+
+            return read_pacs008(data, file=file)
         data = pa.BufferReader(data)
     if kind is FileKind.PARQUET:
         return read_parquet(data, file=file, assume_utc=assume_utc, bytes_max=bytes_max)

@@ -16,7 +16,7 @@ from openaoc.channels.iso20022.schema import CLASSES, namespace, schema_of
 from openaoc.kernel.errors import BadInput, OpenAOCError, TooLarge
 from openaoc.kernel.money import AMOUNT_MINOR_MAX, check_currency, exponents
 
-DOCUMENT_BYTES_MAX: Final = 4 << 20
+DOCUMENT_BYTES_MAX: Final = 32 << 20
 ERROR_CHARACTERS_MAX: Final = 300
 
 
