@@ -83,6 +83,7 @@ def add_institution(
             kind=data.kind,
             jurisdiction=data.jurisdiction or centre.settings.jurisdiction,
             endpoint=None if data.endpoint is None else check_endpoint(data.endpoint),
+            message_format=data.message_format,
         )
         asked.answered(tx, added)
         return Response(added, status_code=201)
@@ -122,7 +123,9 @@ def set_endpoint(request: ApiRequest, code: str, data: NewEndpoint) -> Instituti
     centre, name = centre_of(request), need_id(code, what="institution")
     endpoint = None if data.endpoint is None else check_endpoint(data.endpoint)
     with centre.uow.begin(request.user, purpose="set an endpoint") as tx:
-        changed = centre.parties.set_endpoint(tx, code=name, endpoint=endpoint)
+        changed = centre.parties.set_endpoint(
+            tx, code=name, endpoint=endpoint, message_format=data.message_format
+        )
         tx.after_commit(lambda: centre.channels.wake(changed.code))
         return changed
 

@@ -11,15 +11,19 @@ from msgspec import Meta
 from openaoc.channels.model import LineStatus
 from openaoc.channels.signing import KID_CHARACTERS_MAX, PublicJwk
 from openaoc.kernel.actor import Role
-from openaoc.kernel.limits import BANK_CHARACTERS_MAX, PAGE_MAX
+from openaoc.kernel.limits import ACCOUNT_CHARACTERS_MAX, BANK_CHARACTERS_MAX, PAGE_MAX
 from openaoc.parties.model import (
     ENDPOINT_CHARACTERS_MAX,
     NAME_CHARACTERS_MAX,
     Institution,
     InstitutionKind,
+    MessageFormat,
+    PooledAccount,
+    PooledKind,
     Switch,
     User,
 )
+from openaoc.tracing.crowds import COUNTERPARTIES_MIN
 
 REASON_CHARACTERS_MAX: Final = 1_000
 PAGE_DEFAULT: Final = 50
@@ -40,12 +44,14 @@ class NewInstitution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     kind: InstitutionKind = InstitutionKind.BANK
     jurisdiction: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
     endpoint: Endpoint | None = None
+    message_format: MessageFormat = MessageFormat.JSON
 
 
 class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where an institution's system listens; null: the liaison's desk alone."""
 
     endpoint: Endpoint | None
+    message_format: MessageFormat | None = None
 
 
 class InstitutionList(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +156,26 @@ class CaseDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Why a case is closed, dropped or reopened."""
 
     reason: Reason
+
+
+class NewPooledAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account on which many people's money lies together."""
+
+    account: Annotated[str, Meta(min_length=1, max_length=2 * ACCOUNT_CHARACTERS_MAX)]
+    kind: PooledKind
+    reason: Reason
+
+
+class PooledSearch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many counterparties make an account worth a person's look."""
+
+    counterparties_min: Annotated[int, Meta(ge=100, le=10_000_000)] = COUNTERPARTIES_MIN
+
+
+class PooledList(msgspec.Struct, frozen=True, kw_only=True):
+    """Pooled accounts: confirmed, traces stop there; proposed, a person has to look."""
+
+    accounts: list[PooledAccount]
 
 
 class ControlCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

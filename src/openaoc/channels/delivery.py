@@ -7,6 +7,7 @@ the outbox only after the institution's system said that it has it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from random import Random, SystemRandom
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,13 +17,14 @@ import structlog
 
 from openaoc.channels import store
 from openaoc.channels.backoff import backoff
+from openaoc.channels.carriers import JSON_PATH, Carried, alike, carry, format_of
+from openaoc.channels.iso20022.xml import NotValid
 from openaoc.channels.keys import CentreKeys
 from openaoc.channels.model import (
     BATCHES_PER_RUN_MAX,
     MESSAGES_PER_BATCH_MAX,
     REFUSALS_MAX,
     BadEndpoint,
-    Delivery,
     DeliveryReply,
     InlineAnswer,
     Message,
@@ -36,13 +38,13 @@ from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock
 from openaoc.kernel.errors import OpenAOCError
 from openaoc.kernel.events import Event
+from openaoc.parties.model import MessageFormat
 from openaoc.parties.service import Parties
 from openaoc.storage.centre_state import read_state
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
 log = structlog.get_logger("openaoc.channels")
 
-PATH: Final = "/v1/holds"
 ORDER_KIND: Final = "hold.order"
 """The kind of message that is acknowledged, answered and settled as an order."""
 PURPOSE: Final = "deliver messages to institutions"
@@ -65,6 +67,16 @@ Completion = Callable[[bytes], bytes]
 _decode_reply = msgspec.json.Decoder(DeliveryReply).decode
 
 
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages of one form that are due at one institution, and our epoch."""
+
+    to: str
+    at: str
+    batch: list[OutboxMessage]
+    form: MessageFormat
+    epoch: int
+
+
 class DeliveryRun:
     """What a run needs; shared by all institutions, holds no state of its own."""
 
@@ -81,11 +93,13 @@ class DeliveryRun:
         on_delivered: DeliveredSink | None = None,
         completions: Mapping[str, Completion] | None = None,
         random: Random | None = None,
+        centre: str = "OPENAOC",
     ) -> None:
         self._uow = uow
         self._parties = parties
         self._keys = keys
         self._clock = clock
+        self._centre = centre
         self._transport = transport
         self._check_reply = check_reply
         self._on_answer = on_answer
@@ -97,12 +111,11 @@ class DeliveryRun:
         """Send what is due to the institution; whether there may be more at once."""
         singly = 0
         for _ in range(BATCHES_PER_RUN_MAX):
-            endpoint, batch, epoch = self._take(
-                institution, limit=1 if singly else MESSAGES_PER_BATCH_MAX
-            )
-            if endpoint is None or not batch:
+            due = self._take(institution, limit=1 if singly else MESSAGES_PER_BATCH_MAX)
+            if due is None:
                 return False
-            outcome = self._send(endpoint, institution, batch, epoch=epoch)
+            batch = due.batch
+            outcome = self._send(due)
             if outcome is None or outcome.status in _REFUSED:
                 if outcome is None:
                     return False
@@ -111,42 +124,57 @@ class DeliveryRun:
                     continue
                 self._refused(batch[0], f"HTTP {outcome.status}")
             else:
-                self._delivered(institution, batch, outcome, endpoint)
+                self._delivered(due, outcome)
             singly = max(singly - 1, 0)
         return True
 
-    def _take(self, institution: str, *, limit: int) -> tuple[str | None, list[OutboxMessage], int]:
-        """The endpoint, if the line may be tried now, the oldest messages due, and our epoch."""
+    def _take(self, institution: str, *, limit: int) -> Due | None:
+        """The oldest messages due that go in one form, if the line may be tried now."""
         with self._uow.read(SYSTEM) as tx:
             state = read_state(tx.connection)
             line = store.line(tx.connection, institution)
             late = line is not None and line.failures and line.next_attempt_at > tx.now
             if not state.delivers or late:
-                return None, [], state.epoch
-            endpoint = self._parties.institution(tx, institution).endpoint
-            if endpoint is None:
-                return None, [], state.epoch
-            batch = store.waiting(tx.connection, institution=institution, now=tx.now, limit=limit)
-        return endpoint, batch, state.epoch
+                return None
+            to = self._parties.institution(tx, institution)
+            if to.endpoint is None:
+                return None
+            waiting = store.waiting(tx.connection, institution=institution, now=tx.now, limit=limit)
+        batch = alike(waiting, spoken=to.message_format)
+        if not batch:
+            return None
+        form = format_of(batch[0], spoken=to.message_format)
+        return Due(to=institution, at=to.endpoint, batch=batch, form=form, epoch=state.epoch)
 
-    def _send(
-        self, endpoint: str, institution: str, batch: Sequence[OutboxMessage], *, epoch: int
-    ) -> Reply | None:
+    def _send(self, due: Due) -> Reply | None:
         """The reply to a signed batch; None, with the line marked, when the line failed."""
-        messages = [self._on_the_wire(message) for message in batch]
-        body = msgspec.json.encode(Delivery(messages=messages, epoch=epoch))
         try:
-            url = check_endpoint(endpoint) + PATH
+            carried = self._carried(due)
+        except NotValid as error:  # ours to mend: one message must not stop the line
+            log.exception("message_not_valid", institution=due.to, error=error.detail)
+            return Reply(status=HTTPStatus.UNPROCESSABLE_ENTITY, body=b"", signature=None)
+        try:
+            url = check_endpoint(due.at) + carried.path
             reply = self._transport.post(
-                url, body=body, headers=self._headers(url, body, institution)
+                url, body=carried.body, headers=self._headers(url, carried, due.to)
             )
         except (NotReached, BadEndpoint) as error:
-            self._line_failed(institution, str(error))
+            self._line_failed(due.to, str(error))
             return None
         if reply.status in _TAKEN or reply.status in _REFUSED:
             return reply
-        self._line_failed(institution, f"HTTP {reply.status}")
+        self._line_failed(due.to, f"HTTP {reply.status}")
         return None
+
+    def _carried(self, due: Due) -> Carried:
+        return carry(
+            [self._on_the_wire(message) for message in due.batch],
+            form=due.form,
+            institution=due.to,
+            centre=self._centre,
+            epoch=due.epoch,
+            now=self._clock.now(),
+        )
 
     def _on_the_wire(self, message: OutboxMessage) -> Message:
         complete = self._completions.get(message.kind)
@@ -157,9 +185,9 @@ class DeliveryRun:
             body=msgspec.Raw(message.body if complete is None else complete(message.body)),
         )
 
-    def _headers(self, url: str, body: bytes, institution: str) -> dict[str, str]:
+    def _headers(self, url: str, carried: Carried, institution: str) -> dict[str, str]:
         signature = sign(
-            body,
+            carried.body,
             key=self._keys.current(),
             method="POST",
             path=urlsplit(url).path,
@@ -167,15 +195,14 @@ class DeliveryRun:
             audience=institution,
         )
         return {
-            "Content-Type": "application/json",
+            "Content-Type": carried.content_type,
             "Accept-Encoding": "identity",
             HEADER: signature,
         }
 
-    def _delivered(
-        self, institution: str, batch: Sequence[OutboxMessage], reply: Reply, endpoint: str
-    ) -> None:
+    def _delivered(self, due: Due, reply: Reply) -> None:
         """Take the batch out of the outbox, tell later stages, then take answers in the reply."""
+        institution, batch = due.to, due.batch
         ids = [message.id for message in batch]
         with self._uow.begin(SYSTEM, purpose=PURPOSE) as tx:
             store.end_messages(tx.connection, ids, state=MessageState.DELIVERED, now=tx.now)
@@ -183,7 +210,9 @@ class DeliveryRun:
             for message in batch:
                 _tell(tx, "channels.message.delivered", message)
         self._say_delivered(institution, batch)
-        self._take_answers(institution, reply, path=urlsplit(endpoint.rstrip("/") + PATH).path)
+        if due.form is MessageFormat.JSON:
+            path = urlsplit(due.at.rstrip("/") + JSON_PATH).path
+            self._take_answers(institution, reply, path=path)
 
     def _say_delivered(self, institution: str, batch: Sequence[OutboxMessage]) -> None:
         """Tell whoever keeps the orders; a failure there does not undo the delivery."""

@@ -76,12 +76,15 @@ class Channels:
         keys: CentreKeys,
         clock: Clock,
         transport: Transport | None = None,
+        centre: str = "OPENAOC",
     ) -> None:
+        """`centre` is the name under which it speaks to institutions by ISO 20022."""
         self._uow = uow
         self._parties = parties
         self._keys = keys
         self._clock = clock
         self._transport = transport
+        self._centre = centre
         self._replay = Replay()
         self._completions: dict[str, Completion] = {}
         self._dispatcher: Dispatcher | None = None
@@ -205,6 +208,7 @@ class Channels:
             on_answer=on_answer,
             on_delivered=on_delivered,
             completions=self._completions,
+            centre=self._centre,
         )
         self._dispatcher = Dispatcher(deliver=run.deliver, sweep=self.sweep)
         self._dispatcher.start()

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import rich_click as click
 
 from openaoc.cli.output import json_option, say, show_json, show_table
+from openaoc.cli.pooled import command as pooled
 from openaoc.kernel.errors import BadInput
 
 KEY_BYTES_MAX = 4096
@@ -17,6 +18,9 @@ KEY_BYTES_MAX = 4096
 @click.group(help="Add institutions; switch them live or to shadow.")
 def command() -> None:
     """Institutions."""
+
+
+command.add_command(pooled, "pooled")
 
 
 @command.command("add")
@@ -30,6 +34,7 @@ def command() -> None:
 )
 @click.option("--jurisdiction", help="Two capital letters; default: the centre's own.")
 @click.option("--endpoint", help="http(s) address of its system; none: the liaison's desk.")
+@click.option("--format", "message_format", help="How its system takes orders: json, iso20022.")
 @json_option
 def add(
     code: str,
@@ -37,6 +42,7 @@ def add(
     kind: str,
     jurisdiction: str | None,
     endpoint: str | None,
+    message_format: str | None,
     *,
     as_json: bool,
 ) -> None:
@@ -49,6 +55,7 @@ def add(
         "kind": kind,
         "jurisdiction": jurisdiction,
         "endpoint": endpoint,
+        "message_format": message_format,
     }
     added = CentreClient().post(
         "/v1/institutions", {key: value for key, value in body.items() if value is not None}
@@ -83,13 +90,15 @@ def list_institutions(*, as_json: bool) -> None:
 @command.command("endpoint")
 @click.argument("code")
 @click.argument("url", required=False)
+@click.option("--format", "message_format", help="How it takes orders: json, iso20022.")
 @json_option
-def endpoint(code: str, url: str | None, *, as_json: bool) -> None:
+def endpoint(code: str, url: str | None, *, message_format: str | None, as_json: bool) -> None:
     """Set where its system listens; without URL: the liaison's desk alone."""
     from openaoc.cli.client import CentreClient
 
     changed = CentreClient().put(
-        f"/v1/institutions/{quote(code, safe='')}/endpoint", {"endpoint": url}
+        f"/v1/institutions/{quote(code, safe='')}/endpoint",
+        {"endpoint": url, "message_format": message_format},
     )
     _show(changed, as_json=as_json)
 

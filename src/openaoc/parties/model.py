@@ -23,6 +23,9 @@ KEYS_PER_USER_MAX: Final = 10
 PUBLIC_KEYS_PER_INSTITUTION_MAX: Final = 10
 ROLES_PER_USER_MAX: Final = 4
 INSTITUTIONS_MAX: Final = 10_000
+POOLED_PER_INSTITUTION_MAX: Final = 1_000
+POOLED_MAX: Final = 5_000
+"""Pooled accounts of all institutions: each is looked for in the ledger."""
 PROPOSAL_LIFE: Final = timedelta(hours=24)
 """A switch that nobody approves in this time was not urgent; it has to be proposed anew."""
 KEY_OVERLAP: Final = timedelta(hours=24)
@@ -44,6 +47,13 @@ class InstitutionKind(enum.StrEnum):
     """A national payment switch: its machine tells the transfers of every institution."""
 
 
+class MessageFormat(enum.StrEnum):
+    """In which form an institution's system takes orders."""
+
+    JSON = "json"
+    ISO20022 = "iso20022"
+
+
 class Institution(msgspec.Struct, frozen=True, kw_only=True):
     """A bank, wallet, exchange, network, telco or platform, by its code.
 
@@ -58,6 +68,7 @@ class Institution(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None
     live: bool
     added_at: datetime
+    message_format: MessageFormat = MessageFormat.JSON
 
 
 class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +129,47 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: datetime | None = None
 
 
+class PooledKind(enum.StrEnum):
+    """Whose money lies together there."""
+
+    ACQUIRER = "acquirer"
+    """A merchant acquirer's: card and code payments of many shops."""
+    OMNIBUS = "omnibus"
+    """A wallet's or exchange's: its customers' balances."""
+    OWN = "own"
+    """The institution's own."""
+
+
+class PooledState(enum.StrEnum):
+    """Proposed: shown. Confirmed by a person: traces stop there."""
+
+    PROPOSED = "proposed"
+    CONFIRMED = "confirmed"
+
+
+class PooledAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """One pooled account. `counterparties`: how many were seen when the centre proposed it."""
+
+    institution: InstitutionCode
+    account: str
+    kind: PooledKind
+    state: PooledState
+    reason: str
+    proposed_by: str
+    proposed_at: datetime
+    counterparties: int | None = None
+    confirmed_by: str | None = None
+    confirmed_at: datetime | None = None
+
+
+class Crowded(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that pays or is paid by so many that it may be a pooled one."""
+
+    institution: str
+    account: str
+    counterparties: int
+
+
 class UnknownInstitution(NotFound):
     """There is no such institution."""
 
@@ -136,6 +188,14 @@ class FourEyes(Refused):
 
 class NoProposal(Conflict):
     """There is no open proposal to approve."""
+
+
+class UnknownPooled(NotFound):
+    """This account is not listed as a pooled one."""
+
+
+class TooManyPooled(Conflict):
+    """More pooled accounts than are kept."""
 
 
 def check_name(text: str, *, where: str) -> str:

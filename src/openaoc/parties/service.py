@@ -18,7 +18,15 @@ from openaoc.kernel.identifiers.bank_account import normalise_bank
 from openaoc.kernel.ids import InstitutionCode, KeyId, UserId, new_user_id
 from openaoc.kernel.limits import PAGE_MAX
 from openaoc.parties import api_keys, live, model, store
-from openaoc.parties.model import ApiKey, Institution, InstitutionKind, PublicKey, Switch, User
+from openaoc.parties.model import (
+    ApiKey,
+    Institution,
+    InstitutionKind,
+    MessageFormat,
+    PublicKey,
+    Switch,
+    User,
+)
 from openaoc.parties.permissions import Permission, require
 from openaoc.parties.public_keys import read_jwk
 from openaoc.storage.keyring import Keyring
@@ -78,6 +86,7 @@ class Parties:
         kind: InstitutionKind,
         jurisdiction: str,
         endpoint: str | None = None,
+        message_format: MessageFormat = MessageFormat.JSON,
     ) -> Institution:
         """A new institution, in shadow. Raises Conflict when the code is taken, BadInput."""
         require(tx.actor, Permission.INSTITUTION_MANAGE)
@@ -89,6 +98,7 @@ class Parties:
             endpoint=model.check_endpoint(endpoint),
             live=False,
             added_at=tx.now,
+            message_format=message_format,
         )
         if not store.insert_institution(tx.connection, one):
             raise Conflict(f"there is an institution {one.code}", where="code")
@@ -106,12 +116,26 @@ class Parties:
         """All institutions by code, at most INSTITUTIONS_MAX."""
         return store.list_institutions(tx.connection, limit=model.INSTITUTIONS_MAX)
 
-    def set_endpoint(self, tx: Transaction, *, code: str, endpoint: str | None) -> Institution:
-        """Where its system listens, None for none. Raises UnknownInstitution, BadInput."""
+    def set_endpoint(
+        self,
+        tx: Transaction,
+        *,
+        code: str,
+        endpoint: str | None,
+        message_format: MessageFormat | None = None,
+    ) -> Institution:
+        """Where its system listens, None for none, and in which form it takes orders.
+
+        The form stays as it is when none is given. Raises UnknownInstitution, BadInput.
+        """
         require(tx.actor, Permission.INSTITUTION_MANAGE)
         before = self._locked(tx, code)
-        after = msgspec.structs.replace(before, endpoint=model.check_endpoint(endpoint))
-        store.update_endpoint(tx.connection, before.code, endpoint=after.endpoint)
+        after = msgspec.structs.replace(
+            before,
+            endpoint=model.check_endpoint(endpoint),
+            message_format=message_format or before.message_format,
+        )
+        store.update_endpoint(tx.connection, after)
         tx.journal(
             action="parties.institution.endpoint_set",
             subject=before.code,

@@ -15,6 +15,7 @@ from openaoc.parties.model import (
     ApiKey,
     Institution,
     InstitutionKind,
+    MessageFormat,
     PublicKey,
     Switch,
     SwitchState,
@@ -30,6 +31,7 @@ institutions: Final = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("jurisdiction", sa.Text, nullable=False),
     sa.Column("endpoint", sa.Text),
+    sa.Column("message_format", sa.Text, nullable=False),
     sa.Column("added_at", moment, nullable=False),
 )
 institution_keys: Final = sa.Table(
@@ -103,6 +105,7 @@ def _institution(row: sa.Row[*tuple[object, ...]]) -> Institution:
         kind=InstitutionKind(row.kind),
         jurisdiction=row.jurisdiction,
         endpoint=row.endpoint,
+        message_format=MessageFormat(row.message_format),
         live=row.live,
         added_at=row.added_at,
     )
@@ -139,6 +142,7 @@ def insert_institution(connection: sa.Connection, one: Institution) -> bool:
             kind=one.kind.value,
             jurisdiction=one.jurisdiction,
             endpoint=one.endpoint,
+            message_format=one.message_format.value,
             added_at=one.added_at,
         )
         .on_conflict_do_nothing()
@@ -164,10 +168,12 @@ def list_institutions(connection: sa.Connection, *, limit: int) -> list[Institut
     return [_institution(row) for row in rows]
 
 
-def update_endpoint(connection: sa.Connection, code: str, *, endpoint: str | None) -> None:
-    """Where its system listens."""
+def update_endpoint(connection: sa.Connection, one: Institution) -> None:
+    """Where its system listens, and in which form it takes orders."""
     connection.execute(
-        sa.update(institutions).where(institutions.c.code == code).values(endpoint=endpoint)
+        sa.update(institutions)
+        .where(institutions.c.code == one.code)
+        .values(endpoint=one.endpoint, message_format=one.message_format.value)
     )
 
 

@@ -1,6 +1,9 @@
-"""Messages by ISO 20022 and by spreadsheet: what went out and what came back."""
+"""In which form an institution's system takes orders."""
 
 from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0014"
 down_revision = "0013"
@@ -9,8 +12,19 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing to create yet."""
+    """Everybody who is there already takes JSON."""
+    op.add_column(
+        "institutions",
+        sa.Column("message_format", sa.Text, nullable=False, server_default="json"),
+    )
+    op.alter_column("institutions", "message_format", server_default=None)
+    op.create_check_constraint(
+        "institutions_message_format_check",
+        "institutions",
+        "message_format IN ('json', 'iso20022')",
+    )
 
 
 def downgrade() -> None:
-    """Nothing to drop yet."""
+    """Forget the forms."""
+    op.drop_column("institutions", "message_format")
