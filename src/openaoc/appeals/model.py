@@ -345,7 +345,7 @@ class CompensationPage(msgspec.Struct, frozen=True, kw_only=True):
 class BlindTask(msgspec.Struct, frozen=True, kw_only=True):
     """A drawn hold as its blind reviewer sees it: facts, and none of the decision's reasons.
 
-    No case, no account, no state, no standing, no word of who asked for it.
+    No case, no account, no state, no standing, no verdict of a test, no word of who asked for it.
     """
 
     review: str
@@ -354,7 +354,9 @@ class BlindTask(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     ordered_minor: int
     received_at: datetime
-    evidence: Evidence
+    amounts: RuleAmounts
+    history_missing: bool
+    facts: list[str]
 
 
 class BlindVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -402,3 +404,41 @@ class DrawList(msgspec.Struct, frozen=True, kw_only=True):
     """The newest draws."""
 
     draws: list[DrawView]
+
+
+class ContestFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How contests go, over the window: counts, and hours from filing to decision.
+
+    `upheld_share`: upheld in whole or part, of those decided. `late`: open past the promised
+    answer; `late_unexplained`: of these, without a reason given. `wrongful_minor_hours`: minor
+    units times hours held wrongly.
+    """
+
+    filed: int = 0
+    open: int = 0
+    late: int = 0
+    late_unexplained: int = 0
+    upheld: int = 0
+    upheld_in_part: int = 0
+    refused: int = 0
+    moot: int = 0
+    upheld_share: float | None = None
+    p50_hours: float | None = None
+    p95_hours: float | None = None
+    wrongful_minor: int = 0
+    wrongful_minor_hours: int = 0
+
+
+class BlindFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The rate of wrong holds among uncontested ones, from blind reviews of a random sample.
+
+    `share`: wrong, of those judged; `low` and `high`: its 95 % interval (Wilson).
+    """
+
+    drawn: int = 0
+    judged: int = 0
+    wrong: int = 0
+    cannot_tell: int = 0
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from openaoc.appeals.model import BlindFigures, ContestFigures
+
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds over `count` events; p50 and p95 are nearest-rank percentiles."""
@@ -62,3 +64,8 @@ class LiveFigures(msgspec.Struct, frozen=True, kw_only=True):
     held_minor: int = 0
     exited_minor: int = 0
     institutions: list[InstitutionFigures] = []
+    contests: ContestFigures = ContestFigures()
+    """Holders' contests, over the last `review_days`."""
+    blind: BlindFigures = BlindFigures()
+    """The rate of wrong holds among uncontested ones, over the last `review_days`."""
+    review_days: int = 30

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from openaoc.appeals.blind import DRAWN_AT_ONCE, BlindReviews
 from openaoc.appeals.service import DUE_BATCH_MAX as APPEALS_BATCH_MAX
 from openaoc.appeals.service import Appeals
 from openaoc.cases.service import Cases
@@ -20,6 +21,7 @@ from openaoc.holds.reviewing import REVIEWS_PER_RUN_MAX
 from openaoc.holds.service import Holds
 from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
+from openaoc.parties.pooled import CHANGED, PooledAccounts
 from openaoc.parties.service import Parties
 from openaoc.reports.service import LedgerFinder, Reports
 from openaoc.storage.database import Database
@@ -29,8 +31,11 @@ from openaoc.tracing.service import Tracing
 from openaoc.workflow.complaint import Complaints
 from openaoc.workflow.control import CODE_LABEL, Control
 from openaoc.workflow.duties import Duties, Duty, on_time
+from openaoc.workflow.housekeeping import Housekeeping
 from openaoc.workflow.intake import Intake
+from openaoc.workflow.iso_messages import IsoMessages
 from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
+from openaoc.workflow.pooling import LedgerNames, Pooling
 from openaoc.workflow.pursuit import LedgerReading, Pursuit
 from openaoc.workflow.registry import Registry
 from openaoc.workflow.second_look import SecondLook
@@ -38,9 +43,10 @@ from openaoc.workflow.standings import Standings
 
 SECRET_LABEL = "openaoc case secrets v1"  # noqa: S105 - names the purpose, is not a secret
 CODES_LABEL = "openaoc order codes v1"
+DRAW_LABEL = "openaoc blind review v1"
 
 
-class CentreLedger(LedgerFinder, LedgerTaking, LedgerReading, Protocol):
+class CentreLedger(LedgerNames, LedgerFinder, LedgerTaking, LedgerReading, Protocol):
     """The ledger as the matter uses it; `ledger.service.Ledger` is one."""
 
 
@@ -53,11 +59,16 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     intake: Intake
     pursuit: Pursuit
     standings: Standings
+    iso_messages: IsoMessages
     control: Control
     second_look: SecondLook
     appeals: Appeals
+    blind: BlindReviews
     duties: Duties
     complaints: Complaints
+    pooled: PooledAccounts
+    pooling: Pooling
+    housekeeping: Housekeeping
 
 
 def build_matter(
@@ -74,12 +85,13 @@ def build_matter(
     uow = database.uow
     reports = Reports(ledger)
     cases = Cases(reports)
+    onward = Onward(ledger, corrected=tracing.distrust)
     holds = Holds(
         outbox=outbox,
         cases=cases,
         jurisdiction=settings.jurisdiction,
         codes=Codes(key=database.keys.derived(CODES_LABEL), page=f"{settings.base_url}/contest"),
-        onward=Onward(ledger, corrected=tracing.distrust),
+        onward=onward,
     )
     cases.show_orders_of(holds)
     registry = Registry(tracing=tracing, ledger=ledger, cases=cases, holds=holds)
@@ -138,6 +150,13 @@ def build_matter(
         second_look=second_look,
         jurisdiction=settings.jurisdiction,
     )
+    blind = BlindReviews(
+        appeals=appeals,
+        ending=ending,
+        cases=cases,
+        second_look=second_look,
+        key=database.keys.derived(DRAW_LABEL),
+    )
     duties = Duties(
         uow=uow,
         holds=holds,
@@ -147,11 +166,16 @@ def build_matter(
             Duty(call=second_look.review_due, full=REVIEWS_PER_RUN_MAX),
             Duty(call=on_time(uow, appeals.escalate_due), full=APPEALS_BATCH_MAX),
             Duty(call=on_time(uow, appeals.lapse_due), full=APPEALS_BATCH_MAX),
+            Duty(call=on_time(uow, blind.draw_due), full=DRAWN_AT_ONCE),
         ],
     )
 
+    pooled = PooledAccounts(parties)
+    pooling = Pooling(uow=uow, pooled=pooled, tracing=tracing, ledger=ledger, cases=cases)
+
     _listen(uow, pursuit=pursuit, duties=duties)
     _listen_for_ends(uow, appeals=appeals)
+    _listen_for_pooled(uow, pooling=pooling)
     return Matter(
         reports=reports,
         cases=cases,
@@ -159,13 +183,18 @@ def build_matter(
         intake=intake,
         pursuit=pursuit,
         standings=standings,
+        iso_messages=IsoMessages(holds=holds, ledger=onward),
         control=control,
         second_look=second_look,
         appeals=appeals,
+        blind=blind,
         duties=duties,
         complaints=Complaints(
             reports=reports, cases=cases, vault=vault, jurisdiction=settings.jurisdiction
         ),
+        pooled=pooled,
+        pooling=pooling,
+        housekeeping=Housekeeping(uow=uow, reports=reports, vault=vault, pooling=pooling),
     )
 
 
@@ -183,6 +212,16 @@ def _listen(uow: UnitOfWork, *, pursuit: Pursuit, duties: Duties) -> None:
     uow.subscribe("cases.case.due", due)
     for name in ("cases.case.closed", "cases.case.dropped", "cases.case.open"):
         uow.subscribe(name, left_work)
+
+
+def _listen_for_pooled(uow: UnitOfWork, *, pooling: Pooling) -> None:
+    """Traces stop at what a person listed, as soon as that is committed."""
+
+    def changed(tx: Transaction, event: Event) -> None:
+        assert event.subject, "an institution's list"
+        tx.after_commit(pooling.refresh)
+
+    uow.subscribe(CHANGED, changed)
 
 
 def _listen_for_ends(uow: UnitOfWork, *, appeals: Appeals) -> None:
