@@ -21,6 +21,8 @@ import structlog
 from openaoc.channels.keys import CentreKeys
 from openaoc.channels.model import InlineAnswer
 from openaoc.channels.service import Channels
+from openaoc.continuity.control import ControlServer
+from openaoc.continuity.verbs import control_verbs
 from openaoc.holds.legal import check_may_go_live
 from openaoc.holds.model import Answer
 from openaoc.kernel.actor import SYSTEM, Actor, Role
@@ -34,6 +36,7 @@ from openaoc.statistics.service import Statistics
 from openaoc.storage.database import Database, open_database
 from openaoc.storage.files import private_folder, write_once
 from openaoc.storage.journal import JournalService, Sequencer
+from openaoc.storage.marks import check_marks
 from openaoc.storage.unit_of_work import UnitOfWork, retrying
 from openaoc.storage.vault import Vault
 from openaoc.tracing.model import Rule
@@ -133,6 +136,7 @@ class Centre:
             self.settings.data_path / LEDGER_FOLDER, settings=self.settings, clock=self.clock
         )
         undo.callback(self.ledger.close)
+        check_marks(self.settings.data_path)
 
     def _build(self) -> None:
         try:
@@ -205,6 +209,9 @@ class Centre:
         def take() -> None:
             with self.uow.begin(actor, purpose="answer in a delivery's reply") as tx:
                 self.matter.holds.answer(tx, given.order, answer, actor)
+        control = ControlServer(self.settings.data_path, control_verbs(self))
+        control.start()
+        undo.callback(control.stop)
 
         retrying(take)
 

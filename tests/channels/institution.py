@@ -25,6 +25,7 @@ class Stub:
         self.keys: dict[str, PublicJwk] = {}
         self.batches: list[list[dict[str, Any]]] = []
         self.effects: dict[str, dict[str, Any]] = {}
+        self.epochs: list[int] = []
         self.bad_signatures = 0
         self.status = 202
         self.reply: bytes = b""
@@ -51,8 +52,10 @@ class Stub:
             except BadSignature:
                 self.bad_signatures += 1
                 return 401
-        messages = msgspec.json.decode(body)["messages"]
+        delivery = msgspec.json.decode(body)
+        messages = delivery["messages"]
         with self.lock:
+            self.epochs.append(delivery.get("epoch", 1))
             self.batches.append(messages)
             if any(self.refuse(message) for message in messages):
                 return 422

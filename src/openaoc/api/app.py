@@ -16,6 +16,7 @@ import openaoc
 from openaoc.api import (
     cases,
     complaint,
+    continuity,
     control,
     holds,
     journal,
@@ -55,6 +56,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
 
 
 def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) -> Litestar:
+    *continuity.HANDLERS,
     """The ASGI application over a started centre; `pages` are other packages' routes."""
     metrics = Metrics()
     return Litestar(

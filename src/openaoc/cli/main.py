@@ -36,6 +36,11 @@ COMMANDS: Final[dict[str, Place]] = {
     "institution": Place(
         "openaoc.cli.institution:command", "Add institutions; switch them live or to shadow."
     ),
+    "backup": Place("openaoc.cli.backup:command", "Back up a running or a stopped centre."),
+    "restore": Place("openaoc.cli.restore:command", "Make a centre from a backup."),
+    "reconcile": Place(
+        "openaoc.cli.reconcile:command", "After a restore: decide what is sent, deliver again."
+    ),
     "db": Place("openaoc.cli.db:command", "Prepare the database."),
     "bench": Place("openaoc.cli.bench:command", "Measure this machine."),
 }

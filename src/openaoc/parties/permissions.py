@@ -38,6 +38,9 @@ class Permission(enum.StrEnum):
     IDENTITY_SHRED = "reports.identity.shred"
     APPEAL_FILE = "appeals.file"
     APPEAL_READ = "appeals.read"
+    DELIVERY_RESUME = "continuity.delivery.resume"
+    UNCERTAIN_DECIDE = "continuity.uncertain.decide"
+    JOURNAL_KEY_ROTATE = "journal.key.rotate"
     APPEAL_DECIDE = "appeals.decide"
     BLIND_REVIEW = "appeals.blind_review"
     BREAKER_OPEN = "safety.breaker.open"
@@ -111,6 +114,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.APPEAL_READ,
             P.APPEAL_DECIDE,
             P.BLIND_REVIEW,
+            P.DELIVERY_RESUME,
+            P.UNCERTAIN_DECIDE,
             P.BREAKER_OPEN,
             P.BREAKER_CLOSE,
             P.UNDO_PROPOSE,
@@ -154,6 +159,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.DATA_PROTECTION_OFFICER: frozenset(
         {
+            P.DELIVERY_RESUME,
+            P.JOURNAL_KEY_ROTATE,
             P.JOURNAL_READ,
             P.USER_READ,
             P.INSTITUTION_READ,
