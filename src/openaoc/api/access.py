@@ -15,11 +15,12 @@ from litestar.params import Parameter
 
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import KeyMissing
-from openaoc.api.rates import FAILED_SIGN_INS, Rate, RateLimits
+from openaoc.api.rates import FAILED_SIGN_INS
 from openaoc.api.sign_ins import SignIns
 from openaoc.bootstrap import Centre
 from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor, Role
 from openaoc.kernel.errors import BadInput, NotFound, NotSignedIn, Refused
+from openaoc.web.rates import Rate, RateLimits
 
 Connection = ASGIConnection[Any, Any, Any, State]
 Guard = Callable[[Connection, BaseRouteHandler], None]

@@ -14,24 +14,27 @@ from litestar.types import ControllerRouterHandler
 
 import openaoc
 from openaoc.api import (
+    appeals,
     cases,
     complaint,
     continuity,
     control,
     holds,
+    iso20022,
     journal,
     ledger,
     live,
     parties,
+    pooled,
     reports,
     rules,
     status,
 )
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import HANDLERS as ERROR_HANDLERS
-from openaoc.api.rates import RateLimits
 from openaoc.api.sign_ins import SignIns
 from openaoc.bootstrap import Centre
+from openaoc.web.rates import RateLimits
 
 DEFAULT_BODY_BYTES_MAX: Final = 64 << 10
 HEADERS: Final = {
@@ -46,17 +49,20 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *complaint.HANDLERS,
     *control.HANDLERS,
     *holds.HANDLERS,
+    *appeals.HANDLERS,
+    *iso20022.HANDLERS,
     *ledger.HANDLERS,
     *parties.HANDLERS,
+    *pooled.HANDLERS,
     *live.HANDLERS,
     *rules.HANDLERS,
     *journal.HANDLERS,
     *status.HANDLERS,
+    *continuity.HANDLERS,
 )
 
 
 def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) -> Litestar:
-    *continuity.HANDLERS,
     """The ASGI application over a started centre; `pages` are other packages' routes."""
     metrics = Metrics()
     return Litestar(

@@ -31,6 +31,7 @@ from openaoc.kernel.errors import (
 )
 from openaoc.kernel.limits import REFUSED_ROWS_SHOWN_MAX
 from openaoc.ledger.refusals import RefusedRow, RefusedRows
+from openaoc.web.rates import RateLimited
 
 log = structlog.get_logger("openaoc.api")
 
@@ -40,10 +41,6 @@ RETRY_AFTER_S: Final = 1
 DETAIL_CHARACTERS_MAX: Final = 500
 
 ApiRequest = Request[Actor, None, State]
-
-
-class RateLimited(Busy):
-    """Too many requests from here; try again later."""
 
 
 class UnsupportedType(BadInput):

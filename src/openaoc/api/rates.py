@@ -1,31 +1,10 @@
-"""API: how often may somebody unknown ask? Token buckets by name and client address, in memory.
-
-Bounded: the least recently seen address is forgotten first.
-"""
+"""API: how often somebody unknown may ask, for each kind of question."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
-from openaoc.api.problems import RateLimited
-
-ADDRESSES_MAX: Final = 50_000
-_SECONDS_PER_MINUTE: Final = 60.0
-
-
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """A named limit: so many a minute on average, `burst` at once."""
-
-    name: str
-    per_minute: int
-    burst: int
-
+from openaoc.web.rates import Rate
 
 CITIZEN_REPORTS: Final = Rate(name="reports without a key", per_minute=30, burst=30)
 """Nobody reports thirty scams a minute from one address; a call centre has a key."""
@@ -34,29 +13,3 @@ CASE_BY_SECRET: Final = Rate(name="cases by secret", per_minute=60, burst=60)
 CONTROL_BY_SECRET: Final = Rate(name="account control by secret", per_minute=20, burst=20)
 FAILED_SIGN_INS: Final = Rate(name="failed sign-ins", per_minute=60, burst=60)
 PUBLIC_FIGURES: Final = Rate(name="public figures", per_minute=1200, burst=600)
-
-
-class RateLimits:
-    """The buckets. One instance per application; thread-safe."""
-
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._lock = threading.Lock()
-        self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
-
-    def take(self, rate: Rate, address: str) -> None:
-        """Count one request. Raises RateLimited when the address has used up the rate."""
-        if not self._allowed(rate, address):
-            raise RateLimited(f"at most {rate.per_minute} a minute: {rate.name}")
-
-    def _allowed(self, rate: Rate, address: str) -> bool:
-        now, key = self._monotonic(), (rate.name, address)
-        with self._lock:
-            tokens, seen = self._buckets.pop(key, (float(rate.burst), now))
-            tokens += (now - seen) * rate.per_minute / _SECONDS_PER_MINUTE
-            tokens = min(tokens, float(rate.burst))
-            allowed = tokens >= 1.0
-            self._buckets[key] = (tokens - 1.0 if allowed else tokens, now)
-            while len(self._buckets) > ADDRESSES_MAX:
-                self._buckets.popitem(last=False)
-        return allowed

@@ -1,0 +1,63 @@
+"""Web: how often may somebody unknown ask? Token buckets by name and client address, in memory.
+
+Bounded: the least recently seen address is forgotten first.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from openaoc.kernel.errors import Busy
+
+ADDRESSES_MAX: Final = 50_000
+_SECONDS_PER_MINUTE: Final = 60.0
+
+
+class RateLimited(Busy):
+    """Too many requests from here; try again later."""
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """A named limit: so many a minute on average, `burst` at once."""
+
+    name: str
+    per_minute: int
+    burst: int
+
+
+CONTESTS: Final = Rate(name="contests of holds", per_minute=10, burst=10)
+"""Nobody contests ten holds a minute from one address, and no code can be guessed at it."""
+ORDER_CHECKS: Final = Rate(name="checks of orders", per_minute=30, burst=30)
+"""A bank's desk checks what was read to it; a code of 40 bits cannot be guessed at this rate."""
+
+
+class RateLimits:
+    """The buckets. One instance per application; thread-safe."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
+
+    def take(self, rate: Rate, address: str) -> None:
+        """Count one request. Raises RateLimited when the address has used up the rate."""
+        if not self._allowed(rate, address):
+            raise RateLimited(f"at most {rate.per_minute} a minute: {rate.name}")
+
+    def _allowed(self, rate: Rate, address: str) -> bool:
+        now, key = self._monotonic(), (rate.name, address)
+        with self._lock:
+            tokens, seen = self._buckets.pop(key, (float(rate.burst), now))
+            tokens += (now - seen) * rate.per_minute / _SECONDS_PER_MINUTE
+            tokens = min(tokens, float(rate.burst))
+            allowed = tokens >= 1.0
+            self._buckets[key] = (tokens - 1.0 if allowed else tokens, now)
+            while len(self._buckets) > ADDRESSES_MAX:
+                self._buckets.popitem(last=False)
+        return allowed
