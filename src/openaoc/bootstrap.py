@@ -186,6 +186,8 @@ class Centre:
         sequencer = Sequencer(self.database)
         sequencer.start()
         undo.callback(sequencer.stop)
+        self.matter.housekeeping.start()
+        undo.callback(self.matter.housekeeping.stop)
         self.matter.duties.start()
         undo.callback(self.matter.duties.stop)
         acknowledging = Acknowledging(uow=self.uow, holds=self.matter.holds)

@@ -21,6 +21,7 @@ InstitutionCode = NewType("InstitutionCode", str)
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: without I, L, O, U."""
+REPORT_PREFIX: Final = "rep_"
 _MULTIPLIER: Final = 3
 _MODULUS: Final = 31
 
@@ -71,7 +72,7 @@ def is_case_id(text: str) -> bool:
 
 def new_report_id() -> ReportId:
     """A fresh report id: 100 random bits."""
-    return ReportId("rep_" + random_text(20).lower())
+    return ReportId(REPORT_PREFIX + random_text(20).lower())
 
 
 def new_order_id() -> OrderId:

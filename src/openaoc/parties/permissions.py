@@ -31,6 +31,8 @@ class Permission(enum.StrEnum):
     INSTITUTION_READ = "parties.institution.read"
     INSTITUTION_MANAGE = "parties.institution.manage"
     PUBLIC_KEY_REGISTER = "parties.public_key.register"
+    POOLED_PROPOSE = "parties.pooled.propose"
+    POOLED_CONFIRM = "parties.pooled.confirm"
     USER_READ = "parties.user.read"
     USER_MANAGE = "parties.user.manage"
     LIVE_SWITCH = "parties.live.switch"
@@ -93,6 +95,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.SUPERVISOR: frozenset(
         {
+            P.POOLED_CONFIRM,
             P.REPORT_SUBMIT,
             P.REPORT_READ,
             P.CONTROL_ASK,
@@ -128,6 +131,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.MACHINE: frozenset(
         {
+            P.POOLED_PROPOSE,
             P.REPORT_SUBMIT,
             P.HOLD_READ,
             P.HOLD_ANSWER,
@@ -139,6 +143,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.ADMINISTRATOR: frozenset(
         {
+            P.POOLED_CONFIRM,
             P.REPORT_SUBMIT,
             P.CASE_READ,
             P.TRACE_READ,

@@ -190,6 +190,10 @@ class Reports:
         """(case, payment) of these cases' payments that no transfer was found for."""
         return store.unmatched(tx.connection, case_ids) if case_ids else []
 
+    def filed(self, tx: Transaction, report_ids: Sequence[str]) -> set[str]:
+        """Which of these reports there are."""
+        return store.filed(tx.connection, report_ids) if report_ids else set()
+
     def count(self, tx: Transaction, case_id: str) -> int:
         """How many reports a case has."""
         return store.count_of(tx.connection, case_id)

@@ -264,6 +264,12 @@ def set_match(
     )
 
 
+def filed(connection: Connection, report_ids: Sequence[str]) -> set[str]:
+    """Which of these reports there are."""
+    statement = sa.select(reports.c.id).where(reports.c.id.in_(list(report_ids)))
+    return {row[0] for row in connection.execute(statement)}
+
+
 def count_of(connection: Connection, case_id: str) -> int:
     """How many reports a case has."""
     statement = sa.select(sa.func.count()).where(reports.c.case_id == case_id)

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import hmac
 import secrets
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -175,6 +176,29 @@ class Vault:
         tx.journal(action="storage.identity.shredded", subject=subject_id, reason=reason.strip())
         path = self._path(row.key_id)
         tx.after_commit(functools.partial(destroy, path))
+
+    def sealed_before(
+        self,
+        tx: Transaction,
+        moment: datetime,
+        *,
+        prefix: str,
+        after: tuple[datetime, str],
+        limit: int,
+    ) -> list[tuple[datetime, str]]:
+        """(sealed at, subject) of what is kept under subjects with this prefix, the oldest first.
+
+        `after`: the last one seen before. What is shredded is not among them.
+        """
+        place = sa.tuple_(vault_items.c.sealed_at, vault_items.c.subject_id)
+        query = (
+            sa.select(vault_items.c.sealed_at, vault_items.c.subject_id)
+            .where(vault_items.c.sealed_at < moment, vault_items.c.shredded_at.is_(None))
+            .where(place > sa.tuple_(*after), vault_items.c.subject_id.startswith(prefix))
+            .order_by(vault_items.c.sealed_at, vault_items.c.subject_id)
+            .limit(limit)
+        )
+        return [(row.sealed_at, str(row.subject_id)) for row in tx.connection.execute(query)]
 
     def reconcile(self, tx: Transaction) -> int:
         """Destroy keys of shredded subjects that a crash left behind; how many. Run at start."""

@@ -203,6 +203,16 @@ class Tracing:
             self._hubs = accounts
             self._links.distrust()
 
+    def cases_on(self, accounts: frozenset[int]) -> list[str]:
+        """The open cases whose money, when last traced, stood on one of these accounts."""
+        with self._lock:
+            found = self._links.on(accounts)
+            for key, group in self._groups.items():
+                # Money that rests at a pooled account is in no link: there it ends.
+                if any(item.account in accounts for item in group.of(key).located):
+                    found.add(key)
+        return sorted(found)
+
     def distrust(self) -> None:
         """Trace everything again when next asked: a transfer was corrected.
 

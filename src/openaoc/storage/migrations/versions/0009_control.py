@@ -36,6 +36,7 @@ def upgrade() -> None:
     grant("control_checks")
     op.add_column("cases", sa.Column("stopped_why", sa.Text))
     op.add_column("report_payments", sa.Column("control_proven_at", _MOMENT))
+    op.create_index("vault_items_sealed", "vault_items", ["sealed_at", "subject_id"])
     op.create_table(
         "pooled_accounts",
         sa.Column("institution", sa.Text, sa.ForeignKey("institutions.code"), primary_key=True),
@@ -59,6 +60,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them."""
     op.drop_table("pooled_accounts")
+    op.drop_index("vault_items_sealed", "vault_items")
     op.drop_column("report_payments", "control_proven_at")
     op.drop_column("cases", "stopped_why")
     op.drop_table("control_checks")
