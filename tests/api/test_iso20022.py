@@ -201,7 +201,7 @@ def test_money_given_back_is_seen_where_it_went(world: World, bank: IsoStub, num
         return shown.json()
 
     def back() -> bool:
-        located = case()["trace"]["located"]
+        located = case()["located"]
         return [one["account"] for one in located] == [f"1{number}"]
 
     assert wait_for(back)
