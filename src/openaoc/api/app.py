@@ -29,6 +29,7 @@ from openaoc.api import (
     reports,
     rules,
     status,
+    suspicions,
 )
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import HANDLERS as ERROR_HANDLERS
@@ -56,6 +57,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *pooled.HANDLERS,
     *live.HANDLERS,
     *rules.HANDLERS,
+    *suspicions.HANDLERS,
     *journal.HANDLERS,
     *status.HANDLERS,
     *continuity.HANDLERS,

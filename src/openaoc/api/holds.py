@@ -16,7 +16,7 @@ from openaoc.api.bodies import Body
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.signatures import Signature, check_signature
-from openaoc.api.wire import ConversionRequest, ReleaseRequest
+from openaoc.api.wire import ConversionRequest, ExtensionRequest, ReleaseRequest
 from openaoc.holds.model import Answer, OrderPage, OrderState, OrderView
 from openaoc.kernel.limits import BANK_CHARACTERS_MAX
 
@@ -186,4 +186,30 @@ def convert(request: ApiRequest, order: str, data: ConversionRequest) -> OrderVi
         )
 
 
-HANDLERS: Final = (list_holds, answer, release, approve, withdraw, convert)
+@post(
+    "/v1/holds/{order:str}/extend",
+    guards=[signed_in],
+    dto=Body[ExtensionRequest],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=DECISION_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["holds"],
+    summary="Make a hold longer by a court's or authority's measure",
+    responses={
+        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def extend(request: ApiRequest, order: str, data: ExtensionRequest) -> OrderView:
+    """The hold stands until the measure ends; the institution gets a new revision."""
+    order_id = need_id(order, what="order")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="make a hold longer") as tx:
+        return centre.matter.holds.extend(
+            tx, order_id, until=data.until, authority=data.authority, reason=data.reason
+        )
+
+
+HANDLERS: Final = (list_holds, answer, release, approve, withdraw, convert, extend)

@@ -145,6 +145,14 @@ class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     reason: Reason
 
 
+class ExtensionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose measure makes the hold longer, until when, and why."""
+
+    until: Annotated[datetime, Meta(tz=True)]
+    authority: Reason
+    reason: Reason
+
+
 class ComplaintRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When the victim complained to the police, and the police's reference for it."""
 

@@ -403,7 +403,7 @@ class Cases:
             orders=[*orders],
             complaint_at=case.complaint_at,
             complaint=self._clock(tx, case, orders),
-            bank_cases=self._bank_cases(tx, case.id),
+            bank_cases=[*self._bank_cases(tx, case.id)],
         )
 
     def _clock(
@@ -422,7 +422,7 @@ class Cases:
             first_end_at=min(ends, default=None),
         )
 
-    def _bank_cases(self, tx: Transaction, case_id: str) -> list[BankCase]:
+    def _bank_cases(self, tx: Transaction, case_id: str) -> Sequence[BankCase]:
         told = []
         for row in self._reports.of_case(tx, case_id):
             if row.bank_case_id:

@@ -1,4 +1,4 @@
-"""CLI: `openaoc hold list|release|approve|withdraw|convert|answer`."""
+"""CLI: `openaoc hold list|release|approve|withdraw|convert|extend|answer`."""
 
 from __future__ import annotations
 
@@ -86,6 +86,18 @@ def approve(order: str, *, as_json: bool) -> None:
 def convert(order: str, *, authority: str, reason: str, as_json: bool) -> None:
     """End a hold where a court's or authority's measure stands; the money stays blocked."""
     _decide(order, "convert", {"authority": authority, "reason": reason}, as_json=as_json)
+
+
+@command.command("extend")
+@click.argument("order")
+@click.option("--until", required=True, help="When the measure ends: 2026-12-21T09:00:00+07:00.")
+@click.option("--authority", required=True, help="Whose measure: court or authority, number, date.")
+@click.option("--reason", required=True, help="Why the hold has to last.")
+@json_option
+def extend(order: str, *, until: str, authority: str, reason: str, as_json: bool) -> None:
+    """Make a hold last until a court's or authority's measure ends."""
+    body = {"until": until, "authority": authority, "reason": reason}
+    _decide(order, "extend", body, as_json=as_json)
 
 
 @command.command("answer")

@@ -28,6 +28,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "report": Place("openaoc.cli.report:command", "Submit a victim's report."),
     "case": Place("openaoc.cli.case:command", "Look at a case; close, drop or reopen it."),
     "hold": Place("openaoc.cli.hold:command", "List, approve, answer and release hold orders."),
+    "suspicion": Place(
+        "openaoc.cli.suspicion:command", "Holds that institutions made on their own suspicion."
+    ),
     "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
     "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
     "journal": Place("openaoc.cli.journal:command", "Verify the journal of every change."),

@@ -21,6 +21,7 @@ from openaoc.holds.codes import Codes
 from openaoc.holds.drafting import issued_now, reworded
 from openaoc.holds.legal import LegalRule, rulebook
 from openaoc.holds.lock import hold_matter, join_matter
+from openaoc.holds.measures import extend_by_measure
 from openaoc.holds.model import (
     HOLDING,
     WAITING,
@@ -290,6 +291,20 @@ class Holds:
             actor=tx.actor,
             reason=reason,
             authority=authority,
+        ).view()
+
+    def extend(
+        self, tx: Transaction, order_id: str, *, until: datetime, authority: str, reason: str
+    ) -> OrderView:
+        """A court's or authority's measure makes the hold longer; see measures.py."""
+        require(tx.actor, Permission.HOLD_APPROVE)
+        _check_reason(reason)
+        _check_reason(authority, where="authority")
+        join_matter(tx)
+        order = self._found(tx, order_id, actor=tx.actor, lock=True)
+        rule = self._rules.named(self._rules.measure, on=tx.now.date())
+        return extend_by_measure(
+            tx, self.book, order, rule=rule, until=until, authority=authority, reason=reason
         ).view()
 
     def complain(

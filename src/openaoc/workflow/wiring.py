@@ -19,6 +19,7 @@ from openaoc.holds.ending import Ending
 from openaoc.holds.model import ENDED
 from openaoc.holds.reviewing import REVIEWS_PER_RUN_MAX
 from openaoc.holds.service import Holds
+from openaoc.holds.suspicion import SUSPICIONS_PER_RUN_MAX, Suspicions
 from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
 from openaoc.parties.pooled import CHANGED, PooledAccounts
@@ -69,6 +70,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     pooled: PooledAccounts
     pooling: Pooling
     housekeeping: Housekeeping
+    suspicions: Suspicions
 
 
 def build_matter(
@@ -157,6 +159,11 @@ def build_matter(
         second_look=second_look,
         key=database.keys.derived(DRAW_LABEL),
     )
+    suspicions = Suspicions(
+        outbox=outbox,
+        jurisdiction=settings.jurisdiction,
+        is_live=lambda tx, institution: pursuit.mode_at(tx, institution) == "live",
+    )
     duties = Duties(
         uow=uow,
         holds=holds,
@@ -167,6 +174,7 @@ def build_matter(
             Duty(call=on_time(uow, appeals.escalate_due), full=APPEALS_BATCH_MAX),
             Duty(call=on_time(uow, appeals.lapse_due), full=APPEALS_BATCH_MAX),
             Duty(call=on_time(uow, blind.draw_due), full=DRAWN_AT_ONCE),
+            Duty(call=on_time(uow, suspicions.expire_due), full=SUSPICIONS_PER_RUN_MAX),
         ],
     )
 
@@ -195,6 +203,7 @@ def build_matter(
         pooled=pooled,
         pooling=pooling,
         housekeeping=Housekeeping(uow=uow, reports=reports, vault=vault, pooling=pooling),
+        suspicions=suspicions,
     )
 
 

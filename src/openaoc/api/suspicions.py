@@ -1,0 +1,148 @@
+"""API: holds that institutions made on their own suspicion: told, released, made longer, ended.
+
+Row-level security shows an institution its own alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Response, get, post
+
+from openaoc.api.access import BEARER, IdempotencyKey, centre_of, need_id, need_key, signed_in
+from openaoc.api.bodies import Body
+from openaoc.api.paging import Cursor, Limit
+from openaoc.api.problems import ApiRequest, described, problems
+from openaoc.api.signatures import Signature, check_signature
+from openaoc.api.wire import ConversionRequest, ExtensionRequest, ReleaseRequest
+from openaoc.channels.idempotency import once
+from openaoc.holds.suspicion_model import NewSuspicion, Suspicion, SuspicionPage
+
+SMALL_BODY_BYTES_MAX: Final = 16 << 10
+
+
+@post(
+    "/v1/suspicions",
+    guards=[signed_in],
+    dto=Body[NewSuspicion],
+    return_dto=None,
+    status_code=201,
+    request_max_body_size=SMALL_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["suspicions"],
+    summary="Tell of a hold on an institution's own suspicion",
+    description=(
+        "The law gives it a longest time, counted from `held_at`; then it ends by itself and the "
+        "money goes back. An institution that registered a public key signs it."
+    ),
+    responses={
+        **described(Suspicion, "It is kept; `ends_at` says until when", 201),
+        **problems(401, 403, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def tell(
+    request: ApiRequest,
+    data: NewSuspicion,
+    body: bytes,
+    idempotency_key: IdempotencyKey = None,
+    signature: Signature = None,
+) -> Response[Suspicion]:
+    """Keep what the institution told, once for each Idempotency-Key."""
+    key = need_key(idempotency_key)
+    centre, actor = centre_of(request), request.user
+    asked = once(actor=actor.id, route="suspicions", key=key, content=body)
+    with centre.uow.begin(actor, purpose="a hold on suspicion") as tx:
+        check_signature(request, tx, body=body, header=signature)
+        earlier = asked.earlier(tx, Suspicion)
+        if earlier is not None:
+            return Response(earlier, status_code=201, headers={"Idempotency-Replayed": "true"})
+        made = centre.matter.suspicions.tell(tx, data)
+        asked.answered(tx, made)
+        return Response(made, status_code=201)
+
+
+@get(
+    "/v1/suspicions",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["suspicions"],
+    summary="List holds on suspicion, newest first",
+    responses={**described(SuspicionPage, "One page"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def list_suspicions(request: ApiRequest, cursor: Cursor = None, limit: Limit = 50) -> SuspicionPage:
+    """One page of those the actor may see."""
+    centre = centre_of(request)
+    with centre.uow.read(request.user, purpose="list holds on suspicion") as tx:
+        return centre.matter.suspicions.list(tx, cursor=cursor, limit=limit)
+
+
+@post(
+    "/v1/suspicions/{suspicion:str}/release",
+    guards=[signed_in],
+    dto=Body[ReleaseRequest],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=SMALL_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["suspicions"],
+    summary="Release a hold on suspicion: there is no evidence",
+    responses={**described(Suspicion, "It now"), **problems(401, 403, 404, 409, 413, 415)},
+    sync_to_thread=True,
+)
+def release(request: ApiRequest, suspicion: str, data: ReleaseRequest) -> Suspicion:
+    """Give the money back; the institution or one person of the centre is enough."""
+    found = need_id(suspicion, what="hold on suspicion")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="release a hold on suspicion") as tx:
+        return centre.matter.suspicions.release(tx, found, reason=data.reason)
+
+
+@post(
+    "/v1/suspicions/{suspicion:str}/extend",
+    guards=[signed_in],
+    dto=Body[ExtensionRequest],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=SMALL_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["suspicions"],
+    summary="Make a hold on suspicion longer by a court's or authority's measure",
+    responses={**described(Suspicion, "It now"), **problems(401, 403, 404, 409, 413, 415)},
+    sync_to_thread=True,
+)
+def extend(request: ApiRequest, suspicion: str, data: ExtensionRequest) -> Suspicion:
+    """It stands until the measure ends."""
+    found = need_id(suspicion, what="hold on suspicion")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="make a hold on suspicion longer") as tx:
+        return centre.matter.suspicions.extend(
+            tx, found, until=data.until, authority=data.authority, reason=data.reason
+        )
+
+
+@post(
+    "/v1/suspicions/{suspicion:str}/convert",
+    guards=[signed_in],
+    dto=Body[ConversionRequest],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=SMALL_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["suspicions"],
+    summary="End a hold on suspicion whose place a seizure takes",
+    responses={**described(Suspicion, "It now"), **problems(401, 403, 404, 409, 413, 415)},
+    sync_to_thread=True,
+)
+def convert(request: ApiRequest, suspicion: str, data: ConversionRequest) -> Suspicion:
+    """The money stays blocked by another's word."""
+    found = need_id(suspicion, what="hold on suspicion")
+    centre = centre_of(request)
+    with centre.uow.begin(request.user, purpose="convert a hold on suspicion") as tx:
+        return centre.matter.suspicions.convert(
+            tx, found, authority=data.authority, reason=data.reason
+        )
+
+
+HANDLERS: Final = (tell, list_suspicions, release, extend, convert)
