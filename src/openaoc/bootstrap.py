@@ -23,6 +23,7 @@ from openaoc.channels.model import InlineAnswer
 from openaoc.channels.service import Channels
 from openaoc.continuity.control import ControlServer
 from openaoc.continuity.verbs import control_verbs
+from openaoc.continuity.witnessing import Witnessing
 from openaoc.holds.legal import check_may_go_live
 from openaoc.holds.model import Answer
 from openaoc.kernel.actor import SYSTEM, Actor, Role
@@ -97,6 +98,7 @@ class Centre:
         self.matter: Matter
         self.telling: Telling
         self.journal: JournalService
+        self.witnessing: Witnessing
         self.statistics: Statistics
         self._undo = contextlib.ExitStack()
         self._figures_lock = threading.Lock()
@@ -126,6 +128,7 @@ class Centre:
         log.info("centre_stopped")
 
     def _open_storage(self, undo: contextlib.ExitStack) -> None:
+        check_marks(self.settings.data_path)
         self.database = open_database(self.settings, clock=self.clock)
         undo.callback(self.database.close)
         before, after = self.database.migrate()
@@ -136,7 +139,6 @@ class Centre:
             self.settings.data_path / LEDGER_FOLDER, settings=self.settings, clock=self.clock
         )
         undo.callback(self.ledger.close)
-        check_marks(self.settings.data_path)
 
     def _build(self) -> None:
         try:
@@ -168,6 +170,7 @@ class Centre:
             corrected=self.tracing.distrust,
         )
         self.journal = JournalService(self.database)
+        self.witnessing = Witnessing(uow=self.uow, journal=self.journal)
         self.statistics = Statistics(self.settings)
 
     def _administrator(self) -> None:
@@ -186,6 +189,8 @@ class Centre:
         sequencer = Sequencer(self.database)
         sequencer.start()
         undo.callback(sequencer.stop)
+        self.witnessing.start()
+        undo.callback(self.witnessing.stop)
         self.matter.housekeeping.start()
         undo.callback(self.matter.housekeeping.stop)
         self.matter.duties.start()
@@ -195,6 +200,9 @@ class Centre:
         undo.callback(acknowledging.stop)
         self.channels.start(on_answer=self._answered, on_delivered=acknowledging.delivered)
         undo.callback(self.channels.stop)
+        control = ControlServer(self.settings.data_path, control_verbs(self))
+        control.start()
+        undo.callback(control.stop)
 
     def _answered(self, institution: str, given: InlineAnswer) -> None:
         """An answer that came in the reply to a delivery, as if it had been posted."""
@@ -211,9 +219,6 @@ class Centre:
         def take() -> None:
             with self.uow.begin(actor, purpose="answer in a delivery's reply") as tx:
                 self.matter.holds.answer(tx, given.order, answer, actor)
-        control = ControlServer(self.settings.data_path, control_verbs(self))
-        control.start()
-        undo.callback(control.stop)
 
         retrying(take)
 

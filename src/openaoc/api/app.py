@@ -30,6 +30,7 @@ from openaoc.api import (
     rules,
     status,
     suspicions,
+    witnesses,
 )
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import HANDLERS as ERROR_HANDLERS
@@ -61,6 +62,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *journal.HANDLERS,
     *status.HANDLERS,
     *continuity.HANDLERS,
+    *witnesses.HANDLERS,
 )
 
 

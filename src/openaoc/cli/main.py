@@ -44,6 +44,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "reconcile": Place(
         "openaoc.cli.reconcile:command", "After a restore: decide what is sent, deliver again."
     ),
+    "witness": Place(
+        "openaoc.cli.witness:command", "Run an outside witness of a centre's journal."
+    ),
     "db": Place("openaoc.cli.db:command", "Prepare the database."),
     "bench": Place("openaoc.cli.bench:command", "Measure this machine."),
 }

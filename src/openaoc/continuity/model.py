@@ -127,3 +127,15 @@ class RestoreReceipt(msgspec.Struct, frozen=True, kw_only=True):
     journal_size: int
     set_aside: int
     unjournalled: int
+
+
+class WitnessStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A witness as the centre knows it: its pinned key (base64) and how far it has signed."""
+
+    url: str
+    key: str
+    added_at: datetime
+    size: int
+    seen_at: datetime | None
+    failing_since: datetime | None
+    last_error: str | None

@@ -38,11 +38,12 @@ class Permission(enum.StrEnum):
     LIVE_SWITCH = "parties.live.switch"
     SHADOW_SWITCH = "parties.shadow.switch"
     IDENTITY_SHRED = "reports.identity.shred"
-    APPEAL_FILE = "appeals.file"
-    APPEAL_READ = "appeals.read"
     DELIVERY_RESUME = "continuity.delivery.resume"
     UNCERTAIN_DECIDE = "continuity.uncertain.decide"
     JOURNAL_KEY_ROTATE = "journal.key.rotate"
+    JOURNAL_WITNESS = "journal.witness"
+    APPEAL_FILE = "appeals.file"
+    APPEAL_READ = "appeals.read"
     APPEAL_DECIDE = "appeals.decide"
     BLIND_REVIEW = "appeals.blind_review"
     BREAKER_OPEN = "safety.breaker.open"
@@ -114,11 +115,11 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.STATISTICS_READ,
             P.LIVE_SWITCH,
             P.SHADOW_SWITCH,
+            P.DELIVERY_RESUME,
+            P.UNCERTAIN_DECIDE,
             P.APPEAL_READ,
             P.APPEAL_DECIDE,
             P.BLIND_REVIEW,
-            P.DELIVERY_RESUME,
-            P.UNCERTAIN_DECIDE,
             P.BREAKER_OPEN,
             P.BREAKER_CLOSE,
             P.UNDO_PROPOSE,
@@ -159,13 +160,14 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.STATISTICS_READ,
             P.LIVE_SWITCH,
             P.SHADOW_SWITCH,
+            P.DELIVERY_RESUME,
+            P.JOURNAL_KEY_ROTATE,
+            P.JOURNAL_WITNESS,
             P.BREAKER_OPEN,
         }
     ),
     Role.DATA_PROTECTION_OFFICER: frozenset(
         {
-            P.DELIVERY_RESUME,
-            P.JOURNAL_KEY_ROTATE,
             P.JOURNAL_READ,
             P.USER_READ,
             P.INSTITUTION_READ,
