@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
-from openaoc.holds import store
+from openaoc.holds import phone_store, store
 from openaoc.holds.answering import Asked, Effect, effect_of, repeats
 from openaoc.holds.book import RELEASE, OrderBook
+from openaoc.holds.correcting import correct_voice
 from openaoc.holds.model import Answer, NoSuchOrder, OrderState
 from openaoc.holds.onward import OnwardSink, check_onward
 from openaoc.holds.record import OrderRecord
@@ -68,6 +69,10 @@ class Desk:
             if addressed(order, who.institution)
         }
         self._known = store.answered(tx.connection, list(self._orders)) if self._orders else set()
+        self._by_voice = phone_store.unconfirmed(
+            tx.connection, [o.id for o in self._orders.values() if o.answered_at is not None]
+        )
+        self._confirmed: list[str] = []
         self._changed: dict[str, OrderRecord] = {}
         self._kept: list[store.KeptAnswer] = []
         self.new: list[tuple[Given, OrderRecord]] = []
@@ -87,6 +92,7 @@ class Desk:
         """Write the answers and the orders they changed: two statements."""
         store.add_answers(self._tx.connection, self._kept)
         store.save(self._tx.connection, list(self._changed.values()))
+        phone_store.confirm(self._tx.connection, self._confirmed, at=self._tx.now)
 
     def _take(self, order_id: str, answer: Answer) -> tuple[OrderRecord, bool]:
         """The order now, and whether the answer was a new one."""
@@ -98,14 +104,23 @@ class Desk:
             return order, False
         asked = _asked(order)
         again = repeats(asked, answer)
+        by_voice = order.id in self._by_voice
+        if by_voice and again:
+            self._confirmed.append(order.id)
         if again and not answer.onward:
             return order, False
-        effect = None if again else effect_of(asked, answer)
+        corrects = by_voice and not again
+        effect = None if again or corrects else effect_of(asked, answer)
         at = None if effect is None or effect.late else self._applied_at(answer, order)
         rows = check_onward(answer.onward or [], institution=order.institution)
         if rows and self._onward is not None:
             self._onward.take(self._tx, rows, actor=self._who)
-        changed = self._carry_out(order, answer, effect, at=at)
+        if corrects:
+            changed = correct_voice(self._tx, self._book, order, answer)
+            self._by_voice.discard(order.id)
+            self._confirmed.append(order.id)
+        else:
+            changed = self._carry_out(order, answer, effect, at=at)
         self._orders[order.id] = self._changed[order.id] = changed
         self._known.add((order.id, digest))
         self._kept.append(_kept(order, answer, digest=digest, who=self._who, at=self._tx.now))

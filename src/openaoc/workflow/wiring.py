@@ -20,6 +20,7 @@ from openaoc.holds.model import ENDED
 from openaoc.holds.reviewing import REVIEWS_PER_RUN_MAX
 from openaoc.holds.service import Holds
 from openaoc.holds.suspicion import SUSPICIONS_PER_RUN_MAX, Suspicions
+from openaoc.holds.telephone import Telephone
 from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
 from openaoc.parties.pooled import CHANGED, PooledAccounts
@@ -65,6 +66,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     second_look: SecondLook
     appeals: Appeals
     blind: BlindReviews
+    telephone: Telephone
     duties: Duties
     complaints: Complaints
     pooled: PooledAccounts
@@ -152,6 +154,13 @@ def build_matter(
         second_look=second_look,
         jurisdiction=settings.jurisdiction,
     )
+    telephone = Telephone(
+        holds=holds,
+        ending=ending,
+        vault=vault,
+        codes=holds.codes,
+        check_at=f"{settings.base_url}/check-order",
+    )
     blind = BlindReviews(
         appeals=appeals,
         ending=ending,
@@ -196,6 +205,7 @@ def build_matter(
         second_look=second_look,
         appeals=appeals,
         blind=blind,
+        telephone=telephone,
         duties=duties,
         complaints=Complaints(
             reports=reports, cases=cases, vault=vault, jurisdiction=settings.jurisdiction

@@ -1,0 +1,70 @@
+"""Holds: an institution's own answer comes after one that an agent typed in from the telephone.
+
+The institution's own word counts. Nothing is held twice, and nothing beyond what was ordered.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from openaoc.holds.answering import check_form
+from openaoc.holds.book import RELEASE, OrderBook
+from openaoc.holds.model import HOLDING, Answer, MoreThanOrdered, OrderState
+from openaoc.holds.record import OrderRecord
+from openaoc.holds.words import ending
+from openaoc.kernel.actor import SYSTEM
+from openaoc.storage.unit_of_work import Transaction
+
+HEARD_WRONGLY = "the institution's own answer corrects what was heard by telephone"
+
+
+def correct_voice(
+    tx: Transaction, book: OrderBook, order: OrderRecord, answer: Answer
+) -> OrderRecord:
+    """The order as the institution's own answer leaves it; saved by the caller.
+
+    Less than was heard: the rest was never blocked, and is asked for nowhere. More: what was not
+    expected is given back, and may be ordered anew. Raises MoreThanOrdered, BadInput.
+    """
+    check_form(answer)
+    if answer.applied_minor > order.ceiling_minor:
+        raise MoreThanOrdered(
+            f"{answer.applied_minor} applied, {order.ceiling_minor} ordered",
+            where="$.applied_minor",
+        )
+    said = msgspec.structs.replace(
+        order, applied_minor=answer.applied_minor, available_minor=answer.available_minor
+    )
+    if order.state in HOLDING and answer.applied_minor < order.held_minor:
+        return _less(tx, book, order, said)
+    more = answer.applied_minor - order.held_minor
+    if more <= 0:
+        book.note(tx, order, said, action="holds.order.confirmed", reason=HEARD_WRONGLY)
+        return said
+    changed = msgspec.structs.replace(said, short_minor=max(order.short_minor - more, 0))
+    book.note(tx, order, changed, action="holds.order.corrected", reason=HEARD_WRONGLY)
+    book.tell_end(
+        tx,
+        changed,
+        kind=RELEASE,
+        amount_minor=more,
+        remaining_minor=order.held_minor,
+        words=ending("surplus"),
+    )
+    return changed
+
+
+def _less(tx: Transaction, book: OrderBook, order: OrderRecord, said: OrderRecord) -> OrderRecord:
+    """What was heard and not blocked was never held: later traces see a smaller hold."""
+    held = said.applied_minor
+    changed = msgspec.structs.replace(
+        said, held_minor=held, short_minor=order.short_minor + order.held_minor - held
+    )
+    if held == 0:
+        changed = book.stepped(
+            tx, order, OrderState.RELEASED, actor=SYSTEM, reason=HEARD_WRONGLY, changes=changed
+        )
+    else:
+        book.note(tx, order, changed, action="holds.order.corrected", reason=HEARD_WRONGLY)
+    book.note_money(tx, order, kind="excess", amount_minor=order.held_minor - held)
+    return changed
