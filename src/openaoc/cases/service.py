@@ -25,6 +25,7 @@ from openaoc.cases.model import (
     Figures,
     NoSuchCase,
     StillHolding,
+    WrongCaseTransition,
     check_case_transition,
 )
 from openaoc.cases.secret import matches
@@ -100,6 +101,13 @@ class CaseMark(msgspec.Struct, frozen=True, kw_only=True):
             rule=case.rule,
             claims=claims,
         )
+
+
+class ComplaintMark(msgspec.Struct, frozen=True, kw_only=True):
+    """A complaint in the journal: the one that counts, and the one just told of."""
+
+    counts: datetime | None
+    told: datetime | None = None
 
 
 class Cases:
@@ -205,17 +213,29 @@ class Cases:
 
     def note_complaint(
         self, tx: Transaction, case_id: str, *, at: datetime, reference: str
-    ) -> None:
-        """The victim complained to the police; later orders rest on that."""
+    ) -> datetime:
+        """The victim complained to the police; orders rest on that. Which complaint counts now.
+
+        Of several the earliest does; a later one is on record and changes nothing. Raises
+        WrongCaseTransition for a case that has ended.
+        """
         case = self.row(tx, case_id, lock=True)
-        store.change(tx.connection, case_id, complaint_at=at, complaint_ref=reference)
-        tx.journal(
-            action="cases.complaint.noted",
-            subject=case_id,
-            before=CaseMark.of(case),
-            after=CaseMark.of(case),
-            reason=reference,
-        )
+        if case.state not in UNDER_WORK:
+            raise WrongCaseTransition(f"a case that is {case.state} takes no complaint")
+        known = case.complaint_at
+        what = "noted" if known is None else "corrected" if at < known else "repeated"
+        if what != "repeated":
+            store.change(tx.connection, case_id, complaint_at=at, complaint_ref=reference)
+        counts = at if known is None else min(at, known)
+        if (at, reference) != (known, case.complaint_ref):
+            tx.journal(
+                action=f"cases.complaint.{what}",
+                subject=case_id,
+                before=ComplaintMark(counts=known),
+                after=ComplaintMark(counts=counts, told=at),
+                reason=reference,
+            )
+        return counts
 
     def approved(self, tx: Transaction, case_id: str) -> None:
         """A person agreed to an order of the case: it is pursued, order by order."""

@@ -18,13 +18,13 @@ from openaoc.holds import store
 from openaoc.holds.answers import ANSWERS_TOGETHER_MAX, Desk, Given, addressed
 from openaoc.holds.book import RELEASE, OrderBook, Outbox
 from openaoc.holds.codes import Codes
-from openaoc.holds.drafting import issued_now, reworded
+from openaoc.holds.complaining import Complaint, follow_complaint
+from openaoc.holds.drafting import issued_now
 from openaoc.holds.legal import LegalRule, rulebook
 from openaoc.holds.lock import hold_matter, join_matter
 from openaoc.holds.measures import extend_by_measure
 from openaoc.holds.model import (
     HOLDING,
-    WAITING,
     Answer,
     NoSuchOrder,
     NotYours,
@@ -312,55 +312,26 @@ class Holds:
     ) -> Sequence[OrderView]:
         """The victim complained to the police: the case's holds go over to the rule for that.
 
-        The changed orders. Raises NotYours for a role the rule does not name, BadInput for a
-        complaint in the future or so old that its time is over.
+        Of several complaints the earliest counts. The changed orders. Raises NotYours for a role
+        the rule does not name, BadInput for a complaint in the future or so old that its time is
+        over, WrongCaseTransition for a case that has ended.
         """
         require(tx.actor, Permission.CASE_WORK)
         _check_reason(reference, where="reference")
         if complained_at > tx.now:
             raise BadInput("the complaint is in the future", where="complained_at")
         join_matter(tx)
-        self._cases.note_complaint(tx, case_id, at=complained_at, reference=reference)
-        changed = []
-        for order in store.of_cases(tx.connection, [case_id], lock=True):
-            rule = self.rule_of(order)
-            if rule.extends_to is None or order.state not in HOLDING | WAITING:
-                continue
-            changed.append(self._extend(tx, order, rule, complained_at, reference).view())
-        return changed
-
-    def _extend(
-        self,
-        tx: Transaction,
-        order: OrderRecord,
-        rule: LegalRule,
-        complained_at: datetime,
-        reference: str,
-    ) -> OrderRecord:
-        assert rule.extends_to is not None, "the caller asked"
-        if not rule.may_extend & tx.actor.roles:
-            raise NotYours(f"extending is for {', '.join(sorted(rule.may_extend))}")
-        after = self._rules.named(rule.extends_to, on=tx.now.date())
-        end = complained_at + after.longest
-        if end <= tx.now:
-            raise BadInput("the time from this complaint is over", where="complained_at")
-        longer = msgspec.structs.replace(
-            order,
-            revision=order.revision + 1,
-            ends_at=end,
-            answer_by=tx.now + after.answer_within,
-        )
-        longer = reworded(longer, after)
-        self.book.amend(
+        first = self._cases.row(tx, case_id).complaint_at is None
+        counts = self._cases.note_complaint(tx, case_id, at=complained_at, reference=reference)
+        changed = follow_complaint(
             tx,
-            order,
-            longer,
-            action="holds.order.extended",
-            reason=reference,
-            authority=after.id,
+            self.book,
+            store.of_cases(tx.connection, [case_id], lock=True),
+            Complaint(at=counts, reference=reference, first=first),
+            rules=self._rules,
+            rule_of=self.rule_of,
         )
-        self.book.send(tx, longer)
-        return longer
+        return [order.view() for order in changed]
 
     # What the clock does.
 
