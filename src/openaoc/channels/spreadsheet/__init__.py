@@ -1,0 +1,1 @@
+"""Channels: the spreadsheets of institutions: orders out, answers and onward money in."""
