@@ -15,18 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
 from openaoc.channels.keys import CentreKeys
-from openaoc.channels.model import InlineAnswer
 from openaoc.channels.service import Channels
 from openaoc.continuity.control import ControlServer
 from openaoc.continuity.verbs import control_verbs
 from openaoc.continuity.witnessing import Witnessing
 from openaoc.holds.legal import check_may_go_live
-from openaoc.holds.model import Answer
-from openaoc.kernel.actor import SYSTEM, Actor, Role
+from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock, SystemClock
 from openaoc.kernel.errors import BadInput, Conflict, Unavailable
 from openaoc.kernel.settings import Settings
@@ -38,12 +35,13 @@ from openaoc.storage.database import Database, open_database
 from openaoc.storage.files import private_folder, write_once
 from openaoc.storage.journal import JournalService, Sequencer
 from openaoc.storage.marks import check_marks
-from openaoc.storage.unit_of_work import UnitOfWork, retrying
+from openaoc.storage.unit_of_work import UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.tracing.model import Rule
 from openaoc.tracing.service import Tracing
 from openaoc.tracing.warm import warm
 from openaoc.workflow.acknowledging import Acknowledging
+from openaoc.workflow.answering import Answering
 from openaoc.workflow.control import CONTROL_CHECK
 from openaoc.workflow.telling import Telling
 from openaoc.workflow.wiring import Matter, build_matter
@@ -96,6 +94,7 @@ class Centre:
         self.ledger: Ledger
         self.tracing: Tracing
         self.matter: Matter
+        self.answering: Answering
         self.telling: Telling
         self.journal: JournalService
         self.witnessing: Witnessing
@@ -162,6 +161,7 @@ class Centre:
             settings=self.settings,
         )
         self.channels.complete_with(CONTROL_CHECK, self.matter.control.with_code)
+        self.answering = Answering(uow=self.uow, holds=self.matter.holds, outbox=self.channels)
         self.telling = Telling(
             uow=self.uow,
             ledger=self.ledger,
@@ -198,29 +198,11 @@ class Centre:
         acknowledging = Acknowledging(uow=self.uow, holds=self.matter.holds)
         acknowledging.start()
         undo.callback(acknowledging.stop)
-        self.channels.start(on_answer=self._answered, on_delivered=acknowledging.delivered)
+        self.channels.start(on_answer=self.answering.inline, on_delivered=acknowledging.delivered)
         undo.callback(self.channels.stop)
         control = ControlServer(self.settings.data_path, control_verbs(self))
         control.start()
         undo.callback(control.stop)
-
-    def _answered(self, institution: str, given: InlineAnswer) -> None:
-        """An answer that came in the reply to a delivery, as if it had been posted."""
-        try:
-            answer = msgspec.json.decode(given.answer, type=Answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise BadInput(f"not an answer: {error}", where=given.order) from error
-        actor = Actor(
-            id=f"institution:{institution}",
-            roles=frozenset({Role.MACHINE}),
-            institution=institution,
-        )
-
-        def take() -> None:
-            with self.uow.begin(actor, purpose="answer in a delivery's reply") as tx:
-                self.matter.holds.answer(tx, given.order, answer, actor)
-
-        retrying(take)
 
     def figures(self) -> LiveFigures:
         """The published figures, at most FIGURES_SECONDS old."""

@@ -263,6 +263,66 @@ def test_replayed_answer_is_refused(world: World, signed_bank: SignedBank, numbe
     assert fresh.json()["held_minor"] == 7
 
 
+def send_many(
+    bank: SignedBank, answers: list[dict[str, Any]], *, header: str | None = None
+) -> tuple[httpx.Response, str]:
+    path = "/v1/holds/answers"
+    content = msgspec.json.encode({"answers": answers})
+    named = header or sign(content, key=bank.key, method="POST", path=path, now=datetime.now(UTC))
+    client = bank.world.as_(f"{bank.code}-machine")
+    return client.post(path, content=content, headers={**JSON, HEADER: named}), named
+
+
+def test_many_answers_in_one_request_are_judged_one_by_one(
+    world: World, signed_bank: SignedBank, number: str
+) -> None:
+    good, greedy, twice = (order_at(world, f"{number}{n}", "TTB") for n in range(3))
+    other = order_at(world, f"{number}3", "BBL")
+    told = [
+        {"order": good["order"], "answer": applied(500_000)},
+        {"order": greedy["order"], "answer": applied(500_001)},
+        {"order": other["order"], "answer": applied(1)},
+        {"order": twice["order"], "answer": applied(9)},
+        {"order": twice["order"], "answer": {"outcome": "refused"}},
+        {"order": twice["order"], "answer": applied(9)},
+        {"order": good["order"], "answer": {"outcome": "applied", "reason": "a\0b"}},
+        {"order": good["order"], "answer": [1]},
+    ]
+    done, header = send_many(signed_bank, told)
+    assert done.status_code == 200, done.text
+    results = done.json()["answers"]
+    assert [one["order"] for one in results] == [one["order"] for one in told]
+    assert [one.get("state") or one["refused"]["code"] for one in results] == [
+        "applied",
+        "more-than-ordered",
+        "no-such-order",
+        "applied_in_part",
+        "answered-differently",
+        "applied_in_part",
+        "bad-input",
+        "bad-input",
+    ]
+    assert [one.get("held_minor") for one in results[:4]] == [500_000, None, None, 9]
+    replayed, _ = send_many(signed_bank, told, header=header)
+    assert (replayed.status_code, replayed.json()["code"]) == (401, "bad-signature")
+    again, _ = send_many(signed_bank, told)
+    assert again.json() == done.json()
+    assert signed_bank.send(greedy, applied(500_000)).json()["state"] == "applied"
+
+
+@pytest.mark.parametrize("count", [0, 201])
+def test_a_list_of_answers_has_bounds(world: World, signed_bank: SignedBank, count: int) -> None:
+    answers = [{"order": "ord_x", "answer": applied(1)}] * count
+    refused, _ = send_many(signed_bank, answers)
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["path"] == "$.answers"
+
+
+def test_only_an_institution_answers_many(world: World, number: str) -> None:
+    body = {"answers": [{"order": "ord_x", "answer": applied(1)}]}
+    assert post(world.as_("supervisor"), "/v1/holds/answers", body).status_code == 403
+
+
 def test_key_of_one_bank_does_not_sign_for_another(
     world: World, signed_bank: SignedBank, number: str
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -25,9 +25,10 @@ from openaoc.channels.model import (
     check_endpoint,
 )
 from openaoc.channels.service import Channels
-from openaoc.channels.signing import HEADER, BadSignature, new_signing_key, sign
+from openaoc.channels.signing import HEADER, BadSignature, Verified, new_signing_key, sign
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import ManualClock
+from openaoc.kernel.errors import OpenAOCError
 from openaoc.kernel.events import Event
 from openaoc.parties.model import InstitutionKind
 from openaoc.parties.service import Parties
@@ -250,7 +251,15 @@ def test_answer_in_the_reply_counts_only_when_rightly_signed(
             HEADER: sign(bank.reply, key=signer, method="REPLY", path="/v1/holds", now=clock.now())
         }
     answers: list[tuple[str, InlineAnswer]] = []
-    channels.start(on_answer=lambda code, answer: answers.append((code, answer)))
+
+    def take(
+        code: str, given: Sequence[InlineAnswer], verified: Verified | None
+    ) -> list[tuple[str, OpenAOCError]]:
+        assert verified is not None
+        answers.extend((code, one) for one in given)
+        return []
+
+    channels.start(on_answer=take)
     send(channels, uow)
     assert wait_for(lambda: waiting(channels, uow) == 0)
     channels.stop()
@@ -263,7 +272,7 @@ def test_unreadable_reply_does_not_undo_the_delivery(
     channels: Channels, uow: UnitOfWork, bank: Stub
 ) -> None:
     bank.reply = b"<html>thank you</html>"
-    channels.start(on_answer=lambda *_: None)
+    channels.start(on_answer=lambda *_: [])
     send(channels, uow)
     assert wait_for(lambda: waiting(channels, uow) == 0)
     assert len(bank.effects) == 1

@@ -7,26 +7,55 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
+import msgspec
 from litestar import get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
+from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.bodies import Body
 from openaoc.api.paging import Cursor, Limit
-from openaoc.api.problems import ApiRequest, problems
-from openaoc.api.signatures import Signature, check_signature
+from openaoc.api.problems import ApiRequest, Problem, problem_of, problems
+from openaoc.api.signatures import Signature, read_signature
 from openaoc.api.wire import ConversionRequest, ExtensionRequest, ReleaseRequest
+from openaoc.channels.model import InlineAnswer
 from openaoc.holds.model import Answer, OrderPage, OrderState, OrderView
+from openaoc.kernel.errors import OpenAOCError
 from openaoc.kernel.limits import BANK_CHARACTERS_MAX
+from openaoc.parties.permissions import Permission, require
+from openaoc.workflow.answering import given_of
 
 ANSWER_BODY_BYTES_MAX: Final = 1 << 20
+ANSWERS_BODY_BYTES_MAX: Final = 4 << 20
+ANSWERS_PER_REQUEST_MAX: Final = 200
 DECISION_BODY_BYTES_MAX: Final = 16 << 10
 
 CaseFilter = Annotated[str | None, Parameter(query="case", max_length=64, required=False)]
 InstitutionFilter = Annotated[
     str | None, Parameter(query="institution", max_length=BANK_CHARACTERS_MAX, required=False)
 ]
+
+
+class AnswerList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answers to several orders; each `answer` has the form of a single one's body."""
+
+    answers: Annotated[list[InlineAnswer], Meta(min_length=1, max_length=ANSWERS_PER_REQUEST_MAX)]
+
+
+class AnswerOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one answer: the order's state and what is held now, or why it was refused."""
+
+    order: str
+    state: str | None = None
+    held_minor: int | None = None
+    refused: Problem | None = None
+
+
+class AnswerOutcomes(msgspec.Struct, frozen=True, kw_only=True):
+    """One for each answer, in their order."""
+
+    answers: list[AnswerOutcome]
 
 
 @get(
@@ -81,14 +110,54 @@ def list_holds(
 def answer(
     request: ApiRequest, order: str, data: Answer, body: bytes, signature: Signature = None
 ) -> OrderView:
-    """Take an institution's answer, in one transaction with its signature's nonce."""
+    """Take an institution's answer, in the transaction of its signature's nonce."""
     order_id = need_id(order, what="order")
-    centre, actor = centre_of(request), request.user
-    with centre.uow.begin(actor, purpose="answer an order") as tx:
-        check_signature(request, tx, body=body, header=signature)
-        view = centre.matter.holds.answer(tx, order_id, data, actor)
-        centre.channels.settle(tx, subject=order_id)
-        return view
+    require(request.user, Permission.HOLD_ANSWER)
+    verified = read_signature(request, body=body, header=signature)
+    return centre_of(request).answering.answer(
+        order_id, data, actor=request.user, verified=verified
+    )
+
+
+@post(
+    "/v1/holds/answers",
+    guards=[signed_in],
+    dto=Body[AnswerList],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=ANSWERS_BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["holds"],
+    summary="Answer many orders at once",
+    description=(
+        f"At most {ANSWERS_PER_REQUEST_MAX} answers, signed together. Each is taken or refused for "
+        "itself, as if it had come alone: look at `refused` of each."
+    ),
+    responses={
+        200: ResponseSpec(AnswerOutcomes, description="By answer", generate_examples=False),
+        **problems(401, 403, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def answer_many(
+    request: ApiRequest, data: AnswerList, body: bytes, signature: Signature = None
+) -> AnswerOutcomes:
+    """Take an institution's answers, in one transaction with the nonce of their signature."""
+    require(request.user, Permission.HOLD_ANSWER)
+    verified = read_signature(request, body=body, header=signature)
+    taken = centre_of(request).answering.answer_many(
+        map(given_of, data.answers), actor=request.user, verified=verified
+    )
+    return AnswerOutcomes(
+        answers=[
+            AnswerOutcome(order=told.order, refused=problem_of(result))
+            if isinstance(result, OpenAOCError)
+            else AnswerOutcome(
+                order=result.id, state=result.state.value, held_minor=result.held_minor
+            )
+            for told, result in zip(data.answers, taken, strict=True)
+        ]
+    )
 
 
 @post(
@@ -212,4 +281,13 @@ def extend(request: ApiRequest, order: str, data: ExtensionRequest) -> OrderView
         )
 
 
-HANDLERS: Final = (list_holds, answer, release, approve, withdraw, convert, extend)
+HANDLERS: Final = (
+    list_holds,
+    answer,
+    answer_many,
+    release,
+    approve,
+    withdraw,
+    convert,
+    extend,
+)

@@ -164,6 +164,7 @@ def register_key(
         if earlier is not None:
             return Response(earlier, status_code=201, headers={REPLAYED: "true"})
         key = centre.parties.register_public_key(tx, code=name, jwk=text)
+        tx.after_commit(centre.channels.forget_keys)
         added = RegisteredKey(institution=key.institution, key=parse_public_jwk(key.jwk))
         asked.answered(tx, added)
         return Response(added, status_code=201)
@@ -183,6 +184,7 @@ def retire_key(request: ApiRequest, code: str, kid: str) -> None:
     centre, name = centre_of(request), need_id(code, what="institution")
     with centre.uow.begin(request.user, purpose="retire a public key") as tx:
         centre.parties.retire_public_key(tx, code=name, kid=need_id(kid, what="key"))
+        tx.after_commit(centre.channels.forget_keys)
 
 
 @post(

@@ -12,7 +12,7 @@ from openaoc.api.access import BEARER, IdempotencyKey, centre_of, key_or_citizen
 from openaoc.api.bodies import Body
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.rates import CITIZEN_REPORTS
-from openaoc.api.signatures import Signature, check_sender
+from openaoc.api.signatures import Signature, read_signature
 from openaoc.kernel.actor import CITIZEN
 from openaoc.kernel.errors import NotSignedIn
 from openaoc.kernel.limits import REPORT_BODY_BYTES_MAX
@@ -51,7 +51,7 @@ def submit(
 ) -> Response[ReportReceipt]:
     """Take a report; a repeat of it gets the same receipt."""
     key = need_key(idempotency_key)
-    check_sender(request, body=body, header=signature)
+    verified = read_signature(request, body=body, header=signature)
     report = data
     if request.user == CITIZEN:
         if report.channel is not Channel.WEB:
@@ -59,7 +59,7 @@ def submit(
         # A source_ref is the same report again only for a sender we can tell from others.
         report = msgspec.structs.replace(report, source_ref=None)
     receipt, created = centre_of(request).matter.intake.receive(
-        report, sender=request.user, idempotency_key=key
+        report, sender=request.user, idempotency_key=key, verified=verified
     )
     headers = {} if created else {REPLAYED: "true"}
     return Response(receipt, status_code=201, headers=headers)

@@ -11,7 +11,7 @@ from litestar.params import Parameter
 
 from openaoc.api.access import centre_of
 from openaoc.api.problems import ApiRequest
-from openaoc.channels.signing import HEADER
+from openaoc.channels.signing import HEADER, Verified
 from openaoc.storage.unit_of_work import Transaction
 
 Signature = Annotated[
@@ -33,7 +33,6 @@ def check_signature(
     one of them, or not for this body, method and path, or not now, or not for the first time.
     """
     institution = request.user.institution
-    query = request.scope["query_string"].decode("latin-1")
     if institution is not None:
         centre_of(request).channels.verify_incoming(
             tx,
@@ -41,8 +40,31 @@ def check_signature(
             header=header,
             body=body,
             method=request.method,
-            path=f"{request.url.path}?{query}" if query else request.url.path,
+            path=_path_of(request),
         )
+
+
+def read_signature(request: ApiRequest, *, body: bytes, header: str | None) -> Verified | None:
+    """Who signed the request, for a verb that takes the nonce in the transaction of its effect.
+
+    Raises as `check_signature`, but for a signature that was used before.
+    """
+    institution = request.user.institution
+    if institution is None:
+        return None
+    return centre_of(request).channels.read_signature(
+        institution=institution,
+        header=header,
+        body=body,
+        method=request.method,
+        path=_path_of(request),
+    )
+
+
+def _path_of(request: ApiRequest) -> str:
+    """The path as it was sent, with its query."""
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{request.url.path}?{query}" if query else request.url.path
 
 
 def check_sender(request: ApiRequest, *, body: bytes, header: str | None) -> None:

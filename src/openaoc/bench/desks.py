@@ -1,113 +1,170 @@
 """Bench: the institutions of the report measurement, in a process of their own.
 
-Takes batches over real HTTP, notes when each order arrived, answers each, signed. Its clock is the
-machine's monotonic one, the same in every process.
+Takes batches over real HTTP, notes when each order arrived, answers each, signed, many in one
+request or each in its own. Its clock is the machine's monotonic one, the same in every process.
 """
 
 from __future__ import annotations
 
 import json
-import queue
+import os
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections import deque
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-import httpx
 import msgspec
 
+from openaoc.bench.http1 import Connection, Loop, Message, request
 from openaoc.channels.signer import Signer
-from openaoc.channels.signing import SigningKey, signing_key
+from openaoc.channels.signing import signing_key
 from openaoc.kernel.clock import SystemClock
 
-ANSWERERS_PER_BANK: Final = 2
-ATTEMPTS_MAX: Final = 20
-QUEUE_MAX: Final = 100_000
-BACKLOG: Final = 256
+ANSWER_AFTER_SECONDS: Final = 0.2
+"""What an institution takes to block the money; what arrives meanwhile is answered together."""
+ANSWERS_TOGETHER_MAX: Final = 200
+CONNECTIONS_SINGLY: Final = 2
+"""An institution that answers each order in its own request does so over so many connections."""
+AGAIN_SECONDS: Final = 0.5
+ACCEPTED: Final = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
+
+
+class _Body(msgspec.Struct):
+    order: str
+    amount_minor: int = 0
+
+
+class _Message(msgspec.Struct):
+    kind: str
+    body: _Body
+
+
+class _Delivery(msgspec.Struct):
+    messages: list[_Message]
+
+
+_delivery = msgspec.json.Decoder(_Delivery)
 
 
 class Desk:
-    """One institution: its orders by arrival, and threads that answer them."""
+    """One institution: its orders by arrival, and what it still has to answer."""
 
-    def __init__(self, *, centre: str, api_key: str, key: SigningKey) -> None:
-        self.centre, self.api_key, self.key = centre, api_key, key
+    def __init__(
+        self, loop: Loop, *, centre: str, api_key: str, signer: Signer, singly: bool
+    ) -> None:
+        self._loop = loop
+        parts = urlsplit(centre)
+        self._address = (parts.hostname or "", parts.port or 80)
+        self._api_key = api_key
+        self._signer = signer
+        self._singly = singly
+        self._waiting: deque[tuple[float, _Body]] = deque()
+        self._asked: dict[Connection, list[_Body]] = {}
+        self._idle = [
+            loop.connect(self._address, self._answered)
+            for _ in range(CONNECTIONS_SINGLY if singly else 1)
+        ]
         self.arrived: dict[str, int] = {}
         self.answered: dict[str, int] = {}
-        self.waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(QUEUE_MAX)
 
-    def take(self, body: bytes) -> None:
-        """Note the arrival of each new order and pass it on to be answered."""
+    def take(self, connection: Connection, message: Message) -> None:
+        """Note the arrival of each new order, to be answered a little later."""
         now = time.monotonic_ns()
-        for message in msgspec.json.decode(body)["messages"]:
-            order = message["body"].get("order")
-            if message["kind"] == "hold.order" and order not in self.arrived:
-                self.arrived[order] = now
-                self.waiting.put(message["body"])
+        due = now / 1e9 + ANSWER_AFTER_SECONDS
+        for one in _delivery.decode(message.body).messages:
+            if one.kind == "hold.order" and one.body.order not in self.arrived:
+                self.arrived[one.body.order] = now
+                self._waiting.append((due, one.body))
+        self._loop.send(connection, ACCEPTED)
 
-    def answer_all(self) -> None:
-        """Answer orders until told to end."""
-        signer = Signer(self.key, clock=SystemClock())
-        with httpx.Client(base_url=self.centre, trust_env=False, timeout=30) as client:
-            while (order := self.waiting.get()) is not None:
-                path = f"/v1/holds/{order['order']}/answers"
-                body = {"outcome": "applied", "applied_minor": order["amount_minor"]}
-                content = msgspec.json.encode(body)
-                for _ in range(ATTEMPTS_MAX):
-                    headers = {
-                        "Content-Type": "application/json",
-                        "Authorization": f"Bearer {self.api_key}",
-                        **signer.headers(content, path=path),
-                    }
-                    if client.post(path, content=content, headers=headers).is_success:
-                        self.answered[order["order"]] = time.monotonic_ns()
-                        break
+    def answer_due(self) -> None:
+        """Answer what is due over the connections that are free."""
+        most = 1 if self._singly else ANSWERS_TOGETHER_MAX
+        while self._idle:
+            orders: list[_Body] = []
+            now = time.monotonic()
+            while self._waiting and self._waiting[0][0] <= now and len(orders) < most:
+                orders.append(self._waiting.popleft()[1])
+            if not orders:
+                return
+            connection = self._idle.pop()
+            self._asked[connection] = orders
+            self._loop.send(connection, self._request(orders))
+
+    def _request(self, orders: list[_Body]) -> bytes:
+        answers = [{"outcome": "applied", "applied_minor": one.amount_minor} for one in orders]
+        if self._singly:
+            path, body = f"/v1/holds/{orders[0].order}/answers", msgspec.json.encode(answers[0])
+        else:
+            path = "/v1/holds/answers"
+            named = zip(orders, answers, strict=True)
+            body = msgspec.json.encode(
+                {"answers": [{"order": one.order, "answer": answer} for one, answer in named]}
+            )
+        headers = {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {self._api_key}",
+            **self._signer.headers(body, path=path),
+        }
+        return request("POST", path, body, headers)
+
+    def _answered(self, connection: Connection, message: Message) -> None:
+        """Note which answers were taken; the others are given again."""
+        orders = self._asked.pop(connection)
+        self._idle.append(connection)
+        now = time.monotonic_ns()
+        taken = {orders[0].order} if self._singly else _taken(message)
+        if message.status != 200:  # noqa: PLR2004 - HTTP's own number
+            taken = set()
+        for one in orders:
+            if one.order in taken:
+                self.answered[one.order] = now
+            else:
+                self._waiting.append((now / 1e9 + AGAIN_SECONDS, one))
 
 
-def _server(desk: Desk) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            desk.take(self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(202)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-            """The measurement writes nothing while it runs."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = BACKLOG
-
-    return Server(("127.0.0.1", 0), Handler)
+def _taken(message: Message) -> set[str]:
+    outcomes: list[dict[str, Any]] = json.loads(message.body).get("answers", [])
+    return {one["order"] for one in outcomes if "refused" not in one}
 
 
 def main() -> None:
     """Read settings from stdin's first line, say the ports, note until stdin closes."""
     setup = json.loads(sys.stdin.readline())
+    loop = Loop()
     desks: dict[str, Desk] = {}
-    ports: dict[str, int] = {}
-    threads: list[threading.Thread] = []
     for code, keys in setup["desks"].items():
         key = signing_key(kid=keys["kid"], secret=bytes.fromhex(keys["secret"]))
-        desk = desks[code] = Desk(centre=setup["centre"], api_key=keys["api_key"], key=key)
-        server = _server(desk)
-        ports[code] = server.server_address[1]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        for _ in range(ANSWERERS_PER_BANK):
-            thread = threading.Thread(target=desk.answer_all, daemon=True)
-            thread.start()
-            threads.append(thread)
-    sys.stdout.write(json.dumps(ports) + "\n")
+        desks[code] = Desk(
+            loop,
+            centre=setup["centre"],
+            api_key=keys["api_key"],
+            signer=Signer(key, clock=SystemClock()),
+            singly=setup["singly"],
+        )
+    ports = {code: loop.listen(desk.take) for code, desk in desks.items()}
+    _say(ports)
+    alive = True
+
+    def told() -> None:
+        nonlocal alive
+        alive = bool(os.read(sys.stdin.fileno(), 64))
+        if alive:
+            arrived = {o: t for d in desks.values() for o, t in d.arrived.items()}
+            answered = {o: t for d in desks.values() for o, t in d.answered.items()}
+            _say({"arrived": arrived, "answered": answered})
+
+    loop.watch(sys.stdin.fileno(), told)
+    while alive:
+        loop.turn(0.02)
+        for desk in desks.values():
+            desk.answer_due()
+
+
+def _say(document: object) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
-    for line in sys.stdin:
-        if line.strip() == "times":
-            arrived = {o: t for d in desks.values() for o, t in list(d.arrived.items())}
-            answered = {o: t for d in desks.values() for o, t in list(d.answered.items())}
-            sys.stdout.write(json.dumps({"arrived": arrived, "answered": answered}) + "\n")
-            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -14,17 +14,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from openaoc.bench.http1 import Sender, request
 from openaoc.channels.signer import Signer
 from openaoc.channels.signing import new_signing_key
 from openaoc.kernel.clock import SystemClock, format_time
@@ -34,7 +34,9 @@ BANKS: Final = ("KBANK", "SCB", "BBL", "KTB", "BAY", "TTB")
 ORDERS_PER_REPORT: Final = 4
 START_SECONDS_MAX: Final = 60.0
 DRAIN_SECONDS_MAX: Final = 30.0
-CLIENTS: Final = 64
+CONNECTIONS_MAX: Final = 512
+SEND_SECONDS_MAX: Final = 60.0
+"""How long the last report may take."""
 SATURATED_SHARE: Final = 0.95
 """Below this share of the offered rate the centre does not keep up."""
 WIRE_P99_MS_MAX: Final = 2_000.0
@@ -42,16 +44,22 @@ WIRE_P99_MS_MAX: Final = 2_000.0
 
 
 def run(
-    *, rate: int = 100, seconds: int = 20, ladder: bool = False, folder: str = ""
+    *,
+    rate: int = 100,
+    seconds: int = 20,
+    ladder: bool = False,
+    singly: bool = False,
+    folder: str = "",
 ) -> dict[str, object]:
     """`rate` reports a second for `seconds`; with `ladder` then twice the rate until it saturates.
 
     Times in milliseconds from sending the report: `committed` to its 201 (case, trace and orders
     are committed then), `on_wire` to the moment the last of its orders arrived at an institution,
-    `held` until the last answer was acknowledged.
+    `held` until the last answer was acknowledged. Institutions answer many orders in one request,
+    or with `singly` each order in its own.
     """
     home = Path(tempfile.mkdtemp(prefix="openaoc-bench-", dir=folder or None))
-    bench = _Bench(home)
+    bench = _Bench(home, singly=singly)
     try:
         bench.start()
         steps = [bench.measure(rate=rate, seconds=seconds)]
@@ -79,8 +87,9 @@ def _keeps_up(step: dict[str, Any]) -> bool:
 class _Bench:
     """The centre, its institutions and the senders of one measurement."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, singly: bool) -> None:
         self._home = home
+        self._singly = singly
         self._clock = SystemClock()
         self._serve: subprocess.Popen[bytes] | None = None
         self._desks: subprocess.Popen[str] | None = None
@@ -149,7 +158,7 @@ class _Bench:
             [sys.executable, "-m", "openaoc.bench.desks"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        ports = self._tell_desks({"centre": self._url, "desks": desks})
+        ports = self._tell_desks({"centre": self._url, "desks": desks, "singly": self._singly})
         headers = {"Authorization": f"Bearer {self._keys['admin']}"}
         for code, port in ports.items():
             httpx.put(
@@ -172,39 +181,37 @@ class _Bench:
     def measure(self, *, rate: int, seconds: int) -> dict[str, Any]:
         """One step of so many reports a second."""
         count = rate * seconds
-        reports = self._ledger(count)
-        sent, done, orders = [0] * count, [0] * count, [[""]] * count
-        failures: list[str] = []
-        local = threading.local()
-        origin = time.monotonic_ns() + 500_000_000
-
-        def send(number: int) -> None:
-            client = getattr(local, "client", None)
-            if client is None:
-                client = local.client = httpx.Client(
-                    base_url=self._url, timeout=60, trust_env=False
-                )
-            due = origin + number * 1_000_000_000 // rate
-            time.sleep(max(due - time.monotonic_ns(), 0) / 1e9)
-            sent[number] = min(max(due, 0), time.monotonic_ns())
-            headers = {"Authorization": f"Bearer {self._keys['KBANK']}",
-                       "Content-Type": "application/json",
-                       "Idempotency-Key": secrets.token_hex(8)}  # fmt: skip
-            headers |= self._signers["KBANK"].headers(reports[number], path="/v1/reports")
-            answer = client.post("/v1/reports", content=reports[number], headers=headers)
-            done[number] = time.monotonic_ns()
-            if answer.status_code == HTTPStatus.CREATED:
-                orders[number] = [order["order"] for order in answer.json()["orders"]]
+        prepared = [self._prepared(report) for report in self._ledger(count)]
+        host = urlsplit(self._url)
+        sender = Sender((host.hostname or "", host.port or 80), connections_max=CONNECTIONS_MAX)
+        start = time.monotonic_ns() + 500_000_000
+        answers = sender.run(prepared, rate=rate, start_ns=start, wait_seconds=SEND_SECONDS_MAX)
+        sent = [start + number * 1_000_000_000 // rate for number in range(count)]
+        done = [answers[number][0] if number in answers else 0 for number in range(count)]
+        orders: list[list[str]] = [[] for _ in range(count)]
+        failures = []
+        for number in range(count):
+            if number not in answers:
+                failures.append("no answer")
+            elif answers[number][1].status != HTTPStatus.CREATED:
+                failures.append(answers[number][1].body[:200].decode("utf-8", "replace"))
             else:
-                failures.append(answer.text[:200])
-
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            list(pool.map(send, range(count)))
-        expected = sum(len(one) for one in orders)
-        times = self._drain(expected)
+                receipt = msgspec.json.decode(answers[number][1].body)
+                orders[number] = [order["order"] for order in receipt["orders"]]
+        times = self._drain(sum(map(len, orders)))
         return _figures(
             rate=rate, sent=sent, done=done, orders=orders, times=times, failures=failures
         )
+
+    def _prepared(self, report: bytes) -> bytes:
+        """The signed request, ready to be sent: its signature is good for some minutes."""
+        headers = {
+            "Authorization": f"Bearer {self._keys['KBANK']}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": secrets.token_hex(8),
+            **self._signers["KBANK"].headers(report, path="/v1/reports"),
+        }
+        return request("POST", "/v1/reports", report, headers)
 
     def _drain(self, expected: int) -> dict[str, dict[str, int]]:
         """When each order arrived and was answered, once all were or the time is up."""
@@ -288,7 +295,7 @@ def _figures(
     times: dict[str, dict[str, int]],
     failures: list[str],
 ) -> dict[str, Any]:
-    good = [n for n, one in enumerate(orders) if one and one[0]]
+    good = [n for n, one in enumerate(orders) if one]
     arrived, answered = times["arrived"], times["answered"]
     on_wire = [
         max(*(arrived[o] for o in orders[n]), done[n]) - sent[n]
@@ -301,12 +308,13 @@ def _figures(
         if all(o in answered for o in orders[n])
     ]
     committed = [done[n] - sent[n] for n in good]
-    span = (max(done) - min(sent)) / 1e9
+    span = (max(done) - min(sent)) / 1e9 or 1.0
     total = sum(len(orders[n]) for n in good)
     return {
         "offered_per_s": rate,
         "reports": len(good),
         "failed": len(failures),
+        "first_failure": failures[0] if failures else None,
         "reports_per_s": round(len(good) / span, 1),
         "orders": total,
         "orders_never_on_wire": total - sum(o in arrived for n in good for o in orders[n]),

@@ -32,7 +32,7 @@ from openaoc.channels.model import (
     OutboxMessage,
     check_endpoint,
 )
-from openaoc.channels.signing import HEADER, sign
+from openaoc.channels.signing import HEADER, Verified, sign
 from openaoc.channels.transport import NotReached, Reply, Transport
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock
@@ -54,12 +54,16 @@ _TAKEN: Final = range(200, 300)
 _REFUSED: Final = frozenset({400, 409, 410, 413, 415, 422})
 """Statuses that blame a message, not the line."""
 
-AnswerSink = Callable[[str, InlineAnswer], None]
-"""Takes (institution, answer) of an answer that came in the reply itself."""
+AnswerSink = Callable[
+    [str, Sequence[InlineAnswer], Verified | None], Sequence[tuple[str, OpenAOCError]]
+]
+"""Takes (institution, answers, who signed them) of answers that came in the reply itself; gives
+(order, refusal) of those that were refused."""
 DeliveredSink = Callable[[Sequence[OutboxMessage]], None]
 """Takes the messages an institution's system has now; called after they left the outbox."""
-ReplyCheck = Callable[[str, Reply, str], None]
-"""Takes (institution, reply, path); raises BadSignature for a reply that must be signed."""
+ReplyCheck = Callable[[str, Reply, str], Verified | None]
+"""Takes (institution, reply, path); gives who signed it, if anybody had to; raises
+BadSignature for a reply that must be signed."""
 
 Completion = Callable[[bytes], bytes]
 """Takes a body as it rests in the outbox, gives it as it is signed and sent."""
@@ -224,7 +228,7 @@ class DeliveryRun:
             log.warning("delivered_not_noted", institution=institution, error=error.code)
 
     def _take_answers(self, institution: str, reply: Reply, *, path: str) -> None:
-        """Answers in the reply, one by one; a wrong one is logged and does not hide the others.
+        """Answers in the reply; a wrong one is logged and does not hide the others.
 
         What cannot be read is not an answer: the institution is asked again by escalation.
         """
@@ -234,17 +238,13 @@ class DeliveryRun:
             answers = _decode_reply(reply.body).answers
             if not answers:
                 return
-            self._check_reply(institution, reply, path)
+            verified = self._check_reply(institution, reply, path)
+            refused = self._on_answer(institution, answers, verified)
         except (msgspec.MsgspecError, UnicodeDecodeError, OpenAOCError) as error:
             log.warning("reply_unusable", institution=institution, error=type(error).__name__)
             return
-        for answer in answers:
-            try:
-                self._on_answer(institution, answer)
-            except OpenAOCError as error:
-                log.warning(
-                    "answer_refused", institution=institution, order=answer.order, error=error.code
-                )
+        for order, refusal in refused:
+            log.warning("answer_refused", institution=institution, order=order, error=refusal.code)
 
     def _line_failed(self, institution: str, error: str) -> None:
         """Count the failure and put off the whole line."""

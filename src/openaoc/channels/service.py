@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -43,7 +45,7 @@ from openaoc.channels.model import (
     new_message_id,
 )
 from openaoc.channels.replay import Replay
-from openaoc.channels.signing import Jwks, PublicJwk, parse_public_jwk, verify
+from openaoc.channels.signing import Jwks, PublicJwk, Verified, parse_public_jwk, verify
 from openaoc.channels.transport import HttpTransport, Reply, Transport
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock
@@ -55,6 +57,9 @@ from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
 REQUESTS_KEPT: Final = timedelta(days=7)
 """How long a repeated request still gets its first answer."""
+KEYS_KEPT_SECONDS: Final = 1.0
+KEYS_KEPT_MAX: Final = 1_000
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 HOUSEKEEPING_EVERY: Final = timedelta(minutes=1)
 UNCERTAIN_LISTED_MAX: Final = 10_000
 
@@ -86,6 +91,9 @@ class Channels:
         self._transport = transport
         self._centre = centre
         self._replay = Replay()
+        self._keys_lock = threading.Lock()
+        self._keys_forgotten = 0
+        self._keys_known: dict[str, tuple[float, Mapping[str, tuple[PublicJwk, datetime]]]] = {}
         self._completions: dict[str, Completion] = {}
         self._dispatcher: Dispatcher | None = None
         self._housekept: datetime | None = None
@@ -112,11 +120,17 @@ class Channels:
         return self.enqueue_many(tx, [message])[0]
 
     def enqueue_many(self, tx: Transaction, fresh: Sequence[NewMessage]) -> list[str]:
-        """As `enqueue`, for many messages in one statement, in this order; their keys."""
+        """As `enqueue`, for many messages, in this order; their keys.
+
+        All messages of a transaction are written in one statement at its end.
+        """
         messages = [_outgoing(message, now=tx.now) for message in fresh]
+        tx.gather("channels.outbox", messages, self._add)
+        return [message.idempotency_key for message in messages]
+
+    def _add(self, tx: Transaction, messages: list[OutboxMessage]) -> None:
         for institution in sorted(store.add_messages(tx.connection, messages)):
             tx.after_commit(functools.partial(self.wake, institution))
-        return [message.idempotency_key for message in messages]
 
     def complete_with(self, kind: str, complete: Completion) -> None:
         """Bodies of this kind get what must not rest in the outbox as they are signed and sent."""
@@ -124,7 +138,15 @@ class Channels:
 
     def settle(self, tx: Transaction, *, subject: str, kinds: Iterable[str] = (ORDER_KIND,)) -> int:
         """The subject was answered another way: its waiting messages of these kinds are done."""
-        return store.settle_subject(tx.connection, subject=subject, kinds=list(kinds), now=tx.now)
+        return self.settle_many(tx, subjects=[subject], kinds=kinds)
+
+    def settle_many(
+        self, tx: Transaction, *, subjects: Sequence[str], kinds: Iterable[str] = (ORDER_KIND,)
+    ) -> int:
+        """As `settle`, for many subjects in one statement."""
+        return store.settle_subjects(
+            tx.connection, subjects=subjects, kinds=list(kinds), now=tx.now
+        )
 
     def uncertain(self, tx: Transaction) -> list[Uncertain]:
         """Messages that may have been sent before a restore, at most UNCERTAIN_LISTED_MAX."""
@@ -173,6 +195,47 @@ class Channels:
         verified = verify(body, header=header, keys=keys, method=method, path=path, now=tx.now)
         self._replay.remember(tx, verified)
         return True
+
+    def read_signature(
+        self, *, institution: str, header: str | None, body: bytes, method: str, path: str
+    ) -> Verified | None:
+        """Who signed the request; None for an institution without keys that did not sign.
+
+        Raises as `verify_incoming` does, but for a repeated signature: whoever carries the
+        request out calls `accept_together` in the transaction of its effect. Keys are looked up
+        at most once in KEYS_KEPT_SECONDS.
+        """
+        now = self._clock.now()
+        keys = {k: jwk for k, (jwk, end) in self._known_keys(institution).items() if now < end}
+        if not keys and header is None:
+            return None
+        verified = verify(body, header=header, keys=keys, method=method, path=path, now=now)
+        self._replay.count(verified.kid, now)
+        return verified
+
+    def forget_keys(self) -> None:
+        """An institution's key changed: look all of them up again."""
+        with self._keys_lock:
+            self._keys_forgotten += 1
+            self._keys_known.clear()
+
+    def _known_keys(self, institution: str) -> Mapping[str, tuple[PublicJwk, datetime]]:
+        """The institution's keys, each with the moment from which it is retired."""
+        moment = time.monotonic()
+        with self._keys_lock:
+            until, keys = self._keys_known.get(institution, (0.0, {}))
+            forgotten = self._keys_forgotten
+        if moment < until:
+            return keys
+        with self._uow.read(SYSTEM, purpose="an institution's keys") as tx:
+            found = self._parties.public_keys(tx, institution)
+        keys = {key.kid: (parse_public_jwk(key.jwk), key.retired_at or _NEVER) for key in found}
+        with self._keys_lock:
+            if forgotten == self._keys_forgotten:
+                if len(self._keys_known) >= KEYS_KEPT_MAX:
+                    self._keys_known.clear()
+                self._keys_known[institution] = (moment + KEYS_KEPT_SECONDS, keys)
+        return keys
 
     def jwks(self) -> Jwks:
         """The centre's public keys that are valid now, newest first."""
@@ -258,17 +321,15 @@ class Channels:
                 requests_before=now - REQUESTS_KEPT,
             )
 
-    def _check_reply(self, institution: str, reply: Reply, path: str) -> None:
+    def _check_reply(self, institution: str, reply: Reply, path: str) -> Verified | None:
         """A reply with answers is verified like an incoming request, under the method REPLY."""
-        with self._uow.begin(SYSTEM, purpose="check a signed reply") as tx:
-            self.verify_incoming(
-                tx,
-                institution=institution,
-                header=reply.signature,
-                body=reply.body,
-                method=METHOD_OF_REPLY,
-                path=path,
-            )
+        return self.read_signature(
+            institution=institution,
+            header=reply.signature,
+            body=reply.body,
+            method=METHOD_OF_REPLY,
+            path=path,
+        )
 
     def _public_keys(self, tx: Transaction, institution: str) -> dict[str, PublicJwk]:
         keys = [key for key in self._parties.public_keys(tx, institution) if _valid(key, tx.now)]

@@ -19,6 +19,7 @@ from openaoc.channels.model import (
     OutboxMessage,
     Uncertain,
 )
+from openaoc.storage.recordset import inserting, rows_of
 from openaoc.storage.tables import metadata
 
 _WAITING = MessageState.WAITING.value
@@ -165,17 +166,18 @@ def end_messages(
     return connection.execute(statement).rowcount
 
 
-def settle_subject(
-    connection: Connection, *, subject: str, kinds: Sequence[str], now: datetime
+def settle_subjects(
+    connection: Connection, *, subjects: Sequence[str], kinds: Sequence[str], now: datetime
 ) -> int:
-    """Waiting messages on this subject need no delivery any more; how many there were."""
-    statement = (
-        sa.update(messages)
-        .where(messages.c.subject == subject, messages.c.state == _WAITING)
-        .where(messages.c.kind.in_(kinds))
-        .values(state=MessageState.SETTLED.value, ended_at=now)
-    )
-    return connection.execute(statement).rowcount
+    """Waiting messages on these subjects need no delivery any more; how many there were."""
+    values = {"subjects": list(subjects), "kinds": list(kinds), "now": now}
+    return connection.execute(_SETTLE, values).rowcount
+
+
+_SETTLE: Final = sa.text(
+    "UPDATE channels_messages SET state = 'settled', ended_at = :now"
+    " WHERE subject = ANY(:subjects) AND kind = ANY(:kinds) AND state = 'waiting'"
+)
 
 
 def doubt_waiting(connection: Connection) -> int:
@@ -373,6 +375,22 @@ def add_nonce(connection: Connection, *, kid: str, nonce: str, expires_at: datet
         .returning(nonces.c.nonce)
     )
     return connection.execute(statement).first() is not None
+
+
+def add_nonces(
+    connection: Connection, fresh: Sequence[tuple[str, str, datetime]]
+) -> set[tuple[str, str]]:
+    """Keep many (kid, nonce, end) in one statement; (kid, nonce) of those that were not there."""
+    rows = [{"kid": kid, "nonce": nonce, "expires_at": end} for kid, nonce, end in sorted(fresh)]
+    added = connection.execute(_ADD_NONCES, rows_of(rows))
+    return {(row.kid, row.nonce) for row in added}
+
+
+_ADD_NONCES: Final = inserting(
+    nonces,
+    ("kid", "nonce", "expires_at"),
+    tail="ON CONFLICT DO NOTHING RETURNING kid, nonce",
+)
 
 
 def add_request(

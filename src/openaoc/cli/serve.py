@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,10 @@ KEEP_ALIVE_SECONDS: Final = 30
 STOP_SECONDS_MAX: Final = 20
 CONNECTIONS_MAX: Final = 2_000
 """Beyond it new requests get 503 at once: the machine keeps its memory."""
+
+
+REQUEST_THREADS: Final = 128
+"""Requests at work at once: most of them sleep until their transaction, shared, is on disk."""
 
 
 class PortInUse(Conflict):
@@ -62,6 +67,7 @@ def command(
 def run(settings: Settings, *, as_json: bool = False) -> None:
     """Listen first, so that a port in use is found before anything is started; then serve."""
     import uvicorn
+    from litestar.concurrency import set_asyncio_executor
 
     from openaoc.api.app import build_app
     from openaoc.bootstrap import build_centre
@@ -86,6 +92,7 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
                 limit_concurrency=CONNECTIONS_MAX,
                 backlog=BACKLOG,
             )
+            set_asyncio_executor(ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request"))
             started()
             announce(listener, settings, key_file=centre.key_file, as_json=as_json)
             uvicorn.Server(config).run(sockets=[listener])

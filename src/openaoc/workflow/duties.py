@@ -23,6 +23,8 @@ from openaoc.workflow.pursuit import CASES_PER_RUN_MAX, Pursuit
 
 EVERY: Final = timedelta(milliseconds=500)
 """How often the duties are looked at; an event wakes them before."""
+REST_SECONDS: Final = 0.5
+"""Between two rounds, however often it is woken: what becomes due meanwhile is done together."""
 ROUNDS_MAX: Final = 20
 """One duty runs at most so often in a row before the others get their turn."""
 UNHURRIED_ROUNDS: Final = 20
@@ -132,6 +134,7 @@ class Duties:
                     _LOG.exception("workflow.duties.failed")
             else:
                 self._outage.back()
+            self._stop.wait(REST_SECONDS)
 
     def _drain(self, duty: Callable[[], int], full: int) -> int:
         total = 0

@@ -15,6 +15,8 @@ import structlog
 from openaoc.cases.model import NO_FIGURES, CaseState, ClaimRecord, Figures
 from openaoc.cases.secret import hash_secret, make_secret
 from openaoc.cases.service import CaseRow, Cases
+from openaoc.channels.replay import accept_together
+from openaoc.channels.signing import Verified
 from openaoc.holds.lock import hold_matter
 from openaoc.holds.record import OrderRecord
 from openaoc.holds.service import Holds
@@ -63,6 +65,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None
     source: str | None
     digest: bytes
+    verified: Verified | None = None
 
     def names(self) -> list[tuple[str, str, str]]:
         """Under what the same report would come again."""
@@ -134,12 +137,20 @@ class Intake:
         self._secret_key = secret_key
         self._batcher: Batcher[Incoming, Taken] = Batcher(self._take_together)
 
-    def receive(self, report: Report, *, sender: Actor, idempotency_key: str) -> Taken:
+    def receive(
+        self,
+        report: Report,
+        *,
+        sender: Actor,
+        idempotency_key: str,
+        verified: Verified | None = None,
+    ) -> Taken:
         """The receipt, and whether the report was new.
 
-        The same `source_ref` from the same sender, or the same idempotency key with the same
-        body, gives the same receipt. Raises RepeatedDifferently for the same key with another
-        body, BadInput for what cannot be a report, Busy when too many wait.
+        `verified` is who signed it, if it had to be signed. The same `source_ref` from the same
+        sender, or the same idempotency key with the same body, gives the same receipt. Raises
+        RepeatedDifferently for the same key with another body, BadInput for what cannot be a
+        report, BadSignature for a signature that was used before, Busy when too many wait.
         """
         require(sender, Permission.REPORT_SUBMIT)
         clean = normalised(report)
@@ -150,6 +161,7 @@ class Intake:
             key=check_key(idempotency_key),
             source=source_of(clean, sender),
             digest=digest_of(clean),
+            verified=verified,
         )
         sealed = self._seal(incoming)
         new = False
@@ -202,15 +214,19 @@ class Intake:
             return self._take(tx, batch)
 
     def _take(self, tx: Transaction, batch: Sequence[Incoming]) -> list[Taken | Exception]:
+        refused = accept_together(tx, [incoming.verified for incoming in batch])
         known = self._known(tx, batch)
         numbers = self._numbers(tx, batch)
         results: list[Taken | Exception | Opened] = []
         fresh: dict[tuple[str, str, str], Opened] = {}
-        for incoming in batch:
+        for incoming, error in zip(batch, refused, strict=True):
+            if error is not None:
+                results.append(error)
+                continue
             try:
                 results.append(self._one(tx, incoming, known=known, fresh=fresh, numbers=numbers))
-            except OpenAOCError as error:
-                results.append(error)
+            except OpenAOCError as wrong:
+                results.append(wrong)
         opened = list({id(o): o for o in results if isinstance(o, Opened)}.values())
         self._plan(tx, opened)
         receipts = self._keep(tx, opened)
