@@ -20,14 +20,13 @@ from tests.conftest import START
 from tests.ledger.worlds import row, table
 
 
-def settings_for(folder: Path, **more: str) -> Settings:
+def settings_for(folder: Path) -> Settings:
     """Settings of a small centre in this folder."""
     return Settings(
         data_dir=str(folder / "data"),
         keys_dir=str(folder / "keys"),
         ledger_rows_max=20_000,
         ledger_accounts_max=5_000,
-        **more,
     )
 
 

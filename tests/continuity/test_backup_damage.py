@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ class Kept(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     folder = tmp_path_factory.mktemp("damage")
     settings = settings_for(folder)
     with opened(settings) as (database, ledger):
@@ -56,7 +56,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
             ledger=ledger,
             apart_from=(settings.data_path, settings.keys_path),
         )
-    yield Kept(folder / "bak", settings)
+    return Kept(folder / "bak", settings)
 
 
 @pytest.fixture

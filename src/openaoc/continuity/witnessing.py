@@ -25,6 +25,7 @@ from openaoc.continuity.witness_client import (
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import Conflict, NotFound, OpenAOCError
 from openaoc.parties.permissions import Permission, require
+from openaoc.storage import merkle
 from openaoc.storage.journal import JournalService, UnknownLeaf
 from openaoc.storage.journal_heads import Head, key_id
 from openaoc.storage.journal_keys import decode_public, encode_public
@@ -160,12 +161,24 @@ class Witnessing:
         """Append unless the file knows better: a file witness cannot judge, so the centre does."""
         last = largest(read_heads(path)) if path.exists() else None
         if last is not None:
-            if last.size > head.size or (last.size == head.size and last.root != head.root):
+            if last.size == head.size and last.root == head.root:
+                return
+            if not self._extends(last, head):
                 reason = f"the file knows a head of {last.size} rows that ours denies"
                 raise HistoryRewritten(reason, where=str(path))
-            if last.size == head.size:
-                return
         append_head(path, head)
+
+    def _extends(self, last: Head, head: Head) -> bool:
+        if last.size > head.size:
+            return False
+        proof = self._journal.consistency_proof(last.size, head.size)
+        return merkle.verify_consistency(
+            old=last.size,
+            new=head.size,
+            old_root=last.root_hash,
+            new_root=head.root_hash,
+            path=[bytes.fromhex(step) for step in proof.path],
+        )
 
     def _one(self, tx: Transaction, url: str) -> WitnessStatus:
         for one in store.witnesses(tx.connection):
