@@ -111,6 +111,11 @@ class CentreClient:
         params = {name: value for name, value in query.items() if value is not None}
         return self._send("GET", path, params=params)
 
+    def download(self, path: str, **query: str | None) -> bytes:
+        """The answer's bytes as they are."""
+        params = {name: value for name, value in query.items() if value is not None}
+        return self._ask("GET", path, params=params).content
+
     def post(
         self,
         path: str,
@@ -149,6 +154,11 @@ class CentreClient:
         return items[:limit]
 
     def _send(self, method: str, path: str, **parts: Any) -> Any:
+        """The decoded answer."""
+        response = self._ask(method, path, **parts)
+        return msgspec.json.decode(response.content) if response.content else None
+
+    def _ask(self, method: str, path: str, **parts: Any) -> httpx.Response:
         """Try again when the centre is busy or was restarted: every request may be repeated."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             request = self._client.build_request(method, path, **parts)
@@ -166,7 +176,7 @@ class CentreClient:
                     raise failure from error
             else:
                 if response.is_success:
-                    return msgspec.json.decode(response.content) if response.content else None
+                    return response
                 failure = _failure(response)
                 if response.status_code not in (429, 503):
                     raise failure

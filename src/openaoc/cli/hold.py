@@ -1,4 +1,4 @@
-"""CLI: `openaoc hold list|release|approve|withdraw|convert|extend|answer`."""
+"""CLI: `openaoc hold list|release|approve|withdraw|convert|extend|answer|export|import`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from urllib.parse import quote
 import rich_click as click
 
 from openaoc.cli.output import json_option, say, show_json, show_table
+from openaoc.cli.sheets import export_orders, import_answers
 from openaoc.kernel.money import format_money
 
 
 @click.group(help="List, approve, answer and release hold orders.")
 def command() -> None:
     """Hold orders."""
+
+
+command.add_command(export_orders)
+command.add_command(import_answers)
 
 
 @command.command("list")

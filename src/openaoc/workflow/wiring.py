@@ -41,6 +41,7 @@ from openaoc.workflow.pooling import LedgerNames, Pooling
 from openaoc.workflow.pursuit import LedgerReading, Pursuit
 from openaoc.workflow.registry import Registry
 from openaoc.workflow.second_look import SecondLook
+from openaoc.workflow.spreadsheets import Spreadsheets
 from openaoc.workflow.standings import Standings
 
 SECRET_LABEL = "openaoc case secrets v1"  # noqa: S105 - names the purpose, is not a secret
@@ -62,6 +63,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     pursuit: Pursuit
     standings: Standings
     iso_messages: IsoMessages
+    spreadsheets: Spreadsheets
     control: Control
     second_look: SecondLook
     appeals: Appeals
@@ -201,6 +203,7 @@ def build_matter(
         pursuit=pursuit,
         standings=standings,
         iso_messages=IsoMessages(holds=holds, ledger=onward),
+        spreadsheets=Spreadsheets(holds=holds, jurisdiction=settings.jurisdiction),
         control=control,
         second_look=second_look,
         appeals=appeals,
