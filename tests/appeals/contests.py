@@ -77,7 +77,7 @@ def uphold(**changes: object) -> Decision:
 
 
 def refuse(**changes: object) -> Decision:
-    return uphold(outcome="refuse", reasons=["traced_no_proof"], **changes)
+    return uphold(**{"outcome": "refuse", "reasons": ["traced_no_proof"]} | changes)
 
 
 def decide(centre: Centre, appeal: str, decision: Decision, who: Actor = REVIEWER) -> AppealView:

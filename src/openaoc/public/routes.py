@@ -1,17 +1,19 @@
-"""Public: the routes anybody may open without signing in: the status page and its assets.
+"""Public: the routes anybody may open without signing in: the status page and the forms.
 
-Reads the centre's published figures and nothing else.
+Reads published figures; what a holder or a bank sends is passed on by the forms' own modules.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.exceptions import NotFoundException
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
+from openaoc.public import check_order, contest
+from openaoc.public.forms import Language, PageRequest
 from openaoc.public.status_page import render
 from openaoc.statistics.model import LiveFigures
 from openaoc.web.pages import ASSET_TYPES, SECURITY_HEADERS, asset
@@ -20,8 +22,6 @@ from openaoc.web.words import choose_language
 HTML: Final = "text/html"
 ASSET_SECONDS: Final = 365 * 86_400
 
-PageRequest = Request[Any, Any, Any]
-Language = Annotated[str | None, QueryParameter(required=False)]
 AssetName = Annotated[str, PathParameter()]
 
 
@@ -62,4 +62,10 @@ def asset_file(name: AssetName) -> Response[bytes]:
     return Response(asset(name), media_type=ASSET_TYPES[name], headers=headers)
 
 
-ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (status_page, figures_part, asset_file)
+ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
+    status_page,
+    figures_part,
+    asset_file,
+    *contest.ROUTES,
+    *check_order.ROUTES,
+)

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 ASSET_TYPES: Final = {
     "status.css": "text/css",
+    "forms.css": "text/css",
     "status.js": "text/javascript",
     "emblem.svg": "image/svg+xml",
 }
@@ -23,6 +24,14 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+FORM_HEADERS: Final = {
+    **SECURITY_HEADERS,
+    "Content-Security-Policy": SECURITY_HEADERS["Content-Security-Policy"].replace(
+        "form-action 'none'", "form-action 'self'"
+    ),
+    "Cache-Control": "no-store",
+}
+"""For a page with a form, which is sent to this centre alone and kept nowhere."""
 
 
 @cache

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from openaoc.kernel.money import exponents
+from openaoc.kernel.money import exponents, format_money
 
 LANGUAGES: Final = ("th", "en")
 MILLION: Final = 1_000_000
@@ -51,3 +51,10 @@ def write_money(amount_minor: int, currency: str, language: str) -> str:
     if abs(units) < MILLION:
         return f"{units:,} {name}" if language == "th" else f"{name} {units:,}"
     return text["million"].format(value=f"{units / MILLION:,.2f}", currency=name)
+
+
+def write_exactly(amount_minor: int, currency: str, language: str) -> str:
+    """The amount to the minor unit, for whoever it belongs to."""
+    number = format_money(amount_minor, currency).rpartition(" ")[0]
+    name = words(language)["baht"] if currency == "THB" else currency
+    return f"{number} {name}" if language == "th" else f"{name} {number}"
