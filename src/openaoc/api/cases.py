@@ -18,7 +18,7 @@ from openaoc.api.access import (
     need_id,
     signed_in,
 )
-from openaoc.api.bodies import Body
+from openaoc.api.decisions import CASE, Deciding, decision
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.rates import CASE_BY_SECRET
@@ -28,7 +28,6 @@ from openaoc.cases.model import CasePage, CaseState, CaseView, NoSuchCase
 from openaoc.kernel.actor import CITIZEN
 
 SECRET_CHARACTERS_MAX: Final = 128
-DECISION_BODY_BYTES_MAX: Final = 16 << 10
 CaseSecret = Annotated[
     str | None,
     Parameter(
@@ -87,34 +86,23 @@ def list_cases(
         return centre.matter.cases.list(tx, state=case_state, cursor=cursor, limit=limit)
 
 
-@post(
+@decision(
     "/v1/cases/{case_id:str}/complaint",
-    guards=[signed_in],
-    dto=Body[ComplaintRequest],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=DECISION_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["cases"],
+    on=CASE,
+    words="The case now",
+    purpose="note a complaint",
     summary="Note the victim's complaint to the police",
     description=(
-        "Orders that are out go over to the legal rule for a complaint: their time runs from it."
+        "Orders that are out go over to the legal rule for a complaint: their time runs from it. "
+        "Of several complaints the earliest counts."
     ),
-    responses={
-        200: ResponseSpec(CaseView, description="The case now", generate_examples=False),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def complain(request: ApiRequest, case_id: str, data: ComplaintRequest) -> CaseView:
+def complain(made: Deciding, asked: ComplaintRequest) -> CaseView:
     """Put the case's holds under the rule for a complaint, told again to their institutions."""
-    case = need_id(case_id, what="case")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="note a complaint") as tx:
-        centre.matter.holds.complain(
-            tx, case, complained_at=data.complained_at, reference=data.reference
-        )
-        return centre.matter.cases.show(tx, case)
+    made.centre.matter.holds.complain(
+        made.tx, made.id, complained_at=asked.complained_at, reference=asked.reference
+    )
+    return made.centre.matter.cases.show(made.tx, made.id)
 
 
 @post(
@@ -146,79 +134,43 @@ def confirm(
     return Confirmation(case=case, standing=standing.kind)
 
 
-@post(
+@decision(
     "/v1/cases/{case_id:str}/close",
-    guards=[signed_in],
-    dto=Body[CaseDecision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=DECISION_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["cases"],
+    on=CASE,
+    words="The case now",
+    purpose="close a case",
     summary="Close a case",
-    responses={
-        200: ResponseSpec(CaseView, description="The case now", generate_examples=False),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def close(request: ApiRequest, case_id: str, data: CaseDecision) -> CaseView:
+def close(made: Deciding, asked: CaseDecision) -> CaseView:
     """End a case for which nothing more can be done; its orders have ended."""
-    case = need_id(case_id, what="case")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="close a case") as tx:
-        centre.matter.pursuit.close(tx, case, reason=data.reason)
-        return centre.matter.cases.show(tx, case)
+    made.centre.matter.pursuit.close(made.tx, made.id, reason=asked.reason)
+    return made.centre.matter.cases.show(made.tx, made.id)
 
 
-@post(
+@decision(
     "/v1/cases/{case_id:str}/drop",
-    guards=[signed_in],
-    dto=Body[CaseDecision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=DECISION_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["cases"],
+    on=CASE,
+    words="The case now",
+    purpose="drop a false report",
     summary="Drop a false report",
-    responses={
-        200: ResponseSpec(CaseView, description="The case now", generate_examples=False),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def drop(request: ApiRequest, case_id: str, data: CaseDecision) -> CaseView:
+def drop(made: Deciding, asked: CaseDecision) -> CaseView:
     """End the case and every order it caused."""
-    case = need_id(case_id, what="case")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="drop a false report") as tx:
-        centre.matter.pursuit.drop(tx, case, reason=data.reason)
-        return centre.matter.cases.show(tx, case)
+    made.centre.matter.pursuit.drop(made.tx, made.id, reason=asked.reason)
+    return made.centre.matter.cases.show(made.tx, made.id)
 
 
-@post(
+@decision(
     "/v1/cases/{case_id:str}/reopen",
-    guards=[signed_in],
-    dto=Body[CaseDecision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=DECISION_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["cases"],
+    on=CASE,
+    words="The case now",
+    purpose="reopen a case",
     summary="Reopen a closed case",
-    responses={
-        200: ResponseSpec(CaseView, description="The case now", generate_examples=False),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def reopen(request: ApiRequest, case_id: str, data: CaseDecision) -> CaseView:
+def reopen(made: Deciding, asked: CaseDecision) -> CaseView:
     """Decide the case again on new facts, and trace it."""
-    case = need_id(case_id, what="case")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="reopen a case") as tx:
-        centre.matter.pursuit.reopen(tx, case, reason=data.reason)
-        return centre.matter.cases.show(tx, case)
+    made.centre.matter.pursuit.reopen(made.tx, made.id, reason=asked.reason)
+    return made.centre.matter.cases.show(made.tx, made.id)
 
 
 HANDLERS: Final = (show, list_cases, complain, confirm, close, drop, reopen)

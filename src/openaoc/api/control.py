@@ -8,7 +8,8 @@ from litestar import post
 
 from openaoc.api.access import BEARER, centre_of, key_or_citizen, need_id
 from openaoc.api.bodies import Body
-from openaoc.api.cases import DECISION_BODY_BYTES_MAX, SECRET_CHARACTERS_MAX, CaseSecret
+from openaoc.api.cases import SECRET_CHARACTERS_MAX, CaseSecret
+from openaoc.api.decisions import DECISION_BODY_BYTES_MAX
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.rates import CONTROL_BY_SECRET
 from openaoc.api.wire import ControlCode

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import ORDER, Deciding, decision
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, Problem, problem_of, problems
 from openaoc.api.signatures import Signature, read_signature
@@ -29,7 +30,6 @@ from openaoc.workflow.answering import given_of
 ANSWER_BODY_BYTES_MAX: Final = 1 << 20
 ANSWERS_BODY_BYTES_MAX: Final = 4 << 20
 ANSWERS_PER_REQUEST_MAX: Final = 200
-DECISION_BODY_BYTES_MAX: Final = 16 << 10
 
 CaseFilter = Annotated[str | None, Parameter(query="case", max_length=64, required=False)]
 InstitutionFilter = Annotated[
@@ -160,28 +160,16 @@ def answer_many(
     )
 
 
-@post(
+@decision(
     "/v1/holds/{order:str}/release",
-    guards=[signed_in],
-    dto=Body[ReleaseRequest],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=DECISION_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["holds"],
+    on=ORDER,
+    words="The order now",
+    purpose="release a hold",
     summary="Release a hold",
-    responses={
-        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def release(request: ApiRequest, order: str, data: ReleaseRequest) -> OrderView:
+def release(made: Deciding, asked: ReleaseRequest) -> OrderView:
     """Give the money back to its holder; one person is enough."""
-    order_id = need_id(order, what="order")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="release a hold") as tx:
-        return centre.matter.holds.release(tx, order_id, data.reason)
+    return made.centre.matter.holds.release(made.tx, made.id, asked.reason)
 
 
 @post(
@@ -205,80 +193,44 @@ def approve(request: ApiRequest, order: str) -> OrderView:
         return centre.matter.holds.approve(tx, order_id)
 
 
-@post(
+@decision(
     "/v1/holds/{order:str}/withdraw",
-    guards=[signed_in],
-    dto=Body[ReleaseRequest],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=DECISION_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["holds"],
+    on=ORDER,
+    words="The order now",
+    purpose="withdraw an order",
     summary="Withdraw an order that is not answered yet",
-    responses={
-        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def withdraw(request: ApiRequest, order: str, data: ReleaseRequest) -> OrderView:
+def withdraw(made: Deciding, asked: ReleaseRequest) -> OrderView:
     """Take an order back before it is applied."""
-    order_id = need_id(order, what="order")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="withdraw an order") as tx:
-        return centre.matter.holds.withdraw(tx, order_id, data.reason)
+    return made.centre.matter.holds.withdraw(made.tx, made.id, asked.reason)
 
 
-@post(
+@decision(
     "/v1/holds/{order:str}/convert",
-    guards=[signed_in],
-    dto=Body[ConversionRequest],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=DECISION_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["holds"],
+    on=ORDER,
+    words="The order now",
+    purpose="convert a hold",
     summary="Convert a hold into a court's or authority's measure",
-    responses={
-        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def convert(request: ApiRequest, order: str, data: ConversionRequest) -> OrderView:
+def convert(made: Deciding, asked: ConversionRequest) -> OrderView:
     """End our hold where a court's or authority's measure stands in its place."""
-    order_id = need_id(order, what="order")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="convert a hold") as tx:
-        return centre.matter.holds.convert(
-            tx, order_id, authority=data.authority, reason=data.reason
-        )
+    return made.centre.matter.holds.convert(
+        made.tx, made.id, authority=asked.authority, reason=asked.reason
+    )
 
 
-@post(
+@decision(
     "/v1/holds/{order:str}/extend",
-    guards=[signed_in],
-    dto=Body[ExtensionRequest],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=DECISION_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["holds"],
+    on=ORDER,
+    words="The order now",
+    purpose="make a hold longer",
     summary="Make a hold longer by a court's or authority's measure",
-    responses={
-        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def extend(request: ApiRequest, order: str, data: ExtensionRequest) -> OrderView:
+def extend(made: Deciding, asked: ExtensionRequest) -> OrderView:
     """The hold stands until the measure ends; the institution gets a new revision."""
-    order_id = need_id(order, what="order")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="make a hold longer") as tx:
-        return centre.matter.holds.extend(
-            tx, order_id, until=data.until, authority=data.authority, reason=data.reason
-        )
+    return made.centre.matter.holds.extend(
+        made.tx, made.id, until=asked.until, authority=asked.authority, reason=asked.reason
+    )
 
 
 HANDLERS: Final = (

@@ -4,84 +4,49 @@ from __future__ import annotations
 
 from typing import Final
 
-from litestar import get, post
+from litestar import get
 
 from openaoc.api.access import BEARER, centre_of, signed_in
-from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, decision
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.wire import LiveScope, ShadowScope, SwitchList
 from openaoc.parties.model import Switch
 
-SMALL_BODY_BYTES_MAX: Final = 16 << 10
 
-
-@post(
+@decision(
     "/v1/live/propose",
-    guards=[signed_in],
-    dto=Body[LiveScope],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["live"],
+    on=None,
+    words="The switch now",
+    purpose="switch live",
     summary="Propose that orders go out for real",
-    responses={
-        **described(Switch, "The switch now"),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def propose(request: ApiRequest, data: LiveScope) -> Switch:
+def propose(made: Deciding, asked: LiveScope) -> Switch:
     """The first person's word."""
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="switch live") as tx:
-        return centre.parties.propose_live(tx, data.scope)
+    return made.centre.parties.propose_live(made.tx, asked.scope)
 
 
-@post(
+@decision(
     "/v1/live/approve",
-    guards=[signed_in],
-    dto=Body[LiveScope],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["live"],
+    on=None,
+    words="The switch now",
+    purpose="switch live",
     summary="Approve the proposal, as another person",
-    responses={
-        **described(Switch, "The switch now"),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def approve(request: ApiRequest, data: LiveScope) -> Switch:
+def approve(made: Deciding, asked: LiveScope) -> Switch:
     """The second person's word: live from now on."""
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="switch live") as tx:
-        return centre.parties.approve_live(tx, data.scope)
+    return made.centre.parties.approve_live(made.tx, asked.scope)
 
 
-@post(
+@decision(
     "/v1/live/shadow",
-    guards=[signed_in],
-    dto=Body[ShadowScope],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["live"],
+    on=None,
+    words="The switch now",
+    purpose="back to shadow",
     summary="Back to shadow; one person is enough",
-    responses={
-        **described(Switch, "The switch now"),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def shadow(request: ApiRequest, data: ShadowScope) -> Switch:
+def shadow(made: Deciding, asked: ShadowScope) -> Switch:
     """Stop sending for the scope."""
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="back to shadow") as tx:
-        return centre.parties.back_to_shadow(tx, data.scope, reason=data.reason)
+    return made.centre.parties.back_to_shadow(made.tx, asked.scope, reason=asked.reason)
 
 
 @get(

@@ -9,8 +9,9 @@ from typing import Final
 
 from litestar import Response, get, post
 
-from openaoc.api.access import BEARER, IdempotencyKey, centre_of, need_id, need_key, signed_in
+from openaoc.api.access import BEARER, IdempotencyKey, centre_of, need_key, signed_in
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import SUSPICION, Deciding, decision
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.signatures import Signature, check_signature
@@ -78,71 +79,44 @@ def list_suspicions(request: ApiRequest, cursor: Cursor = None, limit: Limit = 5
         return centre.matter.suspicions.list(tx, cursor=cursor, limit=limit)
 
 
-@post(
+@decision(
     "/v1/suspicions/{suspicion:str}/release",
-    guards=[signed_in],
-    dto=Body[ReleaseRequest],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["suspicions"],
+    on=SUSPICION,
+    words="It now",
+    purpose="release a hold on suspicion",
     summary="Release a hold on suspicion: there is no evidence",
-    responses={**described(Suspicion, "It now"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
 )
-def release(request: ApiRequest, suspicion: str, data: ReleaseRequest) -> Suspicion:
+def release(made: Deciding, asked: ReleaseRequest) -> Suspicion:
     """Give the money back; the institution or one person of the centre is enough."""
-    found = need_id(suspicion, what="hold on suspicion")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="release a hold on suspicion") as tx:
-        return centre.matter.suspicions.release(tx, found, reason=data.reason)
+    return made.centre.matter.suspicions.release(made.tx, made.id, reason=asked.reason)
 
 
-@post(
+@decision(
     "/v1/suspicions/{suspicion:str}/extend",
-    guards=[signed_in],
-    dto=Body[ExtensionRequest],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["suspicions"],
+    on=SUSPICION,
+    words="It now",
+    purpose="make a hold on suspicion longer",
     summary="Make a hold on suspicion longer by a court's or authority's measure",
-    responses={**described(Suspicion, "It now"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
 )
-def extend(request: ApiRequest, suspicion: str, data: ExtensionRequest) -> Suspicion:
+def extend(made: Deciding, asked: ExtensionRequest) -> Suspicion:
     """It stands until the measure ends."""
-    found = need_id(suspicion, what="hold on suspicion")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="make a hold on suspicion longer") as tx:
-        return centre.matter.suspicions.extend(
-            tx, found, until=data.until, authority=data.authority, reason=data.reason
-        )
+    return made.centre.matter.suspicions.extend(
+        made.tx, made.id, until=asked.until, authority=asked.authority, reason=asked.reason
+    )
 
 
-@post(
+@decision(
     "/v1/suspicions/{suspicion:str}/convert",
-    guards=[signed_in],
-    dto=Body[ConversionRequest],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["suspicions"],
+    on=SUSPICION,
+    words="It now",
+    purpose="convert a hold on suspicion",
     summary="End a hold on suspicion whose place a seizure takes",
-    responses={**described(Suspicion, "It now"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
 )
-def convert(request: ApiRequest, suspicion: str, data: ConversionRequest) -> Suspicion:
+def convert(made: Deciding, asked: ConversionRequest) -> Suspicion:
     """The money stays blocked by another's word."""
-    found = need_id(suspicion, what="hold on suspicion")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="convert a hold on suspicion") as tx:
-        return centre.matter.suspicions.convert(
-            tx, found, authority=data.authority, reason=data.reason
-        )
+    return made.centre.matter.suspicions.convert(
+        made.tx, made.id, authority=asked.authority, reason=asked.reason
+    )
 
 
 HANDLERS: Final = (tell, list_suspicions, release, extend, convert)
