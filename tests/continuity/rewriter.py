@@ -64,7 +64,7 @@ def rebuild(connection: psycopg.Connection, database: Database) -> None:
     signer = database.journal_keys.signer()
     for size in sizes:
         root = merkle.root(size, lambda *place: nodes[place])
-        at = moments.get(size, heads[-1][1])
+        at = moments[size] if size in moments else heads[-1][1]
         head = sign_head(signer, size=size, root_hash=root, at=at)
         connection.execute(
             "INSERT INTO journal_heads VALUES (%s, %s, %s, %s, %s)",

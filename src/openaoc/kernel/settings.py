@@ -44,6 +44,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jurisdiction's currency.
     """
 
+    standby_listen: str | None = None
+    """`host:port` where this centre's standby connects; without it there is none. Both sides prove
+    themselves with the certificate in the keys folder, which they share.
+    """
+    standby_required: bool = True
+    """Whether nothing is acknowledged while the standby is away; else the centre goes on alone
+    after some seconds and says so.
+    """
+
+    breaker_orders_per_hour: int = 300_000
+    """More orders an hour than this do not go out by themselves, over all institutions."""
+    breaker_institution_orders_per_hour: int = 100_000
+    breaker_source_orders_per_hour: int = 50_000
+    """From one sender's reports, and from the accounts they lead to."""
+    breaker_upheld_min: int = 10
+    """So many contests upheld within a day, and so many of a hundred decided, stop automatic
+    orders of that institution or source.
+    """
+    breaker_upheld_percent: int = 30
+
     @property
     def data_path(self) -> Path:
         """The data folder."""

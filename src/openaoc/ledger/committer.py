@@ -110,6 +110,8 @@ class Committer:
         self._snapshotting = threading.Lock()
         self._journalled: list[int] = []
         self._stopped: str = ""
+        self.confirm: Callable[[int], None] = _nobody_follows
+        """Returns when a follower has the entries up to this one too. Raises LedgerStopped."""
         self.log_bytes = 0
         """Written to the log since the last snapshot."""
 
@@ -296,6 +298,7 @@ class Committer:
             entries.append(Outgoing(JOURNALLED, msgspec.msgpack.encode(journalled)))
         try:
             self._wal.append(entries)
+            self.confirm(self._wal.sequence)
         except LedgerStopped as error:
             self._stopped = error.detail or error.title
             raise
@@ -421,6 +424,46 @@ class Committer:
             self._wal.drop_before(position)
             return position
 
+    def cut(self, before_us: int) -> int:
+        """Move what was booked before out of the hot arrays; how many transfers left.
+
+        Their segments are written beside the running ledger; batches wait while the arrays are made
+        anew. Raises DiskRefused, TooLarge, LedgerStopped; then nothing has changed.
+        """
+        with self._snapshotting:
+            with self._commit, self._apply:
+                if self._stopped:
+                    raise LedgerStopped(self._stopped)
+                draft = self.days.draft(before_us)
+            try:
+                self.days.write(draft)
+                with self._commit, self._apply:
+                    cut = draft.close(self._hot.store.numbers)
+                    if draft.rows:
+                        self.days.ensure_room()
+                        self._append([Outgoing(CUT, msgspec.msgpack.encode(cut))])
+                        self._carry_out(cut)
+            except snapshot.Renumbered:
+                self.days.give_up()
+                return 0
+            except OpenAOCError:
+                self.days.give_up()
+                raise
+        self.snapshot()
+        return draft.rows
+
+    def _carry_out(self, cut: Cut) -> None:
+        try:
+            self.days.carry_out(cut)
+        except BaseException as error:
+            # Logged but not made: only a restart brings memory and log together again.
+            self._stopped = f"a cut could not be made ({error!r}); start the centre again"
+            raise LedgerStopped(self._stopped) from error
+
+    def retain(self, sequence: int | None) -> None:
+        """Keep the log past this entry for a follower; None: as snapshots go."""
+        self._wal.retained = sequence
+
     @contextmanager
     def held_copy(self, *, at_instant: Callable[[int], None]) -> Iterator[HeldCopy]:
         """The files of the ledger as after its newest entry, for as long as the block lasts.
@@ -465,24 +508,6 @@ class Committer:
             self._wal.close()
 
 
-def _place(ticket: Ticket, where: str) -> str:
-    """The place in the sender's file for a place in the batch."""
-    word, _, number = where.partition(" ")
-    return ticket.locate(int(number) - 1) if word == "row" and number.isdigit() else where
-
-
-def _size(offsets: NDArray[np.int32]) -> int:
-    return int(offsets[-1]) - int(offsets[0])
-
-
-def _write_table(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    value: bytes = sink.getvalue().to_pybytes()
-    return value
-
-
-def _read_table(payload: bytes) -> pa.Table:
-    with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
-        return reader.read_all()
+def _nobody_follows(sequence: int) -> None:
+    """Without a follower an entry is acknowledged when it is on our own disk."""
+    assert sequence >= 0, "entries are numbered from one"

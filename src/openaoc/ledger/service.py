@@ -271,6 +271,18 @@ class Ledger:
         """
         return self._commits.held_copy(at_instant=at_instant)
 
+    def follow(self, confirm: Callable[[int], None]) -> None:
+        """From now on a batch is acknowledged when `confirm(position)` has returned, too.
+
+        It is called with writers held off, after the entry is on our own disk; it may wait, and
+        raises LedgerStopped where the batch must not be acknowledged.
+        """
+        self._commits.confirm = confirm
+
+    def retain(self, position: int | None) -> None:
+        """Keep the log past this entry on disk for a follower; None: no longer."""
+        self._commits.retain(position)
+
     def stats(self) -> LedgerStats:
         """Sizes, for the operator."""
         store = self._store

@@ -68,6 +68,8 @@ class Wal:
         self._broken = False
         self.sequence = 0
         """Of the last durable entry."""
+        self.retained: int | None = None
+        """Entries past this one are kept for a follower, whatever snapshots cover."""
 
     def replay(self, *, after: int) -> Iterator[Entry]:
         """All entries past sequence `after`, then ready for writing.
@@ -145,6 +147,8 @@ class Wal:
 
     def drop_before(self, sequence: int) -> None:
         """Delete the segments whose entries are all at or below `sequence`."""
+        if self.retained is not None:
+            sequence = min(sequence, self.retained)
         paths = sorted(self._folder.glob(SEGMENT_PATTERN))
         for path, following in itertools.pairwise(paths):
             if int(following.stem.removeprefix("wal-")) <= sequence + 1:
@@ -277,6 +281,28 @@ def _cut(path: Path, size: int) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+FRAME_HEADER_BYTES: Final = _FRAME.size
+
+
+def frame_bytes(header: bytes) -> int | None:
+    """How long the frame is that begins with this header; None for what is no header."""
+    if len(header) < _FRAME.size:
+        return None
+    magic, _, size, _, version, checksum = _FRAME.unpack(header[: _FRAME.size])
+    if magic != MAGIC or version != _VERSION or checksum != zlib.crc32(header[:_FRAME_SUMMED]):
+        return None
+    return _FRAME.size + int(size)
+
+
+def entries_of(frame: bytes) -> list[Entry]:
+    """The entries of one whole frame. Raises Corrupt for anything else."""
+    with memoryview(frame) as view:
+        found = _read_frame(view, 0)
+        if found is None or found[1] != len(frame):
+            raise Corrupt("this is not a whole frame of the ledger's log")
+        return found[0]
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,6 +19,7 @@ from openaoc.storage.claim import Claim
 from openaoc.storage.files import private_folder
 from openaoc.storage.journal_keys import JournalKeys
 from openaoc.storage.keyring import Keyring
+from openaoc.storage.marks import STANDBY_NAME, has_standby
 from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.storage.unit_of_work import UnitOfWork
 from openaoc.storage.vault import Vault
@@ -146,8 +147,14 @@ def connect_database(
     return Database(owner=owner, application=application, keys=keys, clock=clock, server=server)
 
 
+def _replication(settings: Settings) -> dict[str, str]:
+    """A server that has had a standby commits nothing without it, from its first moment on."""
+    known = settings.standby_listen is not None and has_standby(settings.data_path)
+    return {"synchronous_standby_names": STANDBY_NAME} if known else {}
+
+
 def _open_embedded(settings: Settings, *, keys: Keyring, clock: Clock) -> Database:
-    server = EmbeddedPostgres(settings.data_path, keys=keys)
+    server = EmbeddedPostgres(settings.data_path, keys=keys, more_settings=_replication(settings))
     server.start()
     try:
         password = keys.secret(OWNER_PASSWORD_NAME)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.errors import Corrupt
 from openaoc.storage.canonical import canonical_json
-from openaoc.storage.files import destroy, private_folder, write_once
+from openaoc.storage.files import destroy
 from openaoc.storage.journal_heads import KEY_NAME, Head, key_id, public_bytes, verify_head
 from openaoc.storage.keyring import Keyring
 
@@ -157,8 +157,8 @@ class JournalKeys:
             )
             signature = base64.b64encode(old.sign(_signed_text(one))).decode("ascii")
             one = msgspec.structs.replace(one, signature=signature)
-            folder = private_folder(self._keys.folder / FOLDER)
-            write_once(folder / f"{len(past) + 1:06d}.json", msgspec.json.encode(one))
+            path = self._keys.folder / FOLDER / f"{len(past) + 1:06d}.json"
+            self._keys.write(path, msgspec.json.encode(one))
             destroy(self._keys.folder / _file_name(len(past)))
             self._signer = new_key
             return one

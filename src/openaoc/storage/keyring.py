@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,12 +23,26 @@ KEY_BYTES: Final = 32
 MASTER_NAME: Final = "master.key"
 
 
+def _kept_here(path: Path) -> None:
+    """Keys are kept in their folder alone."""
+    assert path.name, "a file of keys"
+
+
 class Keyring:
     """Reads keys from a folder and makes those that are missing, each once and durably."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._master: bytes | None = None
+        self.written: Callable[[Path], None] = _kept_here
+        """Called with each key file once it is on disk, before anything relies on it."""
+
+    def write(self, path: Path, content: bytes) -> bytes:
+        """As `files.write_once`, and wherever else keys are kept at once."""
+        private_folder(path.parent)
+        held = write_once(path, content)
+        self.written(path)
+        return held
 
     def has(self, name: str) -> bool:
         """Whether the file of that name exists."""
@@ -77,7 +92,7 @@ class Keyring:
             serialization.NoEncryption(),
         )
         path = self.folder / name
-        held = write_once(path, fresh)
+        held = path.read_bytes() if path.exists() else self.write(path, fresh)
         try:
             key = serialization.load_pem_private_key(held, password=None)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Files whose presence in a data folder forbids a centre to start on it."""
+"""Files that say what a data folder is: half restored, a standby's, fenced, with a standby."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from openaoc.kernel.errors import Conflict
 RESTORE_MARK: Final = "restore.unfinished"
 STANDBY_MARK: Final = "standby.json"
 FENCED_MARK: Final = "fenced.json"
+KNOWN_MARK: Final = "standby.known"
+"""There is a standby that has everything: nothing is acknowledged or sent without it."""
+STANDBY_NAME: Final = "openaoc_standby"
+"""What the standby's PostgreSQL calls itself."""
 
 
 class NotACentre(Conflict):
@@ -28,3 +32,8 @@ def check_marks(data: Path) -> None:
     for name, why in _WHY.items():
         if (data / name).exists():
             raise NotACentre(why, where=str(data))
+
+
+def has_standby(data: Path) -> bool:
+    """Whether this centre has a standby that it must not go on without."""
+    return (data / KNOWN_MARK).exists()

@@ -76,6 +76,8 @@ def migrate(
     config = _config()
     with _owner(parameters) as connection, connection.begin():
         connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS_MAX}s'"))
+        # The tables do not wait for a standby; what is later written into them does.
+        connection.execute(sa.text("SET LOCAL synchronous_commit = local"))
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:n)"), {"n": LOCK_NUMBER})
         before = MigrationContext.configure(connection).get_current_revision()
         config.attributes["connection"] = connection

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -50,12 +50,20 @@ class EmbeddedPostgres:
     by itself when this process is killed.
     """
 
-    def __init__(self, home: Path, *, keys: Keyring, durable: bool = True) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        keys: Keyring,
+        durable: bool = True,
+        more_settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home
         self.data = home / "postgres"
         self.restarts = 0
         self._keys = keys
         self._durable = durable
+        self._more_settings = dict(more_settings or {})
         self._identity = Identity()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: Path | None = None
@@ -156,7 +164,7 @@ class EmbeddedPostgres:
         self._end_leftover()
         if not fresh and self._identity.uid not in (None, owner):
             self._identity.give(self.data)
-        files.write_settings(self.data, durable=self._durable)
+        files.write_settings(self.data, durable=self._durable, more=self._more_settings)
         if not self._keys.has(PASSWORD_NAME):
             self._reset_password()
 
@@ -309,6 +317,8 @@ class EmbeddedPostgres:
         """An autocommitting superuser connection, for making roles and databases only."""
         text = conninfo.make_conninfo(**self.parameters(database=database))
         with psycopg.connect(text, autocommit=True) as connection:
+            # Roles and settings do not wait for a standby: what follows them in the log does.
+            connection.execute("SET synchronous_commit = local")
             yield connection
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ SOCKET_FOLDER_PREFIX: Final = "openaoc-pg-"
 HBA: Final = """\
 # Written at every start: a password over the private socket, nothing else.
 local all all scram-sha-256
+local replication openaoc_replica scram-sha-256
 """
 
 SETTINGS: Final = """\
@@ -37,6 +39,7 @@ fsync = {durable}
 synchronous_commit = on
 full_page_writes = {durable}
 max_wal_size = 2GB
+max_slot_wal_keep_size = 16GB
 checkpoint_timeout = 5min
 random_page_cost = 1.1
 timezone = 'UTC'
@@ -132,11 +135,12 @@ def memory_in_use(identifier: int) -> bool:
     return any(int(row[place]) == identifier and int(row[attached]) > 0 for row in fields)
 
 
-def write_settings(data: Path, *, durable: bool) -> None:
+def write_settings(data: Path, *, durable: bool, more: Mapping[str, str]) -> None:
     """Our configuration over the one initdb wrote; what is in the data folder is ours alone."""
     text = SETTINGS.format(
         connections=CONNECTIONS_MAX, buffers=SHARED_BUFFERS, durable="on" if durable else "off"
     )
+    text += "".join(f"{name} = '{_quoted(value)}'\n" for name, value in more.items())
     for name, content in (("postgresql.conf", text), ("pg_hba.conf", HBA)):
         path = data / name
         owner = data.stat()
@@ -145,6 +149,11 @@ def write_settings(data: Path, *, durable: bool) -> None:
         if os.geteuid() == 0:
             os.chown(path, owner.st_uid, owner.st_gid)
     (data / "postgresql.auto.conf").write_text("", "utf-8")
+
+
+def _quoted(value: str) -> str:
+    assert "\n" not in value, "one line for one setting"
+    return value.replace("\\", "\\\\").replace("'", "''")
 
 
 def socket_folder(home: Path) -> Path:

@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from openaoc.kernel.errors import BadInput, Conflict, Corrupt, NotFound, TooLarge, Unavailable
-from openaoc.storage.files import destroy, private_folder, write_once
+from openaoc.storage.files import destroy
 from openaoc.storage.keyring import KEY_BYTES, Keyring
 from openaoc.storage.tables import vault_items, vault_master
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
@@ -224,9 +224,9 @@ class Vault:
 
     def _new_key(self, key_id: str) -> bytes:
         path, key = self._path(key_id), secrets.token_bytes(KEY_BYTES)
-        private_folder(path.parent)
         nonce = secrets.token_bytes(NONCE_BYTES)
-        write_once(path, nonce + self._wrapping().encrypt(nonce, key, key_id.encode("ascii")))
+        wrapped = nonce + self._wrapping().encrypt(nonce, key, key_id.encode("ascii"))
+        self._keys.write(path, wrapped)
         return key
 
     def _key(self, key_id: str) -> bytes:

@@ -1,0 +1,157 @@
+"""The ledger's log as it grows, frame by frame, for who keeps a second copy of it.
+
+Reads the files beside the writer and gives whole frames only. Interprets none.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from openaoc.kernel.errors import Corrupt, NotFound
+from openaoc.ledger.wal import (
+    FRAME_HEADER_BYTES,
+    SEGMENT_PATTERN,
+    entries_of,
+    frame_bytes,
+    sync_folder,
+)
+
+
+class Frame(NamedTuple):
+    """A whole frame as it stands in the log; its entries are `first` to `last`."""
+
+    first: int
+    last: int
+    kinds: frozenset[int]
+    content: bytes
+
+
+class LogGone(NotFound):
+    """The log no longer reaches back that far; a new copy is needed."""
+
+
+def as_frame(content: bytes) -> Frame:
+    """The frame in these bytes. Raises Corrupt."""
+    entries = entries_of(content)
+    kinds = frozenset(entry.kind for entry in entries)
+    return Frame(entries[0].sequence, entries[-1].sequence, kinds, content)
+
+
+class LogTail:
+    """Frames past one entry, in order; None where the log ends for now."""
+
+    def __init__(self, folder: Path, *, after: int) -> None:
+        """Raises LogGone when entry `after + 1` was dropped already."""
+        self._folder = folder
+        self.position = after
+        self._path: Path | None = None
+        self._offset = 0
+
+    def next(self, *, durable: int) -> Frame | None:
+        """The next whole frame, None when there is none yet. Raises LogGone.
+
+        Entries past `durable` are not given: the writer may still take them back, and would then
+        write others in their place.
+        """
+        while self.position < durable:
+            if self._path is None and not self._find():
+                return None
+            frame = self._read()
+            if frame is None:
+                if not self._go_on():
+                    return None
+                continue
+            if frame.last > durable:
+                return None
+            self._offset += len(frame.content)
+            if frame.last <= self.position:
+                continue
+            if frame.first > self.position + 1:
+                raise LogGone(f"entries from {self.position + 1} on are gone")
+            self.position = frame.last
+            return frame
+        return None
+
+    def _segments(self) -> list[tuple[int, Path]]:
+        paths = self._folder.glob(SEGMENT_PATTERN)
+        return sorted((int(path.stem.removeprefix("wal-")), path) for path in paths)
+
+    def _find(self) -> bool:
+        """The segment that holds the entry after our position."""
+        segments = self._segments()
+        begun = [path for first, path in segments if first <= self.position + 1]
+        if segments and not begun:
+            raise LogGone(f"entries from {self.position + 1} on are gone")
+        if begun:
+            self._path, self._offset = begun[-1], 0
+        return bool(begun)
+
+    def _read(self) -> Frame | None:
+        """The whole frame at our place, None when it is not there yet."""
+        assert self._path is not None, "found"
+        try:
+            with self._path.open("rb") as file:
+                header = os.pread(file.fileno(), FRAME_HEADER_BYTES, self._offset)
+                size = frame_bytes(header)
+                if size is None:
+                    return None
+                content = os.pread(file.fileno(), size, self._offset)
+                while 0 < len(content) < size:
+                    more = os.pread(file.fileno(), size - len(content), self._offset + len(content))
+                    if not more:
+                        return None
+                    content += more
+        except FileNotFoundError as error:
+            raise LogGone(f"{self._path.name} is gone") from error
+        if len(content) < size:
+            return None
+        try:
+            return as_frame(content)
+        except Corrupt:
+            # The writer is in the middle of it: the header is there before the rest.
+            return None
+
+    def _go_on(self) -> bool:
+        """To the next segment, once the writer has begun it."""
+        later = [path for first, path in self._segments() if first == self.position + 1]
+        if not later or later[-1] == self._path:
+            return False
+        self._path, self._offset = later[-1], 0
+        return True
+
+
+class LogKeeper:
+    """A second copy of the log: appends whole frames to a folder, each forced to disk."""
+
+    def __init__(self, folder: Path, *, position: int) -> None:
+        self._folder = folder
+        self.position = position
+        self._file: int | None = None
+
+    def keep(self, content: bytes) -> Frame:
+        """Durable when it returns. Raises Corrupt for a gap or damage, OSError from the disk."""
+        frame = as_frame(content)
+        if frame.first != self.position + 1:
+            raise Corrupt(f"entry {frame.first} follows entry {self.position}")
+        if self._file is None:
+            path = self._folder / f"wal-{frame.first:020d}.log"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._file = os.open(path, flags, 0o600)
+            os.ftruncate(self._file, 0)
+            sync_folder(self._folder)
+        view, done = memoryview(content), 0
+        while done < len(content):
+            done += os.write(self._file, view[done:])
+        os.fdatasync(self._file)
+        self.position = frame.last
+        return frame
+
+    def rotate(self) -> None:
+        """The next frame begins a new segment."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    close = rotate
