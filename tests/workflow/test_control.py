@@ -21,6 +21,7 @@ from openaoc.reports.control import (
     plain_code,
 )
 from openaoc.reports.model import Channel, ReportReceipt
+from openaoc.workflow.confirming import PAYMENT_CONFIRM
 from openaoc.workflow.control import CONTROL_CHECK, AccountControl, ControlMessage
 from tests.workflow.centre import (
     ADMIN,
@@ -79,7 +80,7 @@ def test_the_code_gives_standing_and_the_drafts_go_out(reachable: Centre) -> Non
     assert (asked.state, asked.institution, asked.account) == ("asked", "KBANK", "••••••2233")
     [message] = messages(reachable)
     assert (message.account, message.code, message.case) == ("1111222233", "", receipt.case)
-    assert [m.kind for m in reachable.outbox.sent] == [CONTROL_CHECK]
+    assert [m.kind for m in reachable.outbox.sent if m.kind != PAYMENT_CONFIRM] == [CONTROL_CHECK]
     given = code(reachable)
     assert prove(reachable, receipt, f"{given[:4]} {given[4:]}") == "automatic"
     assert [o.account for o in reachable.outbox.orders()] == ["2"]

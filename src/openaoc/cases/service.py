@@ -311,6 +311,9 @@ class Cases:
                 for case in opened
             ]
         )
+        for case in opened:
+            if case.state is CaseState.NEEDS_PERSON:
+                tx.emit(Event(name="cases.case.waits", subject=case.id, at=tx.now))
 
     def add_claim(self, tx: Transaction, case_id: str, claim: ClaimRecord) -> int:
         """File one more claim of a case; its filing number."""

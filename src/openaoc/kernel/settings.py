@@ -39,6 +39,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ledger_rows_max: int = 150_000_000
     """Address space reserved for the hot ledger; memory is used only as rows arrive."""
     ledger_accounts_max: int = 40_000_000
+    ledger_hot_days: int = 0
+    """Days of transfers kept in memory; older ones are cold, on disk. 0: as many as fit."""
+    hop_by_hop: bool = False
+    """There is no feed of transfers: the ledger fills from institutions' reports and answers."""
     floor_minor: int = 100_000
     """Living money left free on a likely innocent holder's account, in minor units of the
     jurisdiction's currency.

@@ -6,7 +6,7 @@ one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -124,7 +124,9 @@ class Intake:
         vault: Vault,
         settings: Settings,
         secret_key: bytes,
+        tell_own: Callable[..., int] | None = None,
     ) -> None:
+        """`tell_own` tells the ledger what an institution's report says of its own payments."""
         self._uow = uow
         self._reports = reports
         self._cases = cases
@@ -135,6 +137,7 @@ class Intake:
         self._vault = vault
         self._settings = settings
         self._secret_key = secret_key
+        self._tell_own = tell_own
         self._batcher: Batcher[Incoming, Taken] = Batcher(self._take_together)
 
     def receive(
@@ -163,6 +166,8 @@ class Intake:
             digest=digest_of(clean),
             verified=verified,
         )
+        if self._tell_own is not None:
+            self._tell_own(clean, sender=sender)
         sealed = self._seal(incoming)
         new = False
         try:

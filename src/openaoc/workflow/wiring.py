@@ -26,11 +26,15 @@ from openaoc.kernel.settings import Settings
 from openaoc.parties.pooled import CHANGED, PooledAccounts
 from openaoc.parties.service import Parties
 from openaoc.reports.service import LedgerFinder, Reports
+from openaoc.safety.breakers import Breakers
+from openaoc.safety.model import Limits
+from openaoc.safety.undo import Undo
 from openaoc.storage.database import Database
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.tracing.service import Tracing
 from openaoc.workflow.complaint import Complaints
+from openaoc.workflow.confirming import Confirming
 from openaoc.workflow.control import CODE_LABEL, Control
 from openaoc.workflow.duties import Duties, Duty, on_time
 from openaoc.workflow.housekeeping import Housekeeping
@@ -62,11 +66,14 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     intake: Intake
     pursuit: Pursuit
     standings: Standings
+    confirming: Confirming
     iso_messages: IsoMessages
     spreadsheets: Spreadsheets
     control: Control
     second_look: SecondLook
     appeals: Appeals
+    breakers: Breakers
+    undo: Undo
     blind: BlindReviews
     telephone: Telephone
     duties: Duties
@@ -104,6 +111,7 @@ def build_matter(
     standings = Standings(
         reports=reports, cases=cases, registry=registry, jurisdiction=settings.jurisdiction
     )
+    breakers = Breakers(limits=Limits.of(settings), cases=cases)
     pursuit = Pursuit(
         uow=uow,
         tracing=tracing,
@@ -114,8 +122,18 @@ def build_matter(
         holds=holds,
         parties=parties,
         settings=settings,
+        breakers=breakers,
     )
     holds.refresh_with(pursuit.retrace_one)
+    confirming = Confirming(
+        cases=cases,
+        reports=reports,
+        parties=parties,
+        pursuit=pursuit,
+        outbox=outbox,
+        ledger=ledger,
+        corrected=tracing.distrust,
+    )
     intake = Intake(
         uow=uow,
         reports=reports,
@@ -127,6 +145,7 @@ def build_matter(
         vault=vault,
         settings=settings,
         secret_key=database.keys.derived(SECRET_LABEL),
+        tell_own=confirming.tell_own if settings.hop_by_hop else None,
     )
     control = Control(
         uow=uow,
@@ -156,6 +175,7 @@ def build_matter(
         second_look=second_look,
         jurisdiction=settings.jurisdiction,
     )
+    undo = Undo(uow=uow, ending=ending, cases=cases, breakers=breakers)
     telephone = Telephone(
         holds=holds,
         ending=ending,
@@ -181,6 +201,7 @@ def build_matter(
         pursuit=pursuit,
         ledger_journal=LedgerJournal(uow=uow, ledger=ledger),
         unhurried=[
+            Duty(call=undo.run_due, full=1),
             Duty(call=second_look.review_due, full=REVIEWS_PER_RUN_MAX),
             Duty(call=on_time(uow, appeals.escalate_due), full=APPEALS_BATCH_MAX),
             Duty(call=on_time(uow, appeals.lapse_due), full=APPEALS_BATCH_MAX),
@@ -194,6 +215,8 @@ def build_matter(
 
     _listen(uow, pursuit=pursuit, duties=duties)
     _listen_for_ends(uow, appeals=appeals)
+    _listen_for_decisions(uow, breakers=breakers)
+    _listen_for_waiting(uow, confirming=confirming)
     _listen_for_pooled(uow, pooling=pooling)
     return Matter(
         reports=reports,
@@ -202,11 +225,14 @@ def build_matter(
         intake=intake,
         pursuit=pursuit,
         standings=standings,
+        confirming=confirming,
         iso_messages=IsoMessages(holds=holds, ledger=onward),
         spreadsheets=Spreadsheets(holds=holds, jurisdiction=settings.jurisdiction),
         control=control,
         second_look=second_look,
         appeals=appeals,
+        breakers=breakers,
+        undo=undo,
         blind=blind,
         telephone=telephone,
         duties=duties,
@@ -236,6 +262,15 @@ def _listen(uow: UnitOfWork, *, pursuit: Pursuit, duties: Duties) -> None:
         uow.subscribe(name, left_work)
 
 
+def _listen_for_waiting(uow: UnitOfWork, *, confirming: Confirming) -> None:
+    """A case that waits for a person asks the payers' institutions whether it may go on."""
+
+    def waits(tx: Transaction, event: Event) -> None:
+        confirming.ask(tx, event.subject)
+
+    uow.subscribe("cases.case.waits", waits)
+
+
 def _listen_for_pooled(uow: UnitOfWork, *, pooling: Pooling) -> None:
     """Traces stop at what a person listed, as soon as that is committed."""
 
@@ -244,6 +279,20 @@ def _listen_for_pooled(uow: UnitOfWork, *, pooling: Pooling) -> None:
         tx.after_commit(pooling.refresh)
 
     uow.subscribe(CHANGED, changed)
+
+
+def _listen_for_decisions(uow: UnitOfWork, *, breakers: Breakers) -> None:
+    """Contests that were upheld may stop what caused them."""
+
+    def decided(tx: Transaction, event: Event) -> None:
+        if event.facts["released_minor"]:
+            breakers.contest_decided(
+                tx,
+                institution=str(event.facts["institution"]),
+                source=str(event.facts["source"]),
+            )
+
+    uow.subscribe("appeals.appeal.decided", decided)
 
 
 def _listen_for_ends(uow: UnitOfWork, *, appeals: Appeals) -> None:
