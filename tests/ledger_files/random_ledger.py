@@ -42,5 +42,15 @@ def random_table(*, seed: int, rows: int, accounts: int) -> pa.Table:
 
 def history(table: pa.Table, *, first: int = 0) -> pa.Table:
     """The table with arrival numbers from `first`."""
-    numbers = pa.array(np.arange(first, first + table.num_rows))
-    return table.append_column("sequence", numbers).cast(HISTORY_SCHEMA)
+    count = table.num_rows
+    more = {
+        "sequence": pa.array(np.arange(first, first + count)),
+        "both_banks": pa.array([False] * count),
+        "told_by": pa.array(["FEED"] * count),
+        "told_at": pa.array([START] * count, pa.timestamp("us", "UTC")),
+        "position": pa.array(np.ones(count, np.int64)),
+        "memo": pa.nulls(count, pa.binary()),
+    }
+    for name, column in more.items():
+        table = table.append_column(name, column)
+    return table.cast(HISTORY_SCHEMA)

@@ -41,7 +41,9 @@ class LedgerArrays(NamedTuple):
     flags u8, channel u8, out_start i64, in_start i64 (-1 where there is no such side).
     Per account (A): base_in i64 and base_out i64, the ends of the line before its first row here
     (an opening balance b is base_in = b, base_out = 0); out_off i64, out_len i32, in_off i64,
-    in_len i32: its slices of the pools.
+    in_len i32: its slices of the pools; bare i64: the known balance where its first row here begins
+    if an opening balance counts as unknown; unseen i64: how often rows came to it, or were told
+    again, that stand in no list here (out_len + in_len + unseen only grows).
     Pools: out_rows i32 and out_starts i64 (the row and its out_start, in ledger order), in_rows
     i32 (in ledger order).
     """
@@ -63,3 +65,43 @@ class LedgerArrays(NamedTuple):
     out_rows: NDArray[np.int32]
     out_starts: NDArray[np.int64]
     in_rows: NDArray[np.int32]
+    bare: NDArray[np.int64]
+    unseen: NDArray[np.int64]
+
+
+class AccountColumns(NamedTuple):
+    """What is known of each account, as columns of one record of 64 bytes each.
+
+    A step on a line looks at most of it: it waits for memory once. Ends of the line now, time of
+    the newest row, time from which the line counts; then the columns of LedgerArrays.
+    """
+
+    in_end: NDArray[np.int64]
+    out_end: NDArray[np.int64]
+    last_us: NDArray[np.int64]
+    line_from: NDArray[np.int64]
+    out_off: NDArray[np.int64]
+    in_off: NDArray[np.int64]
+    out_len: NDArray[np.int32]
+    in_len: NDArray[np.int32]
+    base_in: NDArray[np.int64]
+
+
+RECORD_WORDS: Final = 8
+
+
+def account_columns(records: NDArray[np.int64]) -> AccountColumns:
+    """The columns of `records`, RECORD_WORDS numbers per account, one account after the other."""
+    wide = records.reshape(-1, RECORD_WORDS)
+    narrow = records.view(np.int32).reshape(-1, 2 * RECORD_WORDS)
+    return AccountColumns(
+        in_end=wide[:, 0],
+        out_end=wide[:, 1],
+        last_us=wide[:, 2],
+        line_from=wide[:, 3],
+        out_off=wide[:, 4],
+        in_off=wide[:, 5],
+        out_len=narrow[:, 12],
+        in_len=narrow[:, 13],
+        base_in=wide[:, 7],
+    )

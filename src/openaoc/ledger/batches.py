@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openaoc.kernel.clock import from_us
 from openaoc.ledger.memory import reserve
@@ -29,16 +30,22 @@ class Batches:
         self.tellers = Vocabulary(TELLERS_MAX, "tellers")
         self.waiting: dict[int, Batch] = {}
 
-    def add(self, batch: Batch, *, told_at_us: int) -> None:
-        """Keep a durable batch."""
+    def add(self, batch: Batch, *, first_row: int, told_at_us: int) -> None:
+        """Keep a durable batch; `first_row`: where its rows begin in the hot arrays."""
         self.waiting[batch.position] = batch
         if not batch.accepted:
             return
         at = self.count
-        self.first_row[at], self.told_at[at] = batch.first_row, told_at_us
+        self.first_row[at], self.told_at[at] = first_row, told_at_us
         self.teller[at] = self.tellers.number(batch.told_by)
         self.position[at] = batch.position
         self.count = at + 1
+
+    def replace(self, columns: dict[str, NDArray[np.generic]]) -> None:
+        """Keep these batches instead: the rows were numbered anew."""
+        self.count = columns["first_row"].size
+        for name, column in columns.items():
+            getattr(self, name)[: self.count] = column
 
     def of_row(self, row: int) -> Batch:
         """The batch that brought the row; its counts are those of its rows, without a digest."""

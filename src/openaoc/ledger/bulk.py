@@ -70,6 +70,8 @@ def build_arrays(
         out_rows=np.empty(int(paying.sum()), np.int32),
         out_starts=np.empty(int(paying.sum()), np.int64),
         in_rows=np.empty(int(paid.sum()), np.int32),
+        bare=np.zeros(accounts, np.int64),
+        unseen=np.zeros(accounts, np.int64),
     )
     sorted_already = bool(np.all(times[1:] >= times[:-1]))
     order = np.arange(rows) if sorted_already else np.argsort(times, kind="stable")

@@ -33,16 +33,20 @@ from openaoc.ledger.cold_format import (
     names_of,
     one,
     sides_of,
+    write_keys,
     write_manifest,
     write_parquet,
 )
-from openaoc.ledger.model import AccountName
+from openaoc.ledger.model import AccountName, DiskRefused
+from openaoc.ledger.name_filter import NameFilter
 
 SEGMENT_ROWS_MAX: Final = 10_000_000
 """Transfers of one segment: what writing one takes in memory grows with it."""
 SEGMENTS_MAX: Final = 10_000
 LOOKUP_ROWS_MAX: Final = 20_000_000
 """Transfers that one lookup may bring into memory."""
+_NAMES_READ: Final = NAME_SCHEMA.append(pa.field("debtor_key", pa.uint64()))
+_TIMES: Final = ("booked_at", "told_at")
 _THREADS: Final = 2
 _MEMORY: Final = "2GB"
 
@@ -78,13 +82,20 @@ class ColdStore:
                 "autoload_known_extensions": "false",
             }
         )
+        self.cut = max((segment.cut for segment in manifest.segments), default=0)
+        """Segments of later cuts do not count yet."""
         self._amended = self._load_amended()
+        self._keys: dict[int, NDArray[np.uint64]] = {}
+        self._filter = NameFilter()
+        for segment in manifest.segments:
+            self._know(segment)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """The store in `folder`, which is made if need be. Files no manifest names are removed.
 
-        Raises Corrupt when the manifest cannot be read or a segment is missing or cut.
+        All segments count until `adopt` says otherwise. Raises Corrupt when the manifest cannot be
+        read or a segment is missing or cut.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / MANIFEST
@@ -96,13 +107,13 @@ class ColdStore:
                 raise Corrupt(str(error), where=str(path)) from error
         known = {MANIFEST}
         for segment in manifest.segments:
-            for file in (segment.sides, segment.names):
+            for file in segment.files:
                 known.add(file.name)
                 stored = folder / file.name
                 if not stored.exists() or stored.stat().st_size != file.bytes:
                     raise Corrupt("a cold segment is missing or cut", where=str(stored))
         for entry in folder.iterdir():
-            if entry.name not in known and (entry.suffix in (".parquet", ".draft")):
+            if entry.name not in known and entry.suffix in (".parquet", ".npy", ".draft"):
                 entry.unlink()
         return cls(folder, manifest)
 
@@ -111,13 +122,19 @@ class ColdStore:
         self._connection.close()
 
     def write_segment(
-        self, table: pa.Table, *, aliases: pa.Table | None = None, amends: bool = False
+        self,
+        table: pa.Table,
+        *,
+        aliases: pa.Table | None = None,
+        amends: bool = False,
+        cut: int | None = None,
     ) -> Segment:
         """Keep transfers (HISTORY_SCHEMA, any order) for good; durable when it returns.
 
         `aliases` (NAME_SCHEMA): further names of them, such as the other bank's. With `amends` the
-        rows replace those of the same sequence in earlier segments (a late correction). Raises
-        TooLarge past SEGMENT_ROWS_MAX or SEGMENTS_MAX.
+        rows replace those of the same sequence in earlier segments (a late correction). They count
+        once the cut is adopted, without one at once. Raises TooLarge past SEGMENT_ROWS_MAX or
+        SEGMENTS_MAX, DiskRefused.
         """
         if not 0 < table.num_rows <= SEGMENT_ROWS_MAX:
             raise TooLarge(f"{table.num_rows} rows; a segment has 1 to {SEGMENT_ROWS_MAX}")
@@ -131,8 +148,15 @@ class ColdStore:
             number = self._manifest.next_number
             if len(self._manifest.segments) >= SEGMENTS_MAX:
                 raise TooLarge(f"there are {SEGMENTS_MAX} cold segments already")
-            sides = write_parquet(sides_of(table), self._folder / f"{number:06d}-sides.parquet")
-            named = write_parquet(names_of(names), self._folder / f"{number:06d}-names.parquet")
+            stem, sorted_names = self._folder / f"{number:06d}", names_of(table, names)
+            try:
+                sides = write_parquet(sides_of(table), Path(f"{stem}-sides.parquet"))
+                named = write_parquet(sorted_names, Path(f"{stem}-names.parquet"))
+                keys = write_keys(
+                    one(sorted_names["name_key"]).to_numpy(), Path(f"{stem}-keys.npy")
+                )
+            except OSError as error:
+                raise DiskRefused(f"a cold segment was not written: {error.strerror}") from error
             segment = Segment(
                 number=number,
                 transfers=table.num_rows,
@@ -142,12 +166,44 @@ class ColdStore:
                 last_sequence=int(sequences.max()),
                 sides=sides,
                 names=named,
+                keys=keys,
                 amends=amends,
+                cut=self.cut if cut is None else cut,
             )
             self._put((*self._manifest.segments, segment), next_number=number + 1)
-            if amends:
+            self._know(segment)
+            if amends and segment.cut <= self.cut:
                 self._amended.update(dict.fromkeys(sequences.tolist(), number))
         return segment
+
+    def adopt(self, cut: int) -> None:
+        """Segments up to this cut count, later ones do not."""
+        with self._lock:
+            self.cut = cut
+            self._amended = self._load_amended()
+
+    def forget_after(self, cut: int) -> None:
+        """Remove the segments of later cuts: those were never made."""
+        with self._lock:
+            self._remove([s for s in self._manifest.segments if s.cut > cut])
+
+    def _know(self, segment: Segment) -> None:
+        keys = np.load(self._folder / segment.keys.name, mmap_mode="r")
+        self._keys[segment.number] = keys
+        self._filter.add(keys, [*self._keys.values()])
+
+    def may_name(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Whether each of these names (name_keys) may be a cold transfer's; no is certain."""
+        found = self._filter.ask(keys)
+        places = np.flatnonzero(found)
+        if places.size:
+            asked, exact = keys[places], np.zeros(places.size, np.bool_)
+            for known in [*self._keys.values()]:
+                at = np.searchsorted(known, asked)
+                at[at == known.size] = 0
+                exact |= known[at] == asked
+            found[places] = exact
+        return found
 
     def expire(self, before: datetime) -> int:
         """Drop the segments whose transfers are all older; how many transfers that were.
@@ -157,14 +213,19 @@ class ColdStore:
         limit = to_us(before)
         with self._lock:
             old = [s for s in self._manifest.segments if s.last_us < limit]
-            kept = tuple(s for s in self._manifest.segments if s.last_us >= limit)
-            if old:
-                self._put(kept, next_number=self._manifest.next_number)
-            for segment in old:
-                for file in (segment.sides, segment.names):
-                    (self._folder / file.name).unlink(missing_ok=True)
-            self._amended = self._load_amended()
+            self._remove(old)
         return sum(segment.transfers for segment in old)
+
+    def _remove(self, segments: list[Segment]) -> None:
+        if not segments:
+            return
+        kept = tuple(s for s in self._manifest.segments if s not in segments)
+        self._put(kept, next_number=self._manifest.next_number)
+        for segment in segments:
+            self._keys.pop(segment.number, None)
+            for file in segment.files:
+                (self._folder / file.name).unlink(missing_ok=True)
+        self._amended = self._load_amended()
 
     def _put(self, segments: tuple[Segment, ...], *, next_number: int) -> None:
         manifest = Manifest(next_number=next_number, segments=segments)
@@ -196,16 +257,42 @@ class ColdStore:
 
     def find(self, *, reported_by: str, transfer_id: str) -> pa.Table:
         """The transfer that the reporter told under this id (HISTORY_SCHEMA), one row or none."""
-        keys = name_keys(pa.array([reported_by]), pa.array([transfer_id]))
-        names = self._read("names", "name_key", keys).table
-        same = pc.and_(
-            pc.equal(names["reported_by"], reported_by), pc.equal(names["transfer_id"], transfer_id)
+        return self.find_names([(reported_by, transfer_id)])
+
+    def find_names(self, names: Sequence[tuple[str, str]]) -> pa.Table:
+        """The transfers (HISTORY_SCHEMA) of these (reporter, transfer id), each once."""
+        who, what = pa.array([n[0] for n in names], pa.string()), pa.array([n[1] for n in names])
+        keys = name_keys(who, what)
+        keys = np.unique(keys[self.may_name(keys)])
+        if not keys.size:
+            return HISTORY_SCHEMA.empty_table()
+        found = self._read("names", "name_key", keys).table
+        wanted = pa.array([f"{a}\x1f{b}" for a, b in names])
+        told = pc.binary_join_element_wise(
+            one(found["reported_by"]), one(found["transfer_id"]), "\x1f"
         )
-        sequences = names.filter(same)["sequence"].unique().to_pylist()
+        return self._transfers(found.filter(pc.is_in(told, wanted)))
+
+    def by_sequences(self, sequences: Sequence[int]) -> pa.Table:
+        """The transfers (HISTORY_SCHEMA) with these arrival numbers, each once."""
         if not sequences:
             return HISTORY_SCHEMA.empty_table()
-        found = self._read("sides", "sequence", np.array(sequences[:1], np.int64))
-        return self._current(found, None)
+        return self._transfers(
+            self._read("names", "sequence", np.unique(np.array(sequences, np.int64))).table
+        )
+
+    def _transfers(self, names: pa.Table) -> pa.Table:
+        """The transfers of rows of `names`, looked for also where amendments put them."""
+        if not names.num_rows:
+            return HISTORY_SCHEMA.empty_table()
+        sequences = np.unique(one(names["sequence"]).to_numpy())
+        if not self._amended.keys().isdisjoint(sequences.tolist()):
+            names = self._read("names", "sequence", sequences).table
+        found = self._read("sides", "account_key", np.unique(one(names["debtor_key"]).to_numpy()))
+        places = np.flatnonzero(np.isin(one(found.table["sequence"]).to_numpy(), sequences))
+        return self._current(
+            _Found(found.table.take(pa.array(places)), found.segment[places]), None
+        )
 
     def _read(
         self,
@@ -217,13 +304,16 @@ class ColdStore:
     ) -> _Found:
         """The rows of all segments with one of these keys; columns as stored."""
         with self._lock:
-            segments = self._manifest.segments
+            segments = tuple(s for s in self._manifest.segments if s.cut <= self.cut)
             connection = self._connection.cursor()
         if key == "sequence":
+            low, high = int(keys.min()), int(keys.max())
             segments = tuple(
-                s for s in segments if s.first_sequence <= int(keys[0]) <= s.last_sequence
+                s for s in segments if s.first_sequence <= high and low <= s.last_sequence
             )
-        schema = HISTORY_SCHEMA if kind == "sides" else NAME_SCHEMA
+        elif key == "name_key":
+            segments = tuple(s for s in segments if self._names_any(s, keys))
+        schema = HISTORY_SCHEMA if kind == "sides" else _NAMES_READ
         tables, numbers, total = [schema.empty_table()], [np.zeros(0, np.int64)], 0
         for segment in segments:
             if until_us is not None and segment.first_us > until_us:
@@ -236,6 +326,12 @@ class ColdStore:
             tables.append(table)
             numbers.append(np.full(table.num_rows, segment.number))
         return _Found(pa.concat_tables(tables).combine_chunks(), np.concatenate(numbers))
+
+    def _names_any(self, segment: Segment, keys: NDArray[np.uint64 | np.int64]) -> bool:
+        known = self._keys[segment.number]
+        at = np.searchsorted(known, keys)
+        at[at == known.size] = 0
+        return bool((known[at] == keys).any())
 
     def _current(self, found: _Found, accounts: pa.Table | None) -> pa.Table:
         """Each transfer once, as last amended, of these accounts by full name, in ledger order."""
@@ -257,7 +353,7 @@ class ColdStore:
         """For each amended sequence the segment that says how it is now; there are few."""
         amended: dict[int, int] = {}
         for segment in self._manifest.segments:
-            if segment.amends:
+            if segment.amends and segment.cut <= self.cut:
                 file = str(self._folder / segment.names.name)
                 rows = self._connection.execute("SELECT sequence FROM read_parquet(?)", [file])
                 amended.update({int(row[0]): segment.number for row in rows.fetchall()})
@@ -269,7 +365,7 @@ class ColdStore:
         return ColdStats(
             segments=len(segments),
             transfers=sum(s.transfers for s in segments if not s.amends),
-            bytes=sum(s.sides.bytes + s.names.bytes for s in segments),
+            bytes=sum(file.bytes for s in segments for file in s.files),
             first_at=from_us(min(s.first_us for s in segments)) if segments else None,
             last_at=from_us(max(s.last_us for s in segments)) if segments else None,
         )
@@ -286,7 +382,7 @@ def _query(
 ) -> pa.Table:
     """The rows of one file with one of the keys; few keys are looked up by row group."""
     columns = ", ".join(
-        "epoch_us(booked_at) AS booked_at" if name == "booked_at" else name for name in schema.names
+        f"epoch_us({name}) AS {name}" if name in _TIMES else name for name in schema.names
     )
     connection.register("wanted", pa.table({"key": pa.array(keys)}))
     bounds = f"{key} BETWEEN {int(keys.min())} AND {int(keys.max())}"

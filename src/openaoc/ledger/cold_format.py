@@ -18,12 +18,25 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from openaoc.ledger.columns import as_text, buffers
+from openaoc.ledger.encode import Text
+from openaoc.ledger.kernels_cold import mix_pairs
 from openaoc.ledger.kernels_text import hash_column
 from openaoc.ledger.schema import SCHEMA
 from openaoc.ledger.wal import sync_folder
 
-HISTORY_SCHEMA: Final = SCHEMA.append(pa.field("sequence", pa.int64(), nullable=False))
-"""Transfers with their arrival number: ledger order is (booked_at, sequence)."""
+HISTORY_SCHEMA: Final = pa.schema(
+    [
+        *SCHEMA,
+        pa.field("sequence", pa.int64(), nullable=False),
+        pa.field("both_banks", pa.bool_(), nullable=False),
+        pa.field("told_by", pa.string(), nullable=False),
+        pa.field("told_at", pa.timestamp("us", "UTC"), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),
+        pa.field("memo", pa.binary()),
+    ]
+)
+"""Transfers with their arrival number: ledger order is (booked_at, sequence). Who told us and when
+is kept with them; `memo` (memo.py) is what a corrected transfer said before."""
 NAME_SCHEMA: Final = pa.schema(
     [("reported_by", pa.string()), ("transfer_id", pa.string()), ("sequence", pa.int64())]
 )
@@ -33,7 +46,15 @@ _ROW_GROUP_ROWS: Final = 1 << 15
 _HASH_SEED: Final = np.uint64(0x0A0C_1441)
 """Part of the format: keys are stored."""
 _SEPARATOR: Final = "\x1f"
-_FEW_VALUES: Final = ("reported_by", "debtor_bank", "creditor_bank", "currency", "channel")
+_REPORTER_FACTOR: Final = np.uint64(0xD6E8FEB86659FD93)
+_FEW_VALUES: Final = (
+    "reported_by",
+    "debtor_bank",
+    "creditor_bank",
+    "currency",
+    "channel",
+    "told_by",
+)
 
 
 class SegmentFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +69,9 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """One cold segment.
 
     `sides`: every transfer once per account that is in the ledger, sorted by account, time,
-    sequence. `names`: (reporter, id) of every transfer, sorted by hash. `amends`: its rows replace
-    those of the same sequence in earlier segments.
+    sequence. `names`: (reporter, id) of every transfer, sorted by hash; `keys`: those hashes alone.
+    `amends`: its rows replace those of the same sequence in earlier segments. `cut`: it counts once
+    the ledger has made its cut of this number.
     """
 
     number: int
@@ -60,7 +82,14 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     last_sequence: int
     sides: SegmentFile
     names: SegmentFile
+    keys: SegmentFile
     amends: bool = False
+    cut: int = 0
+
+    @property
+    def files(self) -> tuple[SegmentFile, SegmentFile, SegmentFile]:
+        """All its files."""
+        return (self.sides, self.names, self.keys)
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +115,21 @@ def account_keys(bank: pa.Array, account: pa.Array, currency: pa.Array) -> NDArr
 
 def name_keys(reported_by: pa.Array, transfer_id: pa.Array) -> NDArray[np.uint64]:
     """The stored key of each (reporter, transfer id)."""
-    return hash_texts(pc.binary_join_element_wise(reported_by, transfer_id, _SEPARATOR))
+    return join_keys(hash_texts(reported_by), hash_texts(transfer_id))
+
+
+def join_keys(reporters: NDArray[np.uint64], ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """`name_keys` from the hashes of both texts."""
+    keys = np.empty(len(ids), np.uint64)
+    mix_pairs(reporters * _REPORTER_FACTOR, ids, keys)
+    return keys
+
+
+def id_hashes(text: Text) -> NDArray[np.uint64]:
+    """`hash_texts` of a prepared batch's ids."""
+    out = np.zeros(len(text.offsets) - 1, np.uint64)
+    hash_column(text.data, text.offsets, _HASH_SEED, out)
+    return out
 
 
 def one(column: pa.ChunkedArray) -> pa.Array:
@@ -119,11 +162,29 @@ def sides_of(table: pa.Table) -> pa.Table:
     return sides.append_column("account_key", pa.array(keys[order]))
 
 
-def names_of(table: pa.Table) -> pa.Table:
-    """NAME_SCHEMA rows with `name_key`, sorted by it."""
-    keys = name_keys(one(table["reported_by"]), one(table["transfer_id"]))
+def names_of(table: pa.Table, names: pa.Table) -> pa.Table:
+    """NAME_SCHEMA rows with `name_key`, sorted by it, and the account key of the debtor.
+
+    `names` are those of transfers of the table.
+    """
+    keys = name_keys(one(names["reported_by"]), one(names["transfer_id"]))
+    sequences = one(table["sequence"]).to_numpy()
+    by_sequence = np.argsort(sequences)
+    place = np.searchsorted(sequences[by_sequence], one(names["sequence"]).to_numpy())
+    debtors = account_keys(
+        one(table["debtor_bank"]), one(table["debtor_account"]), one(table["currency"])
+    )[by_sequence][place]
     order = np.argsort(keys, kind="stable")
-    return table.take(pa.array(order)).append_column("name_key", pa.array(keys[order]))
+    names = names.append_column("name_key", pa.array(keys))
+    return names.append_column("debtor_key", pa.array(debtors)).take(pa.array(order))
+
+
+def write_keys(keys: NDArray[np.uint64], path: Path) -> SegmentFile:
+    """Write the sorted hashes of a segment's names, as they are read: mapped, not loaded."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("wb") as stream:
+        np.save(stream, keys)
+    return _finish(draft, path)
 
 
 def write_parquet(table: pa.Table, path: Path) -> SegmentFile:
@@ -136,6 +197,10 @@ def write_parquet(table: pa.Table, path: Path) -> SegmentFile:
         compression="zstd",
         use_dictionary=[name for name in _FEW_VALUES if name in table.column_names],
     )
+    return _finish(draft, path)
+
+
+def _finish(draft: Path, path: Path) -> SegmentFile:
     digest = hashlib.sha256()
     with draft.open("r+b") as stream:
         while chunk := stream.read(1 << 22):

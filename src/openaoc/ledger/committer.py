@@ -13,8 +13,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -28,62 +26,29 @@ from openaoc.kernel.clock import from_us, to_us
 from openaoc.kernel.errors import Corrupt, OpenAOCError
 from openaoc.ledger import openings, snapshot
 from openaoc.ledger.batches import Batches
+from openaoc.ledger.cold import ColdStore
 from openaoc.ledger.copying import STAGING_PREFIX, HeldCopy, hold_files
-from openaoc.ledger.encode import Prepared, digest, from_logged
+from openaoc.ledger.days import Cut, Days
+from openaoc.ledger.encode import digest, from_logged
 from openaoc.ledger.gate import Gate
 from openaoc.ledger.hot import SLICE_ROWS_MIN, HotLog, Staged
 from openaoc.ledger.line_limits import NeedsApplied
 from openaoc.ledger.model import Batch, DiskRefused, IngestReceipt, LedgerStopped
-from openaoc.ledger.wal import BATCH, JOURNALLED, OPENINGS, Entry, Outgoing, Wal
+from openaoc.ledger.tickets import (
+    Opened,
+    Ticket,
+    Told,
+    place_of,
+    read_table,
+    size_of,
+    write_table,
+)
+from openaoc.ledger.wal import BATCH, CUT, JOURNALLED, OPENINGS, Entry, Outgoing, Wal
 
 GROUP_ROWS_MAX: Final = 1_000_000
 """Rows that one write to disk may carry, unless a single batch is larger."""
 
 _log = structlog.get_logger(__name__)
-
-
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What the log keeps of a batch beside its rows."""
-
-    told_by: str
-    told_at_us: int
-
-
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """What the log keeps of openings beside their table."""
-
-    from_us: int
-
-
-@dataclass(kw_only=True, eq=False)
-class Ticket:
-    """A batch and the caller that waits for it."""
-
-    batch: Prepared
-    payload: bytes
-    digest: str
-    told_at: datetime
-    told_by: str
-    locate: Callable[[int], str]
-    done: threading.Event = field(default_factory=threading.Event)
-    taken: bool = False
-    staged: Staged | None = None
-    position: int = 0
-    error: OpenAOCError | None = None
-
-    def receipt(self) -> IngestReceipt:
-        """What the caller gets. Raises what went wrong."""
-        if self.error is not None:
-            raise self.error
-        assert self.staged is not None, "a ticket without an error was staged"
-        return IngestReceipt(
-            accepted=self.staged.accepted,
-            repeated=self.staged.repeated,
-            corrected=self.staged.corrected,
-            first_row=self.staged.first_row,
-            position=self.position,
-            digest=self.digest,
-        )
 
 
 class Committer:
@@ -99,10 +64,12 @@ class Committer:
         batches: Batches,
         gate: Gate,
         changes: snapshot.Changes,
+        cold: ColdStore,
     ) -> None:
         self._path, self._manifest = path, manifest
         self._wal, self._hot, self._batches = wal, hot, batches
         self._gate, self._changes = gate, changes
+        self.days = Days(hot, cold, batches=batches, changes=changes, writing=gate.writing)
         self._queue: deque[Ticket] = deque()
         self._drawn: list[Ticket] = []
         """Taken from the queue for the group at hand."""
@@ -146,8 +113,10 @@ class Committer:
         head, payload = entry.head, entry.payload
         if entry.kind == OPENINGS:
             opened = msgspec.msgpack.decode(head, type=Opened)
-            accounts, amounts = self._number_openings(_read_table(payload))
-            self._apply_openings(accounts, amounts, opened.from_us)
+            self._apply_openings(*self._number_openings(read_table(payload)), opened.from_us)
+            return
+        if entry.kind == CUT:
+            self.days.carry_out(msgspec.msgpack.decode(head, type=Cut))
             return
         if entry.kind != BATCH:
             raise Corrupt(f"unknown kind of entry {entry.kind}; a newer version wrote this log")
@@ -162,7 +131,8 @@ class Committer:
             position=entry.sequence,
         )
         self._ensure_room([ticket])
-        ticket.staged = self._hot.stage(ticket.batch, applied=True)
+        names = self.days.named_again(ticket.batch)
+        ticket.staged = self.days.stage(ticket.batch, names)
         self._keep(ticket)
         self._apply_ticket(ticket)
 
@@ -199,12 +169,11 @@ class Committer:
                     ticket.taken, ticket.error = True, failure
                     ticket.done.set()
             raise
-        if not staged:
-            return []
-        self._apply.acquire()
-        if alone:
-            self._apply_group(staged)
-            return []
+        if staged:
+            self._apply.acquire()
+            if alone:
+                self._apply_group(staged)
+                return []
         return staged
 
     def _stage_group(self, staged: list[Ticket]) -> bool:
@@ -249,8 +218,8 @@ class Committer:
         for ticket in group:
             batch = ticket.batch
             rows += batch.rows
-            ids += _size(batch.transfer_id.offsets)
-            names += _size(batch.debtor_account.offsets) + _size(batch.creditor_account.offsets)
+            ids += size_of(batch.transfer_id.offsets)
+            names += size_of(batch.debtor_account.offsets) + size_of(batch.creditor_account.offsets)
         self._hot.store.ensure_room(
             rows=rows, accounts=2 * rows, id_bytes=ids, name_bytes=names + 4 * rows
         )
@@ -259,21 +228,28 @@ class Committer:
         """Stage one ticket; whether its group must end here and be applied before the next."""
         exact = False
         try:
-            try:
-                ticket.staged = self._hot.stage(ticket.batch, applied=False)
-            except NeedsApplied:
+            names = self.days.named_again(ticket.batch)
+            ticket.staged = None if names else self._stage_ahead(ticket)
+            if ticket.staged is None:
                 if not first:
                     return True
                 exact = True
                 with self._apply:
-                    ticket.staged = self._hot.stage(ticket.batch, applied=True)
+                    ticket.staged = self.days.stage(ticket.batch, names)
         except OpenAOCError as error:
-            error.where = _place(ticket, error.where)
+            error.where = place_of(ticket, error.where)
             ticket.taken, ticket.error = True, error
             ticket.done.set()
             return False
         ticket.taken = True
         return exact or bool(ticket.staged.planned.amendments)
+
+    def _stage_ahead(self, ticket: Ticket) -> Staged | None:
+        """Stage while earlier batches wait to be applied; None when that cannot be."""
+        try:
+            return self._hot.stage(ticket.batch, applied=False)
+        except NeedsApplied:
+            return None
 
     def _log_group(self, staged: list[Ticket]) -> None:
         entries: list[Outgoing] = []
@@ -309,18 +285,22 @@ class Committer:
         staged = ticket.staged
         assert staged is not None, "only staged tickets are kept"
         self._hot.corrections.keep(staged.planned)
+        self.days.planned(staged.planned)
         if not staged.changes:
             return
+        if staged.accepted:
+            ticket.first = self._hot.store.numbers.sequence(staged.first_row)
         self._batches.add(
             Batch(
                 position=ticket.position,
                 told_by=ticket.told_by,
                 accepted=staged.accepted,
                 corrected=staged.corrected,
-                first_row=staged.first_row,
+                first_row=ticket.first,
                 digest=ticket.digest,
                 told_at=ticket.told_at,
             ),
+            first_row=staged.first_row,
             told_at_us=to_us(ticket.told_at),
         )
 
@@ -364,9 +344,12 @@ class Committer:
         while done < rows.size:
             with self._gate.writing():
                 done, size = self._hot.apply(rows, done, size)
-        for change in staged.planned.amendments:
+        changes = staged.planned.amendments
+        before = self.days.contents(changes)
+        for change in changes:
             with self._gate.writing():
                 self._hot.amend(change)
+        self.days.applied(rows, changes, before)
         store.applied = store.length
 
     def openings(self, table: pa.Table, from_us: int) -> int:
@@ -377,7 +360,7 @@ class Committer:
             accounts, amounts = self._number_openings(table)
             openings.check(self._hot, accounts, amounts)
             head = Opened(from_us=from_us)
-            payload = _write_table(table)
+            payload = write_table(table)
             sha = hashlib.sha256(payload).digest()
             self._append([Outgoing(OPENINGS, msgspec.msgpack.encode(head), payload, sha)])
             self._apply_openings(accounts, amounts, from_us)
@@ -391,6 +374,7 @@ class Committer:
         self, accounts: NDArray[np.int32], amounts: NDArray[np.int64], from_us: int
     ) -> None:
         openings.apply(self._hot, accounts, amounts, from_us, writing=self._gate.writing)
+        self.days.opened(accounts)
 
     def journalled(self, positions: list[int]) -> None:
         """Remember that the batches have their journal rows; logged with the next group."""
@@ -418,6 +402,10 @@ class Committer:
                     self._path, taken, self._hot, self._batches, self._changes,
                     reading=self._gate.reading,
                 )  # fmt: skip
+            except snapshot.Renumbered:
+                # The last snapshot stands; the next one writes all rows under their new numbers.
+                self.log_bytes += before
+                return self._manifest.position
             except BaseException:
                 self.log_bytes += before
                 raise

@@ -69,7 +69,8 @@ class Planned:
     told: dict[tuple[str, str], int] = field(default_factory=dict)
     """Names under which the debtor's bank told rows that do not carry its name yet."""
     renamed: dict[tuple[str, str], int] = field(default_factory=dict)
-    merged: list[int] = field(default_factory=list)
+    merged: dict[int, int] = field(default_factory=dict)
+    """Rows that the other bank told too, as they were before a correction; the batch row each."""
     corrected: int = 0
     repeated: int = 0
 
@@ -180,7 +181,7 @@ class Corrections:
                 "under this id",
                 where=_where(place),
             )
-        planned.merged.append(row)
+        planned.merged[row] = place
         planned.repeated += 1
 
     def _correct(

@@ -22,10 +22,11 @@ from openaoc.ledger.kernels_intern import (
     REVISED,
     SECOND,
     Incoming,
+    id_tag,
     stage_rows,
 )
 from openaoc.ledger.kernels_lines import apply_rows
-from openaoc.ledger.kernels_slots import clear_slots, intern_accounts
+from openaoc.ledger.kernels_slots import clear_slots, intern_accounts, put_slot
 from openaoc.ledger.line_limits import LineLimits
 from openaoc.ledger.model import LedgerFull
 from openaoc.ledger.store import SLICE_ROWS_MAX, Store
@@ -122,8 +123,7 @@ class HotLog:
         self.corrections.retime(batch, incoming, retimed, matched, planned)
         if (codes > SECOND).any() or batch.corrections:
             self.corrections.plan(batch, incoming, codes, matched, planned)
-            merged = np.array(planned.merged, np.int32)
-            self._flag(merged, self.store.facts.reporter[merged], mark)
+            self._merge(batch, incoming, planned.merged, mark)
         if self.corrections.renamed:
             self.corrections.refuse_reused(batch, incoming, codes)
         return Staged(
@@ -163,6 +163,7 @@ class HotLog:
             )  # fmt: skip
             store.accounts, store.name_bytes = int(count), int(end)
             taken += store.accounts - before
+            store.begin_lines(before)
             mark.account_slots = slots[:taken]
             if batch.rows and int(out.min()) == -2:  # noqa: PLR2004 - the kernel's word for full
                 raise LedgerFull(f"the hot ledger holds {store.accounts_max:,} accounts")
@@ -223,6 +224,19 @@ class HotLog:
         self._flag(rows, np.where(by_payer[~moved], payers, own), mark)
         chosen: NDArray[np.int64] = places[moved]
         return chosen
+
+    def _merge(
+        self, batch: Prepared, incoming: Incoming, merged: dict[int, int], mark: Mark
+    ) -> None:
+        """Give rows that were corrected since the other bank's name, too."""
+        store, slots = self.store, []
+        for row, place in merged.items():
+            tag = id_tag(batch.transfer_id.hashes[place], int(incoming.reporter[place]))
+            slots.append(int(put_slot(store.id_slots, int(tag), row)))
+        rows = np.array([*merged], np.int32)
+        self._flag(rows, store.facts.reporter[rows], mark)
+        mark.id_slots = np.append(mark.id_slots, np.array(slots, np.int64))
+        store.id_count += len(slots)
 
     def _flag(self, rows: Rows, reporters: NDArray[np.uint16], mark: Mark) -> None:
         """Note on rows of any batch that both banks told them."""

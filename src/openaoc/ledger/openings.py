@@ -46,7 +46,8 @@ def number_accounts(hot: HotLog, table: pa.Table) -> NDArray[np.int32]:
         kinds.astype(np.uint32), text.hashes, text.offsets, text.data, np.zeros(rows, np.bool_),
         numbers, slots,
     )  # fmt: skip
-    store.accounts, store.name_bytes = int(count), int(end)
+    before, store.accounts, store.name_bytes = store.accounts, int(count), int(end)
+    store.begin_lines(before)
     if rows and int(numbers.min()) < 0:
         raise LedgerFull(f"the hot ledger holds {store.accounts_max:,} accounts")
     return numbers
@@ -75,17 +76,28 @@ def apply(
     *,
     writing: Callable[[], AbstractContextManager[None]],
 ) -> None:
-    """Start the accounts' lines at their openings; all rows must be applied."""
-    lines = hot.store.lines
+    """Start the accounts' lines at their openings; all rows must be applied.
+
+    Of an account whose opening is before the cut, only the hot part is laid: where that begins is
+    the caller's to say (bases.py).
+    """
+    store, lines = hot.store, hot.store.lines
     hot.limits.amount_total += sum(opening.tolist())
     from_us = from_us or 1
-    again = lines.line_from[accounts] != 0
-    first, amounts = accounts[~again], opening[~again]
+    had = store.opened_from[accounts]
+    moved = (had != from_us) | (store.opened_minor[accounts] != opening)
+    accounts, opening, again = accounts[moved], opening[moved], had[moved] != 0
+    before = lines.out_len[accounts] + lines.in_len[accounts]
+    store.opened_from[accounts], store.opened_minor[accounts] = from_us, opening
+    first, amounts, begin = accounts[~again], opening[~again], max(from_us, store.hot_from_us)
     for start in range(0, first.size, SLICE_ACCOUNTS):
         with writing():
             stop = min(start + SLICE_ACCOUNTS, first.size)
-            open_lines(lines, first, amounts, from_us, start, stop)
-    _open_again(hot, accounts[again], opening[again], from_us, writing=writing)
+            open_lines(lines, first, amounts, begin, start, stop)
+    _open_again(hot, accounts[again], opening[again], begin, writing=writing)
+    store.bare[accounts] = 0
+    left = before - (lines.out_len[accounts] + lines.in_len[accounts])
+    store.unseen[accounts] += np.maximum(left, 0) + 1
 
 
 def _open_again(
@@ -98,8 +110,6 @@ def _open_again(
 ) -> None:
     """Another opening for accounts that have one: rows outside their line may come back in."""
     store, lines = hot.store, hot.store.lines
-    moved = (lines.line_from[accounts] != from_us) | (lines.base_in[accounts] != opening)
-    accounts, opening = accounts[moved], opening[moved]
     if not accounts.size:
         return
     wanted = np.zeros(store.accounts, np.bool_)

@@ -18,14 +18,17 @@ import numpy as np
 import structlog
 
 from openaoc.kernel.clock import Clock, from_us, to_us
-from openaoc.kernel.errors import Busy, Refused, TooLarge
+from openaoc.kernel.errors import Busy, Corrupt, Refused, TooLarge
 from openaoc.kernel.limits import TRANSFERS_PER_BATCH_MAX
 from openaoc.kernel.settings import Settings
 from openaoc.ledger import snapshot
 from openaoc.ledger.accounts_file import AccountsTable
-from openaoc.ledger.arrays import CHANNELS, LedgerArrays
+from openaoc.ledger.archive import Archive
+from openaoc.ledger.arrays import CHANNELS, SELF, LedgerArrays
 from openaoc.ledger.batches import Batches
-from openaoc.ledger.committer import Committer, Ticket
+from openaoc.ledger.cold import ColdStore
+from openaoc.ledger.cold_format import MANIFEST
+from openaoc.ledger.committer import Committer
 from openaoc.ledger.copying import HeldCopy, forget_copies
 from openaoc.ledger.encode import digest, from_logged, to_logged
 from openaoc.ledger.gate import Gate
@@ -42,12 +45,16 @@ from openaoc.ledger.model import (
     LedgerStats,
     Transfer,
 )
+from openaoc.ledger.recall import cold_transfer
+from openaoc.ledger.room import Room
 from openaoc.ledger.schema import TransferTable
-from openaoc.ledger.store import Store
+from openaoc.ledger.store import Store, Telling
+from openaoc.ledger.tickets import Ticket
 from openaoc.ledger.wal import Wal, sync_folder
 
 CLOCK_SKEW_US: Final = 2_000_000
 """A transfer may be booked so far after our own clock on live ingest: clocks differ."""
+COLD_FOLDER: Final = "cold"
 SNAPSHOT_AFTER_BYTES: Final = 512 << 20
 """A snapshot begins when so much log has gathered: some seconds of a restart."""
 
@@ -71,8 +78,10 @@ class Ledger:
                 rows_max=settings.ledger_rows_max,
                 accounts_max=settings.ledger_accounts_max,
                 seed=manifest.seed,
+                generation=manifest.days.generation,
             )
             self._store, self._hot = store, HotLog(store)
+            self._cold = _open_cold(path / COLD_FOLDER, cuts=manifest.days.cuts)
             self._gate = Gate()
             self._batches = Batches(settings.ledger_rows_max)
             self._changes = snapshot.Changes(self._hot)
@@ -86,8 +95,12 @@ class Ledger:
                 batches=self._batches,
                 gate=self._gate,
                 changes=self._changes,
+                cold=self._cold,
             )
+            self._archive = self._commits.days.archive
             self._commits.replay()
+            self._cold.forget_after(store.cuts)
+            self._room = Room(store, settings=settings, cut=self._commits.cut)
         except BaseException:
             os.close(self._lock_fd)
             raise
@@ -105,6 +118,7 @@ class Ledger:
     def close(self) -> None:
         """Let running batches finish, then close. Everything acknowledged is durable already."""
         self._commits.close()
+        self._cold.close()
         self._store.ids.close(self._store.id_bytes)
         os.close(self._lock_fd)
 
@@ -137,6 +151,7 @@ class Ledger:
         receipt = self._commits.commit(ticket)
         if self._commits.log_bytes > SNAPSHOT_AFTER_BYTES:
             self._commits.snapshot_soon()
+        self._room.look(now)
         return receipt
 
     @staticmethod
@@ -169,27 +184,45 @@ class Ledger:
             yield self._store.view()
 
     def find(self, *, reported_by: str, transfer_id: str) -> int | None:
-        """The row that the institution reported under this id, None when it did not.
+        """The number of the transfer that the institution reported under this id, if it did.
 
-        Ids given to corrections count; a payment that both banks reported has both names.
+        Ids given to corrections count; a payment that both banks reported has both names. A
+        transfer keeps its number for good.
         """
-        renamed = self._hot.corrections.renamed.get((reported_by, transfer_id))
-        if renamed is not None:
-            return renamed
-        row = self._store.find_row(reported_by, transfer_id, visible=self._store.applied)
-        return row if row >= 0 else None
-
-    def transfer(self, row: int) -> Transfer:
-        """One transfer as evidence: what it says, who reported it, who told us and when."""
         store = self._store
-        assert 0 <= row < store.applied, "a row comes from a find or a trace"
         with self._gate.reading():
-            content = self._hot.corrections.content(row)
-            reporter = int(store.facts.reporter[row])
+            row = self._hot.corrections.renamed.get((reported_by, transfer_id), -1)
+            if row < 0:
+                row = store.find_row(reported_by, transfer_id, visible=store.applied)
+            if row >= 0:
+                return store.numbers.sequence(row)
+        if not self._commits.days.divided:
+            return None
+        found = self._cold.find(reported_by=reported_by, transfer_id=transfer_id)
+        return int(found["sequence"][0].as_py()) if found.num_rows else None
+
+    def transfer(self, number: int) -> Transfer:
+        """One transfer as evidence: what it says, who reported it, who told us and when."""
+        with self._gate.reading():
+            row = self._store.numbers.row(number, end=self._store.applied)
+            if row >= 0:
+                return self._hot_transfer(row, number)
+        found = self._cold.by_sequences([number])
+        assert found.num_rows == 1, "a number comes from a find or a trace"
+        return cold_transfer(found)
+
+    def _hot_transfer(self, row: int, number: int) -> Transfer:
+        store = self._store
+        content = self._hot.corrections.content(row)
+        reporter = int(store.facts.reporter[row])
         known = self._hot.corrections.known.get(row)
-        batch = self._batches.of_row(row)
+        telling = store.tellings.get(row)
+        if telling is None:
+            batch = self._batches.of_row(row)
+            told_at_us = to_us(batch.told_at)
+            telling = Telling(told_by=batch.told_by, told_at_us=told_at_us, position=batch.position)
         return Transfer(
-            row=row,
+            row=number,
             transfer_id=store.transfer_id(row),
             reported_by=store.institutions.words[reporter & REPORTER],
             both_banks=bool(reporter & BOTH),
@@ -199,9 +232,9 @@ class Ledger:
             amount_minor=content.amount_minor,
             channel=CHANNELS[content.channel],
             revision=known.revision if known else 0,
-            told_by=batch.told_by,
-            told_at=batch.told_at,
-            position=batch.position,
+            told_by=telling.told_by,
+            told_at=from_us(telling.told_at_us),
+            position=telling.position,
         )
 
     def account(self, index: int) -> AccountName:
@@ -223,11 +256,32 @@ class Ledger:
         around_us: int,
         window_us: int,
     ) -> list[int]:
-        """Rows that may be a payment somebody reports, the nearest in time first.
+        """Numbers of transfers that may be a payment somebody reports, the nearest in time first.
 
         From account `debtor`, to `creditor` where given (named creditors of exits count), of
         exactly this amount, at most `window_us` from `around_us`. At most CANDIDATES_MAX.
         """
+        found = self._hot_candidates(debtor, creditor, amount_minor, around_us, window_us)
+        store = self._store
+        if around_us - window_us < store.hot_from_us:
+            self._archive.fetch([debtor])
+            with self._gate.reading():
+                older = self._archive.older([debtor])
+            fits = (older.debtor == debtor) & (older.amount == amount_minor)
+            fits &= (older.flags & SELF) == 0
+            fits &= np.abs(older.time_us - around_us) <= window_us
+            fits &= older.time_us >= store.opened_from[debtor]
+            for number, at in zip(older.sequence[fits].tolist(), older.time_us[fits], strict=True):
+                if creditor is None or self._names_creditor(number, creditor):
+                    found.append((abs(int(at) - around_us), number))
+        return [number for _, number in sorted(found)[:CANDIDATES_MAX]]
+
+    def _names_creditor(self, number: int, creditor: int) -> bool:
+        return self.transfer(number).creditor == self.account(creditor)
+
+    def _hot_candidates(
+        self, debtor: int, creditor: int | None, amount_minor: int, around_us: int, window_us: int
+    ) -> list[tuple[int, int]]:
         with self.reading() as ledger:
             offset, length = int(ledger.out_off[debtor]), int(ledger.out_len[debtor])
             bounds = [
@@ -236,12 +290,12 @@ class Ledger:
             ]
             rows = ledger.out_rows[offset + bounds[0] : offset + bounds[1]]
             rows = rows[ledger.amount[rows] == amount_minor]
-            found = [
-                (abs(int(ledger.time_us[row]) - around_us), row)
+            number = self._store.numbers.sequence
+            return [
+                (abs(int(ledger.time_us[row]) - around_us), number(row))
                 for row in rows.tolist()
                 if creditor is None or self._store.named_creditor(row) == creditor
             ]
-        return [row for _, row in sorted(found)[:CANDIDATES_MAX]]
 
     def unjournalled(self) -> list[Batch]:
         """Durable batches without a journal row yet, oldest first.
@@ -262,6 +316,19 @@ class Ledger:
         Ingest goes on meanwhile. Raises DiskRefused; then the last one stands.
         """
         return self._commits.snapshot()
+
+    def cut(self, before: datetime) -> int:
+        """Move transfers booked before into cold segments; how many left memory.
+
+        Batches wait while the arrays are made anew (docs/internals/cold.md); traces go on. Raises
+        DiskRefused, TooLarge, LedgerStopped; then nothing has changed.
+        """
+        return self._commits.cut(to_us(before))
+
+    @property
+    def archive(self) -> Archive:
+        """Transfers of cold days, for who traces; see `tracing.across`."""
+        return self._archive
 
     def held_copy(self, *, at_instant: Callable[[int], None]) -> AbstractContextManager[HeldCopy]:
         """Files that are the ledger at one entry of its log, for as long as the block lasts.
@@ -304,6 +371,14 @@ def _locate(table: TransferTable, row: int) -> str:
         return f"row {row + 1}"
     file, number = table.place(row)
     return f"{file}, row {number}"
+
+
+def _open_cold(folder: Path, *, cuts: int) -> ColdStore:
+    if cuts and not (folder / MANIFEST).exists():
+        raise Corrupt("the ledger's cold days are gone; put them back", where=str(folder))
+    cold = ColdStore.open(folder)
+    cold.adopt(cuts)
+    return cold
 
 
 def _lock_folder(path: Path) -> int:

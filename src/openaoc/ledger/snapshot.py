@@ -27,7 +27,8 @@ from openaoc.ledger.kernels_intern import ROWS_PER_BLOCK, rebuild_rows
 from openaoc.ledger.kernels_lines import apply_rows
 from openaoc.ledger.kernels_slots import rebuild_accounts
 from openaoc.ledger.model import Batch, DiskRefused, Revision
-from openaoc.ledger.store import SLICE_ROWS_MAX, Store
+from openaoc.ledger.numbers import Run
+from openaoc.ledger.store import SLICE_ROWS_MAX, Store, Telling
 from openaoc.ledger.wal import sync_folder
 
 MANIFEST: Final = "ledger.json"
@@ -36,6 +37,7 @@ SEGMENTS_MAX: Final = 64
 _UNSORTED_SHARE: Final = 0.02
 _CHANGED: Final = 7
 """Numbers per changed row: the row, its content, its reporter."""
+_BASED: Final = ("based", "base_in", "base_out", "bare", "unseen")
 _ROW_COLUMNS: Final = (
     "time_us",
     "debtor",
@@ -81,6 +83,25 @@ class Rename(msgspec.Struct, frozen=True, kw_only=True):
     row: int
 
 
+class RowTelling(msgspec.Struct, frozen=True, kw_only=True):
+    """Who told of a row that came back from cold days."""
+
+    row: int
+    telling: Telling
+
+
+class Days(msgspec.Struct, frozen=True, kw_only=True):
+    """Which days are cold, and how the rows of the others are numbered."""
+
+    hot_from_us: int = 0
+    cuts: int = 0
+    generation: int = 0
+    runs: tuple[Run, ...] = ()
+    recalled: tuple[tuple[int, int], ...] = ()
+    tellings: tuple[RowTelling, ...] = ()
+    stored: tuple[int, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a snapshot consists of; the one file that is replaced."""
 
@@ -99,6 +120,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     renamed: tuple[Rename, ...] = ()
     waiting: tuple[Batch, ...] = ()
     amount_total: str = "0"
+    days: Days = Days()
 
 
 @dataclass(kw_only=True)
@@ -108,6 +130,10 @@ class Capture:
     manifest: Manifest
     rare: dict[str, NDArray[np.generic]]
     whole: bool
+
+
+class Renumbered(Exception):
+    """The rows were numbered anew while a snapshot was written."""
 
 
 class Changes:
@@ -129,6 +155,12 @@ class Changes:
                 if self._past is not None and row < self._frozen_rows and row not in self._past:
                     self._past[row] = self._facts(row)
                 self.rows.add(row)
+
+    def renumber(self) -> None:
+        """The rows have other numbers now: the next snapshot writes all of them."""
+        with self._lock:
+            self.rows.clear()
+            self._past, self._frozen_rows, self.snapshot_rows = None, 0, 0
 
     def freeze(self, rows: int) -> None:
         """A snapshot of the first `rows` rows begins."""
@@ -162,7 +194,7 @@ def capture(
 ) -> Capture:
     """Take the instant; the caller holds every writer off. Short: no column is copied."""
     store = hot.store
-    whole = len(last.parts) >= SEGMENTS_MAX
+    whole = len(last.parts) >= SEGMENTS_MAX or last.days.generation != store.generation
     sizes = Sizes(
         rows=store.rows,
         accounts=store.accounts,
@@ -170,11 +202,17 @@ def capture(
         id_bytes=store.id_bytes,
         batches=batches.count,
     )
-    opened = np.flatnonzero(store.lines.line_from[: store.accounts]).astype(np.int32)
+    opened = np.flatnonzero(store.opened_from[: store.accounts]).astype(np.int32)
+    based = np.flatnonzero(store.unseen[: store.accounts]).astype(np.int32)
     rare: dict[str, NDArray[np.generic]] = {
         "opened": opened,
-        "opening": store.lines.base_in[opened],
-        "opened_from": store.lines.line_from[opened],
+        "opening": store.opened_minor[opened],
+        "opened_from": store.opened_from[opened],
+        "based": based,
+        "base_in": store.lines.base_in[based],
+        "base_out": store.lines.base_out[based],
+        "bare": store.bare[based],
+        "unseen": store.unseen[based],
     }
     start = Sizes() if whole else last.sizes
     part = Part(name=f"facts-{position:020d}.cols", start=start, stop=sizes)
@@ -197,9 +235,24 @@ def capture(
         ),
         waiting=tuple(batches.waiting.values()),
         amount_total=str(hot.limits.amount_total),
+        days=_days(store),
     )
     changes.freeze(store.rows)
     return Capture(manifest=manifest, rare=rare, whole=whole)
+
+
+def _days(store: Store) -> Days:
+    return Days(
+        hot_from_us=store.hot_from_us,
+        cuts=store.cuts,
+        generation=store.generation,
+        runs=tuple(store.numbers.dump()),
+        recalled=tuple(store.numbers.recalled.items()),
+        tellings=tuple(
+            RowTelling(row=row, telling=telling) for row, telling in store.tellings.items()
+        ),
+        stored=tuple(sorted(store.stored)),
+    )
 
 
 def write(
@@ -214,7 +267,7 @@ def write(
     """Write what was captured while the ledger goes on; the manifest that now stands.
 
     `reading()` holds off amendments for a moment. Raises DiskRefused; then the last snapshot
-    stands as before.
+    stands as before; and Renumbered.
     """
     done = False
     try:
@@ -227,6 +280,8 @@ def write(
         with reading():
             overlay = changes.overlay(rows)
         write_columns(folder / taken.manifest.rare, {**taken.rare, "changed": overlay.ravel()})
+        if hot.store.generation != taken.manifest.days.generation:
+            raise Renumbered
         _replace(folder / MANIFEST, msgspec.json.encode(taken.manifest))
         done = True
     finally:
@@ -278,6 +333,10 @@ def _tidy(folder: Path, manifest: Manifest) -> None:
     for path in folder.glob("*.cols"):
         if path.name not in kept:
             path.unlink()
+    for path in folder.glob("ids*.text"):
+        number = path.stem.removeprefix("ids").removeprefix("-")
+        if int(number or 0) < manifest.days.generation:
+            path.unlink()
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -320,9 +379,23 @@ def load(folder: Path, manifest: Manifest, hot: HotLog, batches: Batches, change
         (rename.reporter, rename.transfer_id): rename.row for rename in manifest.renamed
     }
     changes.snapshot_rows = end.rows
+    _fill_days(store, manifest.days)
     if manifest.rare:
         _read_rare(folder / manifest.rare, hot, changes)
+    if store.hot_from_us:
+        store.old_rows = set(
+            np.flatnonzero(store.facts.time_us[: store.rows] < store.hot_from_us).tolist()
+        )
     _derive(store)
+
+
+def _fill_days(store: Store, days: Days) -> None:
+    store.hot_from_us, store.cuts = days.hot_from_us, days.cuts
+    if days.runs:
+        store.numbers.fill(list(days.runs), dict(days.recalled))
+    store.tellings = {item.row: item.telling for item in days.tellings}
+    store.stored = set(days.stored)
+    store.begin_lines(0)
 
 
 def _read_part(folder: Path, part: Part, store: Store, batches: Batches) -> None:
@@ -351,15 +424,21 @@ def _read_rare(path: Path, hot: HotLog, changes: Changes) -> None:
         changed = reader.array("changed").reshape(-1, _CHANGED)
         opened = reader.array("opened")
         opening, start = reader.array("opening"), reader.array("opened_from")
+        based = {name: reader.array(name) for name in _BASED if name in reader.columns}
     finally:
         reader.close()
     for row, *content, reporter in changed.tolist():
         hot.rewrite(row, Content(*content), reporter)
         changes.rows.add(row)
-    lines = hot.store.lines
-    lines.base_in[opened] = opening
-    lines.in_end[opened] = opening
-    lines.line_from[opened] = start
+    store, lines = hot.store, hot.store.lines
+    store.opened_from[opened], store.opened_minor[opened] = start, opening
+    lines.base_in[opened] = lines.in_end[opened] = opening
+    lines.line_from[opened] = np.maximum(start, store.hot_from_us)
+    if based:
+        accounts = based["based"]
+        lines.base_in[accounts] = lines.in_end[accounts] = based["base_in"]
+        lines.base_out[accounts] = lines.out_end[accounts] = based["base_out"]
+        store.bare[accounts], store.unseen[accounts] = based["bare"], based["unseen"]
 
 
 def _derive(store: Store) -> None:

@@ -9,11 +9,12 @@ import os
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from openaoc.kernel.errors import BadInput
-from openaoc.ledger.arrays import LedgerArrays
+from openaoc.ledger.arrays import RECORD_WORDS, LedgerArrays, account_columns
 from openaoc.ledger.kernels_intern import (
     BOTH,
     ROWS_PER_BLOCK,
@@ -25,7 +26,7 @@ from openaoc.ledger.kernels_intern import (
 )
 from openaoc.ledger.kernels_lines import CLASSES, IN_END, OUT_END, Dirty, Lines
 from openaoc.ledger.kernels_slots import LOAD_MAX, Names, find_account, grow_slots
-from openaoc.ledger.kernels_text import hash_bytes, stored_length
+from openaoc.ledger.kernels_text import hash_bytes, store_text, stored_length
 from openaoc.ledger.memory import reserve
 from openaoc.ledger.model import (
     CURRENCIES_MAX,
@@ -34,6 +35,7 @@ from openaoc.ledger.model import (
     DiskRefused,
     LedgerFull,
 )
+from openaoc.ledger.numbers import Numbers
 
 ROWS_MAX: Final = 350_000_000
 """Offsets into the pools are linked in 31 bits."""
@@ -115,16 +117,30 @@ class IdFile:
         """Force what is written to disk."""
         os.fdatasync(self._fd)
 
+    def let_go(self) -> None:
+        """Close without cutting; the memory stays readable as long as somebody has it."""
+        os.close(self._fd)
+
     def close(self, end: int) -> None:
         """Cut the file behind its text and close it; the memory stays readable up to there."""
         os.ftruncate(self._fd, max(end, 1))
         os.close(self._fd)
 
 
+class Telling(msgspec.Struct, frozen=True, kw_only=True):
+    """Who told us of a transfer, when, and the place in the log."""
+
+    told_by: str
+    told_at_us: int
+    position: int
+
+
 class Store:
     """Arrays at their reserved size, vocabularies, tables and ends."""
 
-    def __init__(self, path: Path, *, rows_max: int, accounts_max: int, seed: int) -> None:
+    def __init__(
+        self, path: Path, *, rows_max: int, accounts_max: int, seed: int, generation: int = 0
+    ) -> None:
         if not 0 < rows_max <= ROWS_MAX or not 0 < accounts_max <= ACCOUNTS_MAX:
             raise BadInput(
                 f"ledger_rows_max up to {ROWS_MAX:,} and ledger_accounts_max up to {ACCOUNTS_MAX:,}"
@@ -136,23 +152,30 @@ class Store:
         self.length = 0
         """Rows that the arrays show; those from `applied` on may not be on their lines yet."""
         self.accounts = self.name_bytes = self.id_bytes = self.exits = 0
-        self.ids = IdFile(path / "ids.text", rows_max * ID_BYTES_MEAN_MAX)
-        self.lines = _reserve_lines(rows_max, accounts_max)
+        self.hot_from_us = self.cuts = 0
+        """The cut: transfers booked before it are cold. How many were made."""
+        self.generation = generation
+        """How often the rows were numbered anew."""
+        self.numbers = Numbers()
+        self.tellings: dict[int, Telling] = {}
+        """Who told of rows that came back from cold days: no batch here brought them."""
+        self.stored: set[int] = set()
+        """Arrival numbers of rows here that cold segments have too; what is here counts."""
+        self.old_rows: set[int] = set()
+        """Rows booked before the cut: late ones, and some that came back."""
+        self._path = path
+        self.ids = self.id_file(generation)
+        self.lines = reserve_lines(rows_max, accounts_max)
         self.names = Names(
             kind=_array(accounts_max, np.uint32),
             offset=_array(accounts_max, np.uint32),
             text=_array(accounts_max * NAME_BYTES_MEAN_MAX, np.uint8),
         )
-        line = self.lines
-        self.facts = Facts(
-            line.time_us, line.debtor, line.creditor, line.amount, line.flags, line.channel,
-            line.out_start, line.in_start,
-            reporter=_array(rows_max, np.uint16),
-            id_block=_array(rows_max // ROWS_PER_BLOCK + 1, np.int64),
-            id_text=self.ids.text,
-            exit_row=_array(rows_max, np.int32),
-            exit_creditor=_array(rows_max, np.int32),
-        )  # fmt: skip
+        self.bare, self.unseen = _array(accounts_max, np.int64), _array(accounts_max, np.int64)
+        self.opened_from = _array(accounts_max, np.int64)
+        self.opened_minor = _array(accounts_max, np.int64)
+        """By account: since when its line counts (µs; 0: always) and its balance then."""
+        self.facts = reserve_facts(self.lines, self.ids.text)
         self.account_slots = _array(SLOTS_MIN, np.int64)
         self.id_slots = _array(SLOTS_MIN, np.int64)
         self.id_count = 0
@@ -168,6 +191,22 @@ class Store:
     def ends(self) -> Ends:
         """The ends of rows and texts, staged ones included."""
         return Ends(self.rows, self.id_bytes, self.exits)
+
+    def id_file(self, generation: int) -> IdFile:
+        """The file of ids for rows as numbered for this time; made if need be."""
+        return IdFile(self._path / id_file_name(generation), self.rows_max * ID_BYTES_MEAN_MAX)
+
+    def put_text(self, row: int, transfer_id: str) -> None:
+        """Store the id of the row at the ledger's end; the caller has seen to room."""
+        if row % ROWS_PER_BLOCK == 0:
+            self.facts.id_block[row // ROWS_PER_BLOCK] = self.id_bytes
+        data = np.frombuffer(transfer_id.encode(), np.uint8)
+        self.id_bytes = int(store_text(self.facts.id_text, self.id_bytes, data, 0, data.size))
+
+    def begin_lines(self, first: int) -> None:
+        """Accounts numbered from `first` on are new: what was booked before the cut is not here."""
+        if self.hot_from_us:
+            self.lines.line_from[first : self.accounts] = self.hot_from_us
 
     def ensure_room(self, *, rows: int, accounts: int, id_bytes: int, name_bytes: int) -> None:
         """See to room for a batch in every array, table and file. Raises LedgerFull, DiskRefused.
@@ -187,10 +226,8 @@ class Store:
 
     def fresh_tables(self) -> None:
         """Empty tables with room for every account, and every row under both its banks."""
-        reporters = self.facts.reporter[: self.rows]
-        self.id_count = self.rows + int(np.count_nonzero(reporters & np.uint16(BOTH)))
         self.account_slots = _grown(_array(SLOTS_MIN, np.int64), self.accounts)
-        self.id_slots = _grown(_array(SLOTS_MIN, np.int64), self.id_count)
+        self.id_slots, self.id_count = fresh_id_table(self.facts, self.rows)
 
     def find_row(self, reporter: str, transfer_id: str, *, visible: int) -> int:
         """The row below `visible` that the reporter told under this id, or -1."""
@@ -260,6 +297,7 @@ class Store:
             line.out_off[:accounts], line.out_len[:accounts],
             line.in_off[:accounts], line.in_len[:accounts],
             line.out_rows[:outs], line.out_starts[:outs], line.in_rows[:ins],
+            self.bare[:accounts], self.unseen[:accounts],
         )  # fmt: skip
 
     def memory_bytes(self) -> int:
@@ -277,10 +315,15 @@ def _array(count: int, dtype: type[Number]) -> NDArray[Number]:
     return reserve(count, dtype).view(dtype)
 
 
-def _reserve_lines(rows: int, accounts: int) -> Lines:
+def id_file_name(generation: int) -> str:
+    """The file of ids for rows as numbered for the `generation`th time."""
+    return f"ids-{generation:06d}.text" if generation else "ids.text"
+
+
+def reserve_lines(rows: int, accounts: int) -> Lines:
+    """Room for the numbers of so many rows and accounts."""
     wide, narrow, pool = np.int64, np.int32, POOL_FACTOR * rows + 64
-    # What every append looks at stands together: one wait for memory instead of four.
-    state = _array(4 * accounts, wide).reshape(accounts, 4)
+    account = account_columns(_array(RECORD_WORDS * accounts, wide))
     return Lines(
         time_us=_array(rows, wide),
         debtor=_array(rows, narrow),
@@ -290,16 +333,16 @@ def _reserve_lines(rows: int, accounts: int) -> Lines:
         channel=_array(rows, np.uint8),
         out_start=_array(rows, wide),
         in_start=_array(rows, wide),
-        base_in=_array(accounts, wide),
+        base_in=account.base_in,
         base_out=_array(accounts, wide),
-        in_end=state[:, 0],
-        out_end=state[:, 1],
-        last_us=state[:, 2],
-        line_from=state[:, 3],
-        out_off=_array(accounts, wide),
-        out_len=_array(accounts, narrow),
-        in_off=_array(accounts, wide),
-        in_len=_array(accounts, narrow),
+        in_end=account.in_end,
+        out_end=account.out_end,
+        last_us=account.last_us,
+        line_from=account.line_from,
+        out_off=account.out_off,
+        out_len=account.out_len,
+        in_off=account.in_off,
+        in_len=account.in_len,
         out_rows=_array(pool, narrow),
         out_starts=_array(pool, wide),
         in_rows=_array(pool, narrow),
@@ -307,6 +350,26 @@ def _reserve_lines(rows: int, accounts: int) -> Lines:
         free_in=np.zeros(CLASSES, wide),
         pool_end=np.zeros(2, wide),
     )
+
+
+def fresh_id_table(facts: Facts, rows: int) -> tuple[NDArray[np.int64], int]:
+    """An empty table with room for every row under both its banks; how many entries that is."""
+    count = rows + int(np.count_nonzero(facts.reporter[:rows] & np.uint16(BOTH)))
+    return _grown(_array(SLOTS_MIN, np.int64), count), count
+
+
+def reserve_facts(line: Lines, id_text: NDArray[np.uint8]) -> Facts:
+    """The facts of as many rows as the lines have; the numbers are the same arrays."""
+    rows = line.time_us.size
+    return Facts(
+        line.time_us, line.debtor, line.creditor, line.amount, line.flags, line.channel,
+        line.out_start, line.in_start,
+        reporter=_array(rows, np.uint16),
+        id_block=_array(rows // ROWS_PER_BLOCK + 1, np.int64),
+        id_text=id_text,
+        exit_row=_array(rows, np.int32),
+        exit_creditor=_array(rows, np.int32),
+    )  # fmt: skip
 
 
 def _grown(slots: NDArray[np.int64], entries: int) -> NDArray[np.int64]:

@@ -36,6 +36,8 @@ from openaoc.tracing.prepare import Prepared, prepare
 
 _LIMITS: Final = TraceLimits()
 TRANSFERS: Final = sc.LIMIT_NAMES[sc.LIMIT_TRANSFERS]
+_WALKED: Final = LedgerArrays._fields.index("in_rows") + 1
+"""A walk by intervals needs no more of the arrays."""
 _FOREVER: Final = 2**63 - 1
 _NONE: Final[NDArray[np.int64]] = np.empty(0, np.int64)
 _RULES: Final = {Rule.FIFO: sc.FIFO, Rule.LIFO: sc.LIFO, Rule.PRO_RATA: sc.PRO_RATA}
@@ -127,7 +129,7 @@ class _Task:
 
         def kernel(scratch: sc.Scratch) -> int:
             return self._kernels.walk(
-                *self._arrays,
+                *self._arrays[:_WALKED],
                 *scratch,
                 self._claims,
                 self._hubs,

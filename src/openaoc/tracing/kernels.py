@@ -302,6 +302,8 @@ def walk(
         out_rows,
         out_starts,
         in_rows,
+        base_in,
+        base_out,
     )
     ledger = uncounted_ledger(ledger)
     s = Scratch(counts, heap, items, free, pieces, others, table, used, records, found)

@@ -95,18 +95,21 @@ def balance_before(
     """The known balance of an account just before an inflow.
 
     The inflow's start less the end of the last outflow before it. Only where the line does not
-    tell (its opening counts as unknown, or it paid restitutions) is the balance added up.
+    tell (its opening counts as unknown, or it paid restitutions) is the balance added up, from what
+    it was where the arrays begin.
     """
     account = b.accounts[slot, A_ACCOUNT]
     opening = max(ledger.base_in[account] - ledger.base_out[account], 0)
     out, end = ledger.out_off[account], b.accounts[slot, A_NEXT_OUT]
-    if (unknown == 0 or opening == 0) and (b.accounts[slot, A_HAS_HOLDS] == 0 or len(paying) == 0):
+    if (unknown == 0 or opening == ledger.bare[account]) and (
+        b.accounts[slot, A_HAS_HOLDS] == 0 or len(paying) == 0
+    ):
         last_end = ledger.base_out[account]
         if end > out:
             last = ledger.out_rows[end - 1]
             last_end = ledger.out_starts[end - 1] + ledger.amount[last]
         return int(ledger.in_start[row] - last_end)
-    balance = np.int64(0) if unknown else opening
+    balance = ledger.bare[account] if unknown else opening
     place = ledger.in_off[account]
     while place < b.accounts[slot, A_NEXT_IN] or out < end:
         s.counts[STEPS] += 1

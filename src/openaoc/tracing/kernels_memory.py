@@ -47,6 +47,8 @@ def uncounted_ledger(ledger: LedgerArrays) -> LedgerArrays:
         uncounted(ledger.out_rows),
         uncounted(ledger.out_starts),
         uncounted(ledger.in_rows),
+        uncounted(ledger.bare),
+        uncounted(ledger.unseen),
     )
 
 

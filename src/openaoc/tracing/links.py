@@ -148,7 +148,7 @@ class Watch:
         self._spans: dict[str, tuple[int, int]] = {}
         self._account = np.empty(WATCH_SMALL, np.int64)
         self._owner = np.empty(WATCH_SMALL, np.int64)
-        self._lines = np.empty((4, WATCH_SMALL), np.int64)
+        self._told = np.empty(WATCH_SMALL, np.int64)
         self._end = 0
         self._live = 0
 
@@ -164,7 +164,7 @@ class Watch:
         start, end = self._end, self._end + count
         self._account[start:end] = accounts
         self._owner[start:end] = self._slots[key]
-        self._lines[:, start:end] = lines(arrays, accounts)
+        self._told[start:end] = told(arrays, accounts)
         self._spans[key] = (start, end)
         self._end, self._live = end, self._live + count
 
@@ -177,11 +177,7 @@ class Watch:
     def changed(self, arrays: LedgerArrays) -> list[str]:
         """The cases with an account whose line is not what it was."""
         owner = self._owner[: self._end]
-        now = lines(arrays, self._account[: self._end])
-        known = self._lines[:, : self._end]
-        differs = now[0] != known[0]
-        for side in range(1, len(now)):
-            differs |= now[side] != known[side]
+        differs = told(arrays, self._account[: self._end]) != self._told[: self._end]
         differs &= owner >= 0
         return [self._keys[slot] for slot in np.unique(owner[differs]).tolist()]
 
@@ -189,7 +185,7 @@ class Watch:
         """Leave out what is dead, and keep at least half free."""
         size = max(WATCH_SMALL, 2 * (self._live + count))
         account, owner = np.empty(size, np.int64), np.empty(size, np.int64)
-        found = np.empty((4, size), np.int64)
+        found = np.empty(size, np.int64)
         spans: dict[str, tuple[int, int]] = {}
         end = 0
         for slot, (key, (first, last)) in enumerate(self._spans.items()):
@@ -198,25 +194,20 @@ class Watch:
             end += last - first
         order = [place for first, last in self._spans.values() for place in range(first, last)]
         account[:end] = self._account[order]
-        found[:, :end] = self._lines[:, order]
+        found[:end] = self._told[order]
         self._keys = list(spans)
         self._slots = {key: slot for slot, key in enumerate(self._keys)}
-        self._account, self._owner, self._lines = account, owner, found
+        self._account, self._owner, self._told = account, owner, found
         self._spans, self._end, self._live = spans, end, end
 
 
-def lines(arrays: LedgerArrays, accounts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many outflows and inflows each account's line has, and where it begins: four rows.
+def told(arrays: LedgerArrays, accounts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often something was told of each account: a number that only grows.
 
-    Every transfer that comes, however late, makes two lines longer; openings move their beginning.
-    Corrections may do neither: of those the service is told.
+    Every transfer that comes, however late, adds to two accounts; so do openings. Corrections may
+    not: of those the service is told.
     """
-    result = np.empty((4, len(accounts)), np.int64)
-    result[0] = arrays.out_len[accounts]
-    result[1] = arrays.in_len[accounts]
-    result[2] = arrays.base_out[accounts]
-    result[3] = arrays.base_in[accounts]
-    return result
+    return arrays.out_len[accounts] + arrays.in_len[accounts] + arrays.unseen[accounts]
 
 
 def in_filing_order(files: Sequence[CaseFile]) -> list[tuple[int, CaseClaim]]:

@@ -46,8 +46,7 @@ def trace_cases(
     del limits
     plan = prepare(arrays, claims, holds=holds, at_us=at_us)
     replay = _Replay(arrays, plan, rule=rule, hubs=hubs, dust_minor=dust_minor)
-    if not openings_unknown:
-        replay.open()
+    replay.open(openings_unknown=openings_unknown)
     last_us = int(arrays.time_us.max(initial=0)) if at_us is None else at_us
     steps: list[tuple[int, int, int]] = [
         (int(time), 0, row) for row, time in enumerate(arrays.time_us) if time <= last_us
@@ -98,12 +97,12 @@ class _Replay:
             for _ in range(len(arrays.base_in))
         ]
 
-    def open(self) -> None:
-        """Give each account its opening balance as one clean lot."""
-        for book, end_in, end_out in zip(
-            self.books, self.arrays.base_in, self.arrays.base_out, strict=True
-        ):
-            book.arrive([Piece(None, max(0, int(end_in) - int(end_out)))], at_us=0)
+    def open(self, *, openings_unknown: bool) -> None:
+        """Give each account what it had where the arrays begin as one clean lot."""
+        known = np.maximum(self.arrays.base_in - self.arrays.base_out, 0)
+        start = self.arrays.bare if openings_unknown else known
+        for book, amount in zip(self.books, start.tolist(), strict=True):
+            book.arrive([Piece(None, amount)], at_us=0)
 
     def transfer(self, row: int) -> None:
         """Move one transfer's lots from its debtor to its creditor or out of the ledger."""
