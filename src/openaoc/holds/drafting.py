@@ -26,6 +26,8 @@ class Grounds(msgspec.Struct, frozen=True, kw_only=True):
     standing: Literal["automatic", "needs_person"]
     approvals_needed: int
     complaint_at: datetime | None = None
+    source: str = ""
+    """Whose reports the case rests on: breakers count by it."""
 
 
 def draft(
@@ -36,10 +38,15 @@ def draft(
     amounts: RuleAmounts,
     why: tuple[str, ...],
     now: datetime,
+    paused_by: str | None = None,
 ) -> OrderRecord:
-    """The order: issued on automatic standing, drafted when it waits for persons."""
+    """The order: issued on automatic standing, drafted when it waits for persons.
+
+    One that a breaker caught waits for a person, whatever its case's standing.
+    """
     place, rule = planned.place, grounds.rule
-    automatic = grounds.standing == "automatic"
+    automatic = grounds.standing == "automatic" and paused_by is None
+    caught = () if paused_by is None else (f"waits for a person: the breaker {paused_by} is open",)
     order_id = new_order_id()
     end = ends_at(
         rule,
@@ -66,7 +73,7 @@ def draft(
         ceiling_minor=planned.amount_minor,
         state=OrderState.ISSUED if automatic else OrderState.DRAFTED,
         mode=mode,
-        standing=grounds.standing,
+        standing="automatic" if automatic else "needs_person",
         rule=rule.id,
         rule_version=rule.version,
         trace_rule=grounds.trace_rule,
@@ -76,12 +83,13 @@ def draft(
         received_at=place.received_at,
         amounts=amounts,
         likely_innocent=planned.doubt.tell_first,
-        why=[*planned.doubt.why, *why],
-        approvals_needed=grounds.approvals_needed,
+        why=[*planned.doubt.why, *why, *caught],
+        approvals_needed=grounds.approvals_needed if paused_by is None else 1,
         approvals=[],
         issued_at=now,
         answer_by=now + rule.answer_within,
         ends_at=end,
+        paused_by=paused_by,
     )
 
 

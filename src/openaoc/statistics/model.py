@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from openaoc.appeals.model import BlindFigures, ContestFigures
+from openaoc.safety.model import BreakerFigures
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,3 +70,5 @@ class LiveFigures(msgspec.Struct, frozen=True, kw_only=True):
     blind: BlindFigures = BlindFigures()
     """The rate of wrong holds among uncontested ones, over the last `review_days`."""
     review_days: int = 30
+    breakers: BreakerFigures = BreakerFigures()
+    """What keeps orders from going out by themselves now."""

@@ -11,6 +11,7 @@ from typing import Final
 from openaoc.appeals.figures import blind_figures, contest_figures
 from openaoc.kernel.settings import Settings
 from openaoc.parties.permissions import Permission, require
+from openaoc.safety.breakers import figures as breaker_figures
 from openaoc.statistics import store
 from openaoc.statistics.model import InstitutionFigures, LiveFigures, Spread
 from openaoc.storage.unit_of_work import Transaction
@@ -37,7 +38,7 @@ class Statistics:
         self._currency = CURRENCIES.get(settings.jurisdiction, "USD")
 
     def live(self, tx: Transaction) -> LiveFigures:
-        """The figures as of the transaction's moment. Nine statements; milliseconds.
+        """The figures as of the transaction's moment. Eleven statements; milliseconds.
 
         A liaison or machine sees the rows of its own institution alone (row-level security), so
         public figures are read as the centre itself. Raises NotPermitted.
@@ -72,6 +73,7 @@ class Statistics:
             contests=contest_figures(tx, since=reviews_since, currency=self._currency),
             blind=blind_figures(tx, since=reviews_since),
             review_days=REVIEW_DAYS,
+            breakers=breaker_figures(tx),
             institutions=[
                 InstitutionFigures(
                     code=row.code,

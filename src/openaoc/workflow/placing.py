@@ -26,6 +26,7 @@ from openaoc.holds.plan import (
 )
 from openaoc.holds.record import OrderRecord
 from openaoc.kernel.clock import from_us
+from openaoc.safety.breakers import Gate
 from openaoc.tracing.conduct import Conduct
 from openaoc.tracing.service import CaseLook, Doubt, LocatedLook, Tracing
 
@@ -80,6 +81,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
     floor_minor: int
     mode_of: ModeOf
+    gate: Gate
+    """The breakers that orders pass on their way out by themselves."""
     held_by_all: dict[PlaceKey, int]
     """Active orders of all cases by account; grows as plans are made."""
 
@@ -200,11 +203,18 @@ def _drafts(
     fresh = []
     for order in ranked([p.order for p in planned]):
         found = known[order.place.bank, order.place.account, order.place.currency]
+        mode = around.mode_of(order.place.bank) if _live_rule(grounds) else "shadow"
+        paused_by = None
+        if mode == "live" and grounds.standing == "automatic":
+            paused_by = around.gate.pause(
+                institution=order.place.bank, source=grounds.source, rule=grounds.rule.id
+            )
         fresh.append(
             draft(
                 order,
                 grounds,
-                mode=around.mode_of(order.place.bank) if _live_rule(grounds) else "shadow",
+                mode=mode,
+                paused_by=paused_by,
                 amounts=found.amounts,
                 why=found.verdict.why if found.verdict.likely_innocent else (),
                 now=around.now,

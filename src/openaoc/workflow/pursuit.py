@@ -20,12 +20,14 @@ from openaoc.holds.history import history_missing
 from openaoc.holds.legal import LegalRule, rulebook
 from openaoc.holds.lock import hold_matter, join_matter
 from openaoc.holds.model import WAITING, OrderState
+from openaoc.holds.record import OrderRecord
 from openaoc.holds.service import Holds
 from openaoc.holds.standing import Standing
 from openaoc.kernel.actor import SYSTEM, Actor
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.arrays import LedgerArrays
 from openaoc.parties.service import Parties
+from openaoc.safety.breakers import Breakers
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.tracing.service import CaseLook, Tracing
 from openaoc.workflow.figures import figures_of
@@ -72,6 +74,7 @@ class Pursuit:
         holds: Holds,
         parties: Parties,
         settings: Settings,
+        breakers: Breakers,
     ) -> None:
         self._uow = uow
         self._tracing = tracing
@@ -82,6 +85,7 @@ class Pursuit:
         self._holds = holds
         self._parties = parties
         self._settings = settings
+        self.breakers = breakers
         self._rules = rulebook(settings.jurisdiction)
         self.followed = Followed()
 
@@ -89,6 +93,7 @@ class Pursuit:
         """Register all open cases with tracing, from the database; how many. Once, at start."""
         with self._uow.begin(SYSTEM, purpose="reconcile tracing with open cases") as tx:
             hold_matter(tx)
+            self.breakers.load(tx)
             return self.registry.load(tx)
 
     def retrace_due(self) -> int:
@@ -121,6 +126,9 @@ class Pursuit:
         """
         with self._uow.begin(SYSTEM, purpose=f"confirmed by {actor.id}") as tx:
             hold_matter(tx)
+            self.registry.refresh(tx)
+            # The institution may have told the payment a moment ago.
+            self._standings.rematch(tx, [case_id])
             standing = self._standings.confirm(tx, case_id, actor=actor)
             self.retrace_one(tx, case_id)
         return standing
@@ -155,8 +163,8 @@ class Pursuit:
             plan = plan_case(look, own, self.grounds(rows[case_id], tx.now), around)
             self.carry_out(tx, plan, authority=f"trace of {case_id}")
             if rows[case_id].standing == "automatic":
-                drafted = [o.id for o in own if o.state is OrderState.DRAFTED]
-                self._holds.issue_drafts(tx, drafted)
+                ready = [o.id for o in own if self._may_go(o, rows[case_id], around)]
+                self._holds.issue_drafts(tx, ready)
             figures = figures_of(look)
             resting = figures.located_minor or figures.held_minor
             next_at = self.next_at if resting else self._look_again
@@ -237,6 +245,7 @@ class Pursuit:
             now=tx.now,
             floor_minor=self.floor_minor,
             mode_of=mode_of,
+            gate=self.breakers.gate(tx),
             held_by_all=dict(self._holds.active_on(tx, places)),
         )
 
@@ -267,7 +276,19 @@ class Pursuit:
             standing="automatic" if case.standing == "automatic" else "needs_person",
             approvals_needed=case.approvals_needed,
             complaint_at=case.complaint_at,
+            source=case.opened_by,
         )
+
+    def _may_go(self, order: OrderRecord, case: CaseRow, around: Surroundings) -> bool:
+        """Whether a drafted order of a proven case goes out by itself now."""
+        if order.state is not OrderState.DRAFTED:
+            return False
+        if order.paused_by is not None and not self.breakers.may_resume(order.paused_by):
+            return False
+        stopped = order.mode == "live" and around.gate.pause(
+            institution=order.institution, source=case.opened_by, rule=order.rule
+        )
+        return not stopped
 
     def rule_for(self, *, complaint_at: datetime | None, now: datetime) -> LegalRule:
         """The jurisdiction's rule for a victim's report; after a complaint the one for that.

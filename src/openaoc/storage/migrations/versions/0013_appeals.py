@@ -187,6 +187,7 @@ def _safety() -> None:
         _text("changed_by"),
         _moment("changed_at"),
         _moment("counted_from", nullable=True),
+        sa.Column("resume", sa.Boolean, nullable=False),
     )
     op.create_table(
         "undo_runs",
@@ -200,6 +201,7 @@ def _safety() -> None:
         _text("approved_by", nullable=True),
         _moment("approved_at", nullable=True),
         sa.Column("place", sa.BigInteger, nullable=False),
+        sa.Column("last", sa.BigInteger, nullable=False),
         sa.Column("orders", sa.Integer, nullable=False),
         _minor("released_minor"),
         _minor("withdrawn_minor"),
