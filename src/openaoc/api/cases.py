@@ -18,12 +18,13 @@ from openaoc.api.access import (
     need_id,
     signed_in,
 )
+from openaoc.api.bodies import decode
 from openaoc.api.decisions import CASE, Deciding, decision
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.rates import CASE_BY_SECRET
 from openaoc.api.signatures import Signature, check_signature
-from openaoc.api.wire import CaseDecision, ComplaintRequest, Confirmation
+from openaoc.api.wire import CaseDecision, ComplaintRequest, Confirmation, ToldPayments
 from openaoc.cases.model import CasePage, CaseState, CaseView, NoSuchCase
 from openaoc.kernel.actor import CITIZEN
 
@@ -114,7 +115,8 @@ def complain(made: Deciding, asked: ComplaintRequest) -> CaseView:
     summary="Confirm a customer's payment",
     description=(
         "The machine of the payer's institution confirms its customers' payments of the case. "
-        "Again, it changes nothing. An institution that registered a public key signs it."
+        'Where it tells no feed, an optional JSON body `{"transfers": [...]}` tells the payments '
+        "themselves. Again, it changes nothing. An institution that registered a public key signs."
     ),
     responses={
         200: ResponseSpec(Confirmation, description="Its standing now", generate_examples=False),
@@ -127,10 +129,13 @@ def confirm(
 ) -> Confirmation:
     """Take the confirmation; who confirms sees nothing of the case but whether it stands."""
     case = need_id(case_id, what="case")
+    told = decode(body or b"{}", ToldPayments)
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="check who confirms") as tx:
         check_signature(request, tx, body=body, header=signature)
-    standing = centre.matter.pursuit.confirm(case, actor=request.user)
+    standing = centre.matter.confirming.confirm(
+        case, actor=request.user, transfers=told.transfers
+    )
     return Confirmation(case=case, standing=standing.kind)
 
 

@@ -10,8 +10,14 @@ from msgspec import Meta
 
 from openaoc.channels.model import LineStatus
 from openaoc.channels.signing import KID_CHARACTERS_MAX, PublicJwk
+from openaoc.holds.model import OnwardTransfer
 from openaoc.kernel.actor import Role
-from openaoc.kernel.limits import ACCOUNT_CHARACTERS_MAX, BANK_CHARACTERS_MAX, PAGE_MAX
+from openaoc.kernel.limits import (
+    ACCOUNT_CHARACTERS_MAX,
+    BANK_CHARACTERS_MAX,
+    ONWARD_PER_ANSWER_MAX,
+    PAGE_MAX,
+)
 from openaoc.parties.model import (
     ENDPOINT_CHARACTERS_MAX,
     NAME_CHARACTERS_MAX,
@@ -190,6 +196,12 @@ class ControlCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The code that the paying account's institution showed to its holder."""
 
     code: Annotated[str, Meta(min_length=1, max_length=CODE_CHARACTERS_MAX)]
+
+
+class ToldPayments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The payments that the payer's institution confirms, where it tells no feed."""
+
+    transfers: Annotated[list[OnwardTransfer], Meta(max_length=ONWARD_PER_ANSWER_MAX)] = []
 
 
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
