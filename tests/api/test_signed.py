@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Signing:
 
 
 @pytest.fixture(scope="module")
-def bank(world: World) -> Iterator[Signing]:
+def bank(world: World) -> Signing:
     code = f"SIG{secrets.token_hex(2)}".upper()
     world.add_institution(code)
     world.add_user(f"{code}-machine", "machine", code)

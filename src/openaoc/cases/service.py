@@ -207,9 +207,7 @@ class Cases:
         require(tx.actor, Permission.CASE_WORK)
         _check_reason(reason)
         self._move(tx, self.row(tx, case_id, lock=True), CaseState.OPEN, reason=reason)
-        store.change(
-            tx.connection, case_id, closed_at=None, retrace_at=tx.now, stopped_why=None
-        )
+        store.change(tx.connection, case_id, closed_at=None, retrace_at=tx.now, stopped_why=None)
 
     def note_complaint(
         self, tx: Transaction, case_id: str, *, at: datetime, reference: str

@@ -48,7 +48,7 @@ def ask(case: str, secret: str | None, *, as_json: bool) -> None:
     help="The case's secret; better in OPENAOC_CASE_SECRET or asked for than on the command line.",
 )
 @json_option
-def prove(case: str, code: str, secret: str, *, as_json: bool) -> None:
+def prove(case: str, code: str, *, secret: str, as_json: bool) -> None:
     """Give back the code: with the last one needed, the case's orders go out."""
     proven = _post(case, "control", {"code": code}, secret)
     if as_json:
