@@ -74,7 +74,7 @@ def decision(
         return post(
             path,
             guards=[signed_in],
-            dto=Body[body],  # type: ignore[valid-type] - the type is known when the route is made
+            dto=Body[body],  # type: ignore[valid-type]  # known now
             return_dto=None,
             status_code=200,
             request_max_body_size=DECISION_BODY_BYTES_MAX,
@@ -100,7 +100,7 @@ def _types(does: Callable[[Deciding, Asked], Told]) -> tuple[type[Asked], type[T
 def _as_declared(handle: Callable[..., object], kinds: dict[str, object], answer: object) -> None:
     """Give a function the parameters that Litestar reads: those of its own route."""
     handle.__annotations__ = {**kinds, "return": answer}
-    handle.__signature__ = inspect.Signature(  # type: ignore[attr-defined] - of a function
+    handle.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # has it
         [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
             for name, kind in kinds.items()
