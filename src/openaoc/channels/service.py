@@ -10,8 +10,9 @@ import functools
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Final
 
 import msgspec
@@ -96,6 +97,7 @@ class Channels:
         self._keys_known: dict[str, tuple[float, Mapping[str, tuple[PublicJwk, datetime]]]] = {}
         self._completions: dict[str, Completion] = {}
         self._dispatcher: Dispatcher | None = None
+        self._woken: Callable[[str], None] | None = None
         self._housekept: datetime | None = None
 
     def enqueue(
@@ -173,6 +175,8 @@ class Channels:
         """Deliver to the institution now if it has something due (after a new endpoint, say)."""
         if self._dispatcher is not None:
             self._dispatcher.wake(institution)
+        elif self._woken is not None:
+            self._woken(institution)
 
     def verify_incoming(
         self,
@@ -261,7 +265,29 @@ class Channels:
         """
         assert self._dispatcher is None, "delivery is running"
         transport = self._transport or HttpTransport(connections_max=2 * DELIVERY_THREADS)
-        run = DeliveryRun(
+        run = self._run(transport, on_answer=on_answer, on_delivered=on_delivered)
+        self._dispatcher = Dispatcher(deliver=run.deliver, sweep=self.sweep)
+        self._dispatcher.start()
+        self._open_transport = transport
+
+    def by_hand(self, *, transport: Transport, woken: Callable[[str], None]) -> DeliveryRun:
+        """A run for who delivers by a clock of their own, instead of `start`.
+
+        `woken` hears of every institution that has something due.
+        """
+        assert self._dispatcher is None, "delivery is running"
+        self._woken = woken
+        return self._run(transport, on_answer=None, on_delivered=None, random=Random(0))  # noqa: S311 - pauses that are the same each time
+
+    def _run(
+        self,
+        transport: Transport,
+        *,
+        on_answer: AnswerSink | None,
+        on_delivered: DeliveredSink | None,
+        random: Random | None = None,
+    ) -> DeliveryRun:
+        return DeliveryRun(
             uow=self._uow,
             parties=self._parties,
             keys=self._keys,
@@ -272,10 +298,8 @@ class Channels:
             on_delivered=on_delivered,
             completions=self._completions,
             centre=self._centre,
+            random=random,
         )
-        self._dispatcher = Dispatcher(deliver=run.deliver, sweep=self.sweep)
-        self._dispatcher.start()
-        self._open_transport = transport
 
     def stop(self) -> None:
         """Finish the requests under way; what is not delivered stays in the outbox."""
