@@ -111,11 +111,7 @@ class Centre:
     def start(self) -> Centre:
         """Open everything and begin to work. Raises InUse, Unavailable, Corrupt, BadInput."""
         with contextlib.ExitStack() as undo:
-            undo.enter_context(data_folder(self.settings))
-            self._open_storage(undo)
-            self._build()
-            self._administrator()
-            log.info("kernels_ready", seconds=round(warm(), 1))
+            self._open(undo)
             self._run(undo)
             self._undo = undo.pop_all()
         log.info("centre_started", jurisdiction=self.settings.jurisdiction)
@@ -125,6 +121,20 @@ class Centre:
         """Finish what is under way and close; everything acknowledged is on disk already."""
         self._undo.close()
         log.info("centre_stopped")
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Centre]:
+        """Everything built and nothing running by itself: for who brings a clock of their own."""
+        with contextlib.ExitStack() as undo:
+            self._open(undo)
+            yield self
+
+    def _open(self, undo: contextlib.ExitStack) -> None:
+        undo.enter_context(data_folder(self.settings))
+        self._open_storage(undo)
+        self._build()
+        self._administrator()
+        log.info("kernels_ready", seconds=round(warm(), 1))
 
     def _open_storage(self, undo: contextlib.ExitStack) -> None:
         check_marks(self.settings.data_path)
@@ -148,7 +158,11 @@ class Centre:
         centre_keys = CentreKeys(self.settings.keys_path).open(self.clock.now())
         self.parties = Parties(keys=keys, may_go_live=check_may_go_live)
         self.channels = Channels(
-            uow=self.uow, parties=self.parties, keys=centre_keys, clock=self.clock
+            uow=self.uow,
+            parties=self.parties,
+            keys=centre_keys,
+            clock=self.clock,
+            centre=f"OPENAOC-{self.settings.jurisdiction}",
         )
         self.tracing = Tracing(self.ledger, rule=rule)
         self.matter = build_matter(
