@@ -53,7 +53,7 @@ class Feed:
 
     def encode(self, tick: Tick) -> list[tuple[str, int, bytes]]:
         """One batch per institution that has something to report: code, rows, IPC stream."""
-        table = self._table(tick)
+        table = self.table(tick)
         reporter = self._population.institution[tick.rows.debtor]
         batches: list[tuple[str, int, bytes]] = []
         for number in np.unique(reporter).tolist():
@@ -65,7 +65,8 @@ class Feed:
             batches.append((self._population.codes[number], rows.num_rows, body))
         return batches
 
-    def _table(self, tick: Tick) -> pa.Table:
+    def table(self, tick: Tick) -> pa.Table:
+        """The rows of a tick, under ids that count on from its first transfer."""
         rows = tick.rows
         count = len(rows.debtor)
         numbers = range(tick.first_transfer, tick.first_transfer + count)

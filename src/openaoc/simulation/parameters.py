@@ -132,6 +132,7 @@ class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     contest_share: Marked[float]
     contest_mean_s: Marked[float]
     decision_s: Marked[float]
+    returned_share: Marked[float]
     upheld_share: Marked[float]
 
 
@@ -151,8 +152,8 @@ class Telephone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     later_hop_s: Marked[list[float]]
     out_of_reach_share: Marked[float]
     hops_max: Marked[int]
+    follow_least_minor: Marked[int]
     release_mean_s: Marked[float]
-    returned_share: Marked[float]
 
 
 class TrialSize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from openaoc.simulation.background import CASH, NOWHERE, TRANSFER, Batch, ordinary_transfers
 from openaoc.simulation.books import Books
-from openaoc.simulation.population import Population
+from openaoc.simulation.population import Kind, Population
 from openaoc.simulation.scams import Scam, Scams, Step
 from openaoc.simulation.truth import Truth
 
@@ -126,6 +126,11 @@ class World:
         self.next_transfer = 1
         self.ticks = 0
         self.stops: Stops = _never
+        self.burnt: NDArray[np.bool_] | None = None
+        """Accounts the scammers do not use any more; None: they do not mind."""
+        self.payees: dict[tuple[int, int], int] = {}
+        """Where a payment (scam, number) went that was planned to go to a burnt account."""
+        self._went: dict[int, dict[tuple[int, int], int]] = {}
         self._seed = seed
         self._heap: list[tuple[float, int, int, int, int, int]] = []
         self._order = itertools.count()
@@ -249,6 +254,7 @@ class World:
     def _forget(self, number: int) -> None:
         payments = len(self._known.pop(number).payments)
         del self._open[number]
+        self._went.pop(number, None)
         for payment in range(payments):
             self._trees.pop((number, payment), None)
 
@@ -269,9 +275,12 @@ class World:
             spare = self.books.free(scam.victim) - int(self.truth.scam[scam.victim])
         amount = max(min(payment.amount_minor, spare), 0)
         at_us = stamp(at_s)
-        moved = self._book(at_us, scam.victim, payment.payee, amount, TRANSFER)
+        payee = self._used(scam.number, place, VICTIM, payment.payee, not_to=scam.victim)
+        if payee != payment.payee:
+            self.payees[scam.number, place] = payee
+        moved = self._book(at_us, scam.victim, payee, amount, TRANSFER)
         if not scam.false:
-            self.truth.stolen(mule=payment.payee, amount_minor=moved)
+            self.truth.stolen(mule=payee, amount_minor=moved)
         self._done(scam, Move(scam.number, place, VICTIM, at_s, at_us, moved, 0))
 
     def _money_moves(
@@ -280,6 +289,9 @@ class World:
         """The scammers move what is free of the money they planned to move."""
         scam = self._known[number]
         what = self._tree(scam, payment).steps[step]
+        debtor = self._went.get(number, {}).get((payment, what.parent), what.debtor)
+        creditor = self._used(number, payment, step, what.creditor, not_to=debtor)
+        what = what._replace(debtor=debtor, creditor=creditor)
         at_us = stamp(at_s)
         moved = self._book(
             at_us, what.debtor, what.creditor, planned, what.channel, at_machine=what.at_machine
@@ -289,6 +301,22 @@ class World:
         else:
             self.truth.moved(debtor=what.debtor, creditor=what.creditor, amount_minor=moved)
         self._done(scam, Move(number, payment, step, at_s, at_us, moved, 0))
+
+    def _used(self, number: int, payment: int, step: int, planned: int, *, not_to: int) -> int:
+        """The account the money goes to: the planned one, or a fresh one when that is burnt."""
+        if self.burnt is None or planned < 0 or self.population.kind[planned] != Kind.MULE:
+            return planned
+        account = planned
+        if self.burnt[planned] or planned == not_to:
+            exchange = np.isin(planned, self.population.exchange_mules)
+            pool = self.population.exchange_mules if exchange else self.population.mules.ravel()
+            fresh = pool[~self.burnt[pool] & (pool != not_to)]
+            if len(fresh):
+                rng = np.random.default_rng([self._seed, 6, number, payment, step + 2])
+                account = int(rng.choice(fresh))
+        if account != planned:
+            self._went.setdefault(number, {})[payment, step] = account
+        return account
 
     def _book(
         self,

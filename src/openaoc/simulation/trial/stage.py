@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from psycopg import sql
+from psycopg import conninfo, sql
 
-from openaoc.kernel.clock import ManualClock
+from openaoc.kernel.settings import Settings
 from openaoc.storage import migrate, roles
-from openaoc.storage.database import Database, connect_database
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
 
@@ -25,6 +24,8 @@ TEMPLATE: Final = "openaoc_trial"
 MEMORY_DISK: Final = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
 MEMORY_BYTES_MIN: Final = 2 << 30
 """A run needs some 300 MB; with less to spare than this the ordinary disk will do."""
+LEDGER_ROWS_MAX: Final = 2_000_000
+LEDGER_ACCOUNTS_MAX: Final = 1_000_000
 
 
 def _fast_folder() -> Path | None:
@@ -55,25 +56,25 @@ class Stage:
         self._server.stop()
 
     @contextlib.contextmanager
-    def fresh(self, clock: ManualClock) -> Iterator[tuple[Database, Path]]:
-        """A database and a folder of its own for one arm."""
+    def fresh(self) -> Iterator[Settings]:
+        """Settings of a centre with a database and a folder of its own, gone afterwards."""
         self._numbers += 1
         name = f"trial_{self._numbers}"
         folder = self._home / name
-        folder.mkdir(mode=0o700)
         with self._server.superuser() as connection:
             connection.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
                     sql.Identifier(name), sql.Identifier(TEMPLATE)
                 )
             )
-        database = connect_database(
-            self._server.parameters(database=name), keys=Keyring(folder / "keys"), clock=clock
-        )
         try:
-            yield database, folder
+            yield Settings(
+                data_dir=str(folder),
+                dsn=conninfo.make_conninfo(**self._server.parameters(database=name)),
+                ledger_rows_max=LEDGER_ROWS_MAX,
+                ledger_accounts_max=LEDGER_ACCOUNTS_MAX,
+            )
         finally:
-            database.close()
             with self._server.superuser() as connection:
                 connection.execute(
                     sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
