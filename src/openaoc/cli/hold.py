@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import rich_click as click
 
+from openaoc.cli import telephone
 from openaoc.cli.output import json_option, say, show_json, show_table
 from openaoc.cli.sheets import export_orders, import_answers
 from openaoc.kernel.money import format_money
@@ -139,6 +140,10 @@ def answer(
     }
     body |= {name: value for name, value in extra.items() if value is not None}
     _decide(order, "answers", body, as_json=as_json)
+
+
+for one in (telephone.paper, telephone.check, telephone.answer_by_phone):
+    command.add_command(one)
 
 
 def _decide(order: str, verb: str, body: dict[str, Any], *, as_json: bool) -> None:

@@ -31,6 +31,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "suspicion": Place(
         "openaoc.cli.suspicion:command", "Holds that institutions made on their own suspicion."
     ),
+    "appeal": Place("openaoc.cli.appeal:command", "Contest a hold; decide and review contests."),
+    "breaker": Place("openaoc.cli.breaker:command", "Stop automatic orders, or let them go."),
+    "undo": Place("openaoc.cli.undo:command", "Take back everything a fault caused."),
     "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
     "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
     "journal": Place("openaoc.cli.journal:command", "Verify the journal of every change."),
@@ -44,6 +47,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "reconcile": Place(
         "openaoc.cli.reconcile:command", "After a restore: decide what is sent, deliver again."
     ),
+    "standby": Place("openaoc.cli.standby:command", "Keep a warm standby, and take over with it."),
     "witness": Place(
         "openaoc.cli.witness:command", "Run an outside witness of a centre's journal."
     ),

@@ -7,7 +7,7 @@ transactions that a crash may interrupt anywhere. Lists who was touched.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -78,6 +78,11 @@ class Undo:
         self._ending = ending
         self._cases = cases
         self._breakers = breakers
+        self._again: Callable[[], None] | None = None
+
+    def go_on_with(self, wake: Callable[[], None]) -> None:
+        """Call this when an undo has more to do: a large one must not wait for the clock."""
+        self._again = wake
 
     def preview(self, tx: Transaction, selection: Selection) -> Preview:
         """What it would touch now. Changes nothing. Raises BadInput for no selection."""
@@ -219,6 +224,8 @@ class Undo:
                 withdrawn_minor=run.withdrawn_minor + withdrawn,
             )
             self._save(tx, run, onward, action="safety.undo.went_on")
+            if self._again is not None:
+                tx.after_commit(self._again)
             return len(ended)
 
     def _end(self, tx: Transaction, run: Run, one: Chosen) -> tuple[Chosen, bool]:

@@ -69,6 +69,7 @@ class Duties:
         self._pursuit = pursuit
         self._ledger_journal = ledger_journal
         self._unhurried = tuple(unhurried)
+        self._rounds = 0
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -100,6 +101,11 @@ class Duties:
         """Something became due: do not wait for the next look."""
         self._wake.set()
 
+    def wake_all(self) -> None:
+        """As `wake`, and look at the unhurried duties too."""
+        self._rounds = 0
+        self._wake.set()
+
     def start(self) -> None:
         """Register open cases, journal what the ledger took, and begin."""
         assert self._thread is None, "the duties are running"
@@ -119,15 +125,13 @@ class Duties:
         self._thread = None
 
     def _run(self) -> None:
-        rounds = 0
         while not self._stop.is_set():
             self._wake.wait(EVERY.total_seconds())
             self._wake.clear()
             if self._stop.is_set():
                 return
             try:
-                self.run_due(hurried=rounds % UNHURRIED_ROUNDS > 0)
-                rounds += 1
+                self.run_due(hurried=self._next_round() > 0)
             except Exception as error:  # noqa: BLE001 - the next look tries again
                 # A database that is away comes back; what is due stays due in its table.
                 if not self._outage.went(error):
@@ -135,6 +139,11 @@ class Duties:
             else:
                 self._outage.back()
             self._stop.wait(REST_SECONDS)
+
+    def _next_round(self) -> int:
+        this = self._rounds
+        self._rounds = (this + 1) % UNHURRIED_ROUNDS
+        return this
 
     def _drain(self, duty: Callable[[], int], full: int) -> int:
         total = 0

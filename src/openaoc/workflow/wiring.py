@@ -84,6 +84,51 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     suspicions: Suspicions
 
 
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What the matter is built from."""
+
+    database: Database
+    ledger: CentreLedger
+    tracing: Tracing
+    parties: Parties
+    outbox: Outbox
+    vault: Vault
+    settings: Settings
+
+    @property
+    def uow(self) -> UnitOfWork:
+        """Where transactions begin."""
+        return self.database.uow
+
+    def key(self, label: str) -> bytes:
+        """A key for one use."""
+        return self.database.keys.derived(label)
+
+
+class Core(msgspec.Struct, frozen=True, kw_only=True):
+    """What everything else on cases stands on."""
+
+    reports: Reports
+    cases: Cases
+    holds: Holds
+    onward: Onward
+    registry: Registry
+    standings: Standings
+    breakers: Breakers
+    pursuit: Pursuit
+
+
+class Ends(msgspec.Struct, frozen=True, kw_only=True):
+    """What looks at holds again and ends them."""
+
+    second_look: SecondLook
+    appeals: Appeals
+    undo: Undo
+    telephone: Telephone
+    blind: BlindReviews
+    suspicions: Suspicions
+
+
 def build_matter(
     *,
     database: Database,
@@ -95,15 +140,69 @@ def build_matter(
     settings: Settings,
 ) -> Matter:
     """Build and wire; nothing runs before `duties.start()`."""
-    uow = database.uow
+    means = Means(
+        database=database,
+        ledger=ledger,
+        tracing=tracing,
+        parties=parties,
+        outbox=outbox,
+        vault=vault,
+        settings=settings,
+    )
+    core = _core(means)
+    ends = _ends(means, core)
+    confirming = _confirming(means, core)
+    duties = _duties(means, core, ends)
+    pooled = PooledAccounts(parties)
+    pooling = Pooling(
+        uow=means.uow, pooled=pooled, tracing=tracing, ledger=ledger, cases=core.cases
+    )
+    _listen(means.uow, pursuit=core.pursuit, duties=duties)
+    _listen_for_ends(means.uow, appeals=ends.appeals)
+    _listen_for_decisions(means.uow, breakers=core.breakers)
+    ends.undo.go_on_with(duties.wake_all)
+    _listen_for_waiting(means.uow, confirming=confirming)
+    _listen_for_pooled(means.uow, pooling=pooling)
+    return Matter(
+        reports=core.reports,
+        cases=core.cases,
+        holds=core.holds,
+        intake=_intake(means, core, confirming),
+        pursuit=core.pursuit,
+        standings=core.standings,
+        confirming=confirming,
+        iso_messages=IsoMessages(holds=core.holds, ledger=core.onward),
+        spreadsheets=Spreadsheets(holds=core.holds, jurisdiction=settings.jurisdiction),
+        control=_control(means, core),
+        second_look=ends.second_look,
+        appeals=ends.appeals,
+        breakers=core.breakers,
+        undo=ends.undo,
+        blind=ends.blind,
+        telephone=ends.telephone,
+        duties=duties,
+        complaints=Complaints(
+            reports=core.reports, cases=core.cases, vault=vault, jurisdiction=settings.jurisdiction
+        ),
+        pooled=pooled,
+        pooling=pooling,
+        housekeeping=Housekeeping(
+            uow=means.uow, reports=core.reports, vault=vault, pooling=pooling
+        ),
+        suspicions=ends.suspicions,
+    )
+
+
+def _core(means: Means) -> Core:
+    settings, tracing, ledger = means.settings, means.tracing, means.ledger
     reports = Reports(ledger)
     cases = Cases(reports)
     onward = Onward(ledger, corrected=tracing.distrust)
     holds = Holds(
-        outbox=outbox,
+        outbox=means.outbox,
         cases=cases,
         jurisdiction=settings.jurisdiction,
-        codes=Codes(key=database.keys.derived(CODES_LABEL), page=f"{settings.base_url}/contest"),
+        codes=Codes(key=means.key(CODES_LABEL), page=f"{settings.base_url}/contest"),
         onward=onward,
     )
     cases.show_orders_of(holds)
@@ -113,56 +212,79 @@ def build_matter(
     )
     breakers = Breakers(limits=Limits.of(settings), cases=cases)
     pursuit = Pursuit(
-        uow=uow,
+        uow=means.uow,
         tracing=tracing,
         ledger=ledger,
         registry=registry,
         standings=standings,
         cases=cases,
         holds=holds,
-        parties=parties,
+        parties=means.parties,
         settings=settings,
         breakers=breakers,
     )
     holds.refresh_with(pursuit.retrace_one)
-    confirming = Confirming(
-        cases=cases,
-        reports=reports,
-        parties=parties,
-        pursuit=pursuit,
-        outbox=outbox,
-        ledger=ledger,
-        corrected=tracing.distrust,
-    )
-    intake = Intake(
-        uow=uow,
+    return Core(
         reports=reports,
         cases=cases,
         holds=holds,
-        tracing=tracing,
-        pursuit=pursuit,
-        standings=standings,
-        vault=vault,
-        settings=settings,
-        secret_key=database.keys.derived(SECRET_LABEL),
-        tell_own=confirming.tell_own if settings.hop_by_hop else None,
-    )
-    control = Control(
-        uow=uow,
-        cases=cases,
-        reports=reports,
-        parties=parties,
-        outbox=outbox,
-        pursuit=pursuit,
-        standings=standings,
-        key=database.keys.derived(CODE_LABEL),
-    )
-    second_look = SecondLook(
-        uow=uow,
-        tracing=tracing,
-        ledger=ledger,
-        history_missing=pursuit.history_missing,
+        onward=onward,
         registry=registry,
+        standings=standings,
+        breakers=breakers,
+        pursuit=pursuit,
+    )
+
+
+def _confirming(means: Means, core: Core) -> Confirming:
+    return Confirming(
+        cases=core.cases,
+        reports=core.reports,
+        parties=means.parties,
+        pursuit=core.pursuit,
+        outbox=means.outbox,
+        ledger=means.ledger,
+        corrected=means.tracing.distrust,
+    )
+
+
+def _intake(means: Means, core: Core, confirming: Confirming) -> Intake:
+    return Intake(
+        uow=means.uow,
+        reports=core.reports,
+        cases=core.cases,
+        holds=core.holds,
+        tracing=means.tracing,
+        pursuit=core.pursuit,
+        standings=core.standings,
+        vault=means.vault,
+        settings=means.settings,
+        secret_key=means.key(SECRET_LABEL),
+        tell_own=confirming.tell_own if means.settings.hop_by_hop else None,
+    )
+
+
+def _control(means: Means, core: Core) -> Control:
+    return Control(
+        uow=means.uow,
+        cases=core.cases,
+        reports=core.reports,
+        parties=means.parties,
+        outbox=means.outbox,
+        pursuit=core.pursuit,
+        standings=core.standings,
+        key=means.key(CODE_LABEL),
+    )
+
+
+def _ends(means: Means, core: Core) -> Ends:
+    settings, cases, holds, pursuit = means.settings, core.cases, core.holds, core.pursuit
+    second_look = SecondLook(
+        uow=means.uow,
+        tracing=means.tracing,
+        ledger=means.ledger,
+        history_missing=pursuit.history_missing,
+        registry=core.registry,
         holds=holds,
         floor_minor=pursuit.floor_minor,
     )
@@ -170,79 +292,52 @@ def build_matter(
     appeals = Appeals(
         ending=ending,
         cases=cases,
-        vault=vault,
+        vault=means.vault,
         codes=holds.codes,
         second_look=second_look,
         jurisdiction=settings.jurisdiction,
     )
-    undo = Undo(uow=uow, ending=ending, cases=cases, breakers=breakers)
-    telephone = Telephone(
-        holds=holds,
-        ending=ending,
-        vault=vault,
-        codes=holds.codes,
-        check_at=f"{settings.base_url}/check-order",
-    )
-    blind = BlindReviews(
+    return Ends(
+        second_look=second_look,
         appeals=appeals,
-        ending=ending,
-        cases=cases,
-        second_look=second_look,
-        key=database.keys.derived(DRAW_LABEL),
+        undo=Undo(uow=means.uow, ending=ending, cases=cases, breakers=core.breakers),
+        telephone=Telephone(
+            holds=holds,
+            ending=ending,
+            vault=means.vault,
+            codes=holds.codes,
+            check_at=f"{settings.base_url}/check-order",
+        ),
+        blind=BlindReviews(
+            appeals=appeals,
+            ending=ending,
+            cases=cases,
+            second_look=second_look,
+            key=means.key(DRAW_LABEL),
+        ),
+        suspicions=Suspicions(
+            outbox=means.outbox,
+            jurisdiction=settings.jurisdiction,
+            is_live=lambda tx, institution: pursuit.mode_at(tx, institution) == "live",
+        ),
     )
-    suspicions = Suspicions(
-        outbox=outbox,
-        jurisdiction=settings.jurisdiction,
-        is_live=lambda tx, institution: pursuit.mode_at(tx, institution) == "live",
-    )
-    duties = Duties(
+
+
+def _duties(means: Means, core: Core, ends: Ends) -> Duties:
+    uow, appeals = means.uow, ends.appeals
+    return Duties(
         uow=uow,
-        holds=holds,
-        pursuit=pursuit,
-        ledger_journal=LedgerJournal(uow=uow, ledger=ledger),
+        holds=core.holds,
+        pursuit=core.pursuit,
+        ledger_journal=LedgerJournal(uow=uow, ledger=means.ledger),
         unhurried=[
-            Duty(call=undo.run_due, full=1),
-            Duty(call=second_look.review_due, full=REVIEWS_PER_RUN_MAX),
+            Duty(call=ends.undo.run_due, full=1),
+            Duty(call=ends.second_look.review_due, full=REVIEWS_PER_RUN_MAX),
             Duty(call=on_time(uow, appeals.escalate_due), full=APPEALS_BATCH_MAX),
             Duty(call=on_time(uow, appeals.lapse_due), full=APPEALS_BATCH_MAX),
-            Duty(call=on_time(uow, blind.draw_due), full=DRAWN_AT_ONCE),
-            Duty(call=on_time(uow, suspicions.expire_due), full=SUSPICIONS_PER_RUN_MAX),
+            Duty(call=on_time(uow, ends.blind.draw_due), full=DRAWN_AT_ONCE),
+            Duty(call=on_time(uow, ends.suspicions.expire_due), full=SUSPICIONS_PER_RUN_MAX),
         ],
-    )
-
-    pooled = PooledAccounts(parties)
-    pooling = Pooling(uow=uow, pooled=pooled, tracing=tracing, ledger=ledger, cases=cases)
-
-    _listen(uow, pursuit=pursuit, duties=duties)
-    _listen_for_ends(uow, appeals=appeals)
-    _listen_for_decisions(uow, breakers=breakers)
-    _listen_for_waiting(uow, confirming=confirming)
-    _listen_for_pooled(uow, pooling=pooling)
-    return Matter(
-        reports=reports,
-        cases=cases,
-        holds=holds,
-        intake=intake,
-        pursuit=pursuit,
-        standings=standings,
-        confirming=confirming,
-        iso_messages=IsoMessages(holds=holds, ledger=onward),
-        spreadsheets=Spreadsheets(holds=holds, jurisdiction=settings.jurisdiction),
-        control=control,
-        second_look=second_look,
-        appeals=appeals,
-        breakers=breakers,
-        undo=undo,
-        blind=blind,
-        telephone=telephone,
-        duties=duties,
-        complaints=Complaints(
-            reports=reports, cases=cases, vault=vault, jurisdiction=settings.jurisdiction
-        ),
-        pooled=pooled,
-        pooling=pooling,
-        housekeeping=Housekeeping(uow=uow, reports=reports, vault=vault, pooling=pooling),
-        suspicions=suspicions,
     )
 
 
