@@ -26,7 +26,8 @@ from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.reports import REPLAYED
 from openaoc.api.wire import CaseDecision
 from openaoc.channels.idempotency import once
-from openaoc.holds.model import OrderView
+from openaoc.holds.model import HolderNotice, OrderView
+from openaoc.holds.notices import own_notice
 from openaoc.holds.telephone import Checked, OrderCheck, Paper, PhoneAnswer
 from openaoc.kernel.actor import CITIZEN
 from openaoc.safety.model import (
@@ -245,6 +246,22 @@ def drop_undo(request: ApiRequest, undo: str, data: CaseDecision) -> RunView:
         return centre.matter.undo.drop(tx, run_id, reason=data.reason)
 
 
+@get(
+    "/v1/holds/{order:str}/notice",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["holds"],
+    summary="What the holder is to be told, with the contest code: for the holder's institution",
+    responses={**described(HolderNotice, "Pass it on"), **problems(401, 403, 404)},
+    sync_to_thread=True,
+)
+def notice(request: ApiRequest, order: str) -> HolderNotice:
+    """The notice that went out with the order, for a liaison without a system."""
+    order_id, centre = need_id(order, what="order"), centre_of(request)
+    with centre.uow.read(request.user, purpose="read a holder's notice") as tx:
+        return own_notice(tx, order_id, centre.matter.holds.codes)
+
+
 @post(
     "/v1/holds/{order:str}/paper",
     guards=[signed_in],
@@ -329,6 +346,7 @@ def check_order(request: ApiRequest, data: OrderCheck) -> Checked:
 
 
 HANDLERS: Final = (
+    notice,
     list_breakers,
     open_breaker,
     close_breaker,

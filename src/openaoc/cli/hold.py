@@ -142,7 +142,7 @@ def answer(
     _decide(order, "answers", body, as_json=as_json)
 
 
-for one in (telephone.paper, telephone.check, telephone.answer_by_phone):
+for one in (telephone.notice, telephone.paper, telephone.check, telephone.answer_by_phone):
     command.add_command(one)
 
 

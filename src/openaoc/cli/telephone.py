@@ -1,4 +1,4 @@
-"""CLI: `openaoc hold paper|check|answer-by-phone`: an order to a bank whose systems are silent."""
+"""CLI: `openaoc hold notice|paper|check|answer-by-phone`: what people pass on by hand or voice."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ import rich_click as click
 
 from openaoc.cli.output import json_option, say, show_json
 from openaoc.kernel.money import format_money
+
+
+@click.command("notice")
+@click.argument("order")
+@json_option
+def notice(order: str, *, as_json: bool) -> None:
+    """What the holder is to be told, with the contest code; with an institution's key."""
+    from openaoc.cli.client import CentreClient
+
+    found = CentreClient().get(f"/v1/holds/{quote(order, safe='')}/notice")
+    if as_json:
+        show_json(found)
+        return
+    say(found["text"]["th"])
+    say(found["text"]["en"])
 
 
 @click.command("paper")

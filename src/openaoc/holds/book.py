@@ -18,11 +18,11 @@ from openaoc.holds.codes import Codes
 from openaoc.holds.model import (
     HOLDING,
     WAITING,
-    HolderNotice,
     OrderState,
     Words,
     check_transition,
 )
+from openaoc.holds.notices import holder_notice
 from openaoc.holds.record import MoneyEvent, OrderMark, OrderRecord
 from openaoc.kernel.actor import Actor
 from openaoc.kernel.events import Event
@@ -227,19 +227,7 @@ class OrderBook:
         """
         if order.mode != "live":
             return []
-        contest = self._codes.notice(order.id)
-        notice = HolderNotice(
-            order=order.id,
-            institution=order.institution,
-            account=order.account,
-            amount_minor=order.amount_minor,
-            currency=order.currency,
-            text=Words(th=f"{order.reason.th} {contest.th}", en=f"{order.reason.en} {contest.en}"),
-            ends_at=order.ends_at,
-            tell_first=order.likely_innocent,
-            contest_code=self._codes.contest(order.id),
-            contest_at=self._codes.page,
-        )
+        notice = holder_notice(order, self._codes)
         return [
             NewMessage(
                 institution=order.institution,
