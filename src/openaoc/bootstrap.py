@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -20,17 +21,20 @@ import structlog
 from openaoc.channels.keys import CentreKeys
 from openaoc.channels.service import Channels
 from openaoc.continuity.control import ControlServer
+from openaoc.continuity.fencing import Fencing
+from openaoc.continuity.primary import StandbyLine
 from openaoc.continuity.verbs import control_verbs
 from openaoc.continuity.witnessing import Witnessing
 from openaoc.holds.legal import check_may_go_live
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock, SystemClock
-from openaoc.kernel.errors import BadInput, Conflict, Unavailable
+from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.service import Ledger
 from openaoc.parties.service import Parties
 from openaoc.statistics.model import LiveFigures
 from openaoc.statistics.service import Statistics
+from openaoc.storage.centre_state import CentreState, read_state
 from openaoc.storage.database import Database, open_database
 from openaoc.storage.files import private_folder, write_once
 from openaoc.storage.journal import JournalService, Sequencer
@@ -99,6 +103,7 @@ class Centre:
         self.journal: JournalService
         self.witnessing: Witnessing
         self.statistics: Statistics
+        self.line: StandbyLine | None = None
         self._undo = contextlib.ExitStack()
         self._figures_lock = threading.Lock()
         self._figures: tuple[float, LiveFigures] | None = None
@@ -111,16 +116,25 @@ class Centre:
     def start(self) -> Centre:
         """Open everything and begin to work. Raises InUse, Unavailable, Corrupt, BadInput."""
         with contextlib.ExitStack() as undo:
-            self._open(undo)
-            self._run(undo)
+            try:
+                self._open(undo)
+                self._run(undo)
+            except BaseException:  # whatever it is, nobody may wait for a standby meanwhile
+                self._end_waiting()
+                raise
             self._undo = undo.pop_all()
         log.info("centre_started", jurisdiction=self.settings.jurisdiction)
         return self
 
     def stop(self) -> None:
         """Finish what is under way and close; everything acknowledged is on disk already."""
+        self._end_waiting()
         self._undo.close()
         log.info("centre_stopped")
+
+    def _end_waiting(self) -> None:
+        if self.line is not None:
+            self.line.begin_stop()
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Centre]:
@@ -148,6 +162,19 @@ class Centre:
             self.settings.data_path / LEDGER_FOLDER, settings=self.settings, clock=self.clock
         )
         undo.callback(self.ledger.close)
+        self._open_line(undo)
+
+    def _open_line(self, undo: contextlib.ExitStack) -> None:
+        """Before anything is acknowledged: the standby must have it too."""
+        if self.settings.standby_listen is not None:
+            self.line = StandbyLine(
+                settings=self.settings,
+                database=self.database,
+                ledger=self.ledger,
+                on_fenced=_end_process,
+            )
+            self.line.start()
+            undo.callback(self.line.stop)
 
     def _build(self) -> None:
         try:
@@ -212,6 +239,11 @@ class Centre:
         acknowledging = Acknowledging(uow=self.uow, holds=self.matter.holds)
         acknowledging.start()
         undo.callback(acknowledging.stop)
+        if self.line is not None:
+            self.channels.send_only_while(self.line.may_send)
+        fencing = Fencing(settings=self.settings, database=self.database)
+        fencing.start()
+        undo.callback(fencing.stop)
         self.channels.start(on_answer=self.answering.inline, on_delivered=acknowledging.delivered)
         undo.callback(self.channels.stop)
         control = ControlServer(self.settings.data_path, control_verbs(self))
@@ -227,12 +259,17 @@ class Centre:
                     self._figures = (now, self.statistics.live(tx))
             return self._figures[1]
 
-    def check_health(self) -> None:
-        """Raises Unavailable unless database and ledger answer."""
+    def check_health(self) -> CentreState:
+        """The centre's standing. Raises Unavailable unless database and ledger answer."""
         with self.uow.read(SYSTEM, purpose="health") as tx:
-            if not tx.now:
-                raise Unavailable("the database does not answer")
-        self.ledger.stats()
+            state = read_state(tx.connection)
+        self.ledger.check()
+        return state
+
+
+def _end_process() -> None:
+    """Another server took over: end as if told to."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def build_centre(settings: Settings, *, clock: Clock | None = None) -> Centre:

@@ -12,6 +12,7 @@ from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.rates import PUBLIC_FIGURES
 from openaoc.api.wire import Health, LineList
 from openaoc.channels.signing import Jwks, PublicJwk
+from openaoc.continuity.standby_model import FollowState
 from openaoc.kernel.actor import SYSTEM, Role
 from openaoc.parties.permissions import NotPermitted, Permission, require
 from openaoc.statistics.model import LiveFigures
@@ -104,8 +105,14 @@ def lines(request: ApiRequest) -> LineList:
 )
 def health(request: ApiRequest) -> Health:
     """Answers when the database and the ledger do; 503 otherwise."""
-    centre_of(request).check_health()
-    return Health(status="ok")
+    centre = centre_of(request)
+    state = centre.check_health()
+    return Health(
+        status="ok",
+        epoch=state.epoch,
+        delivery="on" if state.delivers else "reconciling",
+        standby=centre.line.status().state if centre.line is not None else FollowState.NONE,
+    )
 
 
 _OPERATORS: Final = frozenset({Role.ADMINISTRATOR, Role.OVERSIGHT, Role.SUPERVISOR})

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from openaoc.channels.model import LineStatus
 from openaoc.channels.signing import KID_CHARACTERS_MAX, PublicJwk
+from openaoc.continuity.standby_model import FollowState
 from openaoc.holds.model import OnwardTransfer
 from openaoc.kernel.actor import Role
 from openaoc.kernel.limits import (
@@ -218,6 +219,13 @@ class LineList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the centre serves."""
+    """Whether the centre serves, and what it waits for.
+
+    `delivery` is `reconciling` after a restore until a person resumes; `standby` says how it
+    stands to its standby: while that is `waiting`, nothing is acknowledged.
+    """
 
     status: Literal["ok"]
+    epoch: int = 1
+    delivery: Literal["on", "reconciling"] = "on"
+    standby: FollowState = FollowState.NONE

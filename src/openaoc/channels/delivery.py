@@ -96,6 +96,7 @@ class DeliveryRun:
         on_answer: AnswerSink | None,
         on_delivered: DeliveredSink | None = None,
         completions: Mapping[str, Completion] | None = None,
+        may_send: Callable[[], bool] = lambda: True,
         random: Random | None = None,
         centre: str = "OPENAOC",
     ) -> None:
@@ -109,6 +110,7 @@ class DeliveryRun:
         self._on_answer = on_answer
         self._on_delivered = on_delivered
         self._completions = completions or {}
+        self._may_send = may_send
         self._random = random or SystemRandom()
 
     def deliver(self, institution: str) -> bool:
@@ -138,7 +140,7 @@ class DeliveryRun:
             state = read_state(tx.connection)
             line = store.line(tx.connection, institution)
             late = line is not None and line.failures and line.next_attempt_at > tx.now
-            if not state.delivers or late:
+            if not state.delivers or late or not self._may_send():
                 return None
             to = self._parties.institution(tx, institution)
             if to.endpoint is None:

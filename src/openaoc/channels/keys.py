@@ -66,13 +66,21 @@ class CentreKeys:
             ]
             return Jwks(keys=[_private(file).public() for file in reversed(valid)])
 
-    def rotate(self, now: datetime) -> SigningKey:
-        """Sign with a fresh key from now on; the one before stays published for OVERLAP."""
+    def rotate(self, now: datetime, *, revoke: bool = False) -> SigningKey:
+        """Sign with a fresh key from now on; the one before stays published for OVERLAP.
+
+        With `revoke` no earlier key is published any more: another server may still hold them.
+        """
         with self._lock:
             old = self._files[-1]
             self._add(now)
-            self._files[-2] = msgspec.structs.replace(old, replaced_at=now)
+            ended = now - OVERLAP if revoke else now
+            self._files[-2] = msgspec.structs.replace(old, replaced_at=ended)
             self._write(self._files[-2])
+            if revoke:
+                self._files[:-1] = [
+                    msgspec.structs.replace(file, replaced_at=ended) for file in self._files[:-1]
+                ]
             self._forget(now)
             self._current = _private(self._files[-1])
             return self._current

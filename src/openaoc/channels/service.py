@@ -99,6 +99,7 @@ class Channels:
         self._dispatcher: Dispatcher | None = None
         self._woken: Callable[[str], None] | None = None
         self._housekept: datetime | None = None
+        self._may_send: Callable[[], bool] = _always
 
     def enqueue(
         self,
@@ -255,6 +256,10 @@ class Channels:
         """How the line to each institution is that has messages waiting or fails."""
         return store.line_statuses(tx.connection)
 
+    def send_only_while(self, may_send: Callable[[], bool]) -> None:
+        """Ask before each batch whether this centre is the one that sends. Before `start`."""
+        self._may_send = may_send
+
     def start(
         self, *, on_answer: AnswerSink | None = None, on_delivered: DeliveredSink | None = None
     ) -> None:
@@ -288,6 +293,7 @@ class Channels:
         random: Random | None = None,
     ) -> DeliveryRun:
         return DeliveryRun(
+            may_send=self._may_send,
             uow=self._uow,
             parties=self._parties,
             keys=self._keys,
@@ -358,6 +364,11 @@ class Channels:
     def _public_keys(self, tx: Transaction, institution: str) -> dict[str, PublicJwk]:
         keys = [key for key in self._parties.public_keys(tx, institution) if _valid(key, tx.now)]
         return {key.kid: parse_public_jwk(key.jwk) for key in keys}
+
+
+def _always() -> bool:
+    """A centre without a standby sends."""
+    return True
 
 
 def set_aside_waiting(tx: Transaction) -> int:

@@ -10,7 +10,9 @@ import msgspec
 from openaoc.continuity.backup import make_backup
 from openaoc.continuity.control import Say, Verb
 from openaoc.continuity.model import BackupReceipt
+from openaoc.continuity.primary import StandbyLine
 from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.errors import NotFound
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.service import Ledger
 from openaoc.storage.database import Database
@@ -22,6 +24,7 @@ class Running(Protocol):
     settings: Settings
     database: Database
     ledger: Ledger
+    line: StandbyLine | None
 
 
 class BackupArguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +40,23 @@ def control_verbs(centre: Running) -> dict[str, Verb]:
         arguments = msgspec.json.decode(raw, type=BackupArguments)
         return back_up(centre, Path(arguments.folder), say)
 
-    return {"backup": backup}
+    def standby_status(_: msgspec.Raw, __: Say) -> object:
+        return _line(centre).status()
+
+    def standby_forget(_: msgspec.Raw, __: Say) -> object:
+        return _line(centre).forget()
+
+    return {
+        "backup": backup,
+        "standby-status": standby_status,
+        "standby-forget": standby_forget,
+    }
+
+
+def _line(centre: Running) -> StandbyLine:
+    if centre.line is None:
+        raise NotFound("this centre listens for no standby; set standby_listen")
+    return centre.line
 
 
 def back_up(centre: Running, folder: Path, say: Say) -> BackupReceipt:

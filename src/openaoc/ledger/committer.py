@@ -448,6 +448,11 @@ class Committer:
             self._stopped = f"a cut could not be made ({error!r}); start the centre again"
             raise LedgerStopped(self._stopped) from error
 
+    def check(self) -> None:
+        """Raises LedgerStopped once nothing more is taken."""
+        if self._stopped:
+            raise LedgerStopped(self._stopped)
+
     def retain(self, sequence: int | None) -> None:
         """Keep the log past this entry for a follower; None: as snapshots go."""
         self._wal.retained = sequence

@@ -338,6 +338,10 @@ class Ledger:
         """
         return self._commits.held_copy(at_instant=at_instant)
 
+    def check(self) -> None:
+        """Raises LedgerStopped, with the reason, when nothing more is taken."""
+        self._commits.check()
+
     def follow(self, confirm: Callable[[int], None]) -> None:
         """From now on a batch is acknowledged when `confirm(position)` has returned, too.
 

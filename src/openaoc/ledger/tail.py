@@ -5,11 +5,13 @@ Reads the files beside the writer and gives whole frames only. Interprets none.
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 from openaoc.kernel.errors import Corrupt, NotFound
+from openaoc.ledger.snapshot import read_manifest
 from openaoc.ledger.wal import (
     FRAME_HEADER_BYTES,
     SEGMENT_PATTERN,
@@ -155,3 +157,43 @@ class LogKeeper:
             self._file = None
 
     close = rotate
+
+
+def last_position(folder: Path) -> int:
+    """The last whole entry that a folder's snapshot and log hold; a torn end is cut off.
+
+    Raises Corrupt for a manifest that cannot be read.
+    """
+    manifest = read_manifest(folder)
+    position = manifest.position if manifest is not None else 0
+    for path in sorted(folder.glob(SEGMENT_PATTERN)):
+        offset = 0
+        with path.open("r+b") as file:
+            while True:
+                size = frame_bytes(os.pread(file.fileno(), FRAME_HEADER_BYTES, offset))
+                content = b"" if size is None else os.pread(file.fileno(), size, offset)
+                if size is None or len(content) < size or not _whole(content):
+                    break
+                position = max(position, as_frame(content).last)
+                offset += size
+            file.truncate(offset)
+    return position
+
+
+def _whole(content: bytes) -> bool:
+    try:
+        as_frame(content)
+    except Corrupt:
+        return False
+    return True
+
+
+def drop_covered(folder: Path) -> None:
+    """Delete segments of the log that the folder's snapshot covers wholly."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return
+    paths = sorted(folder.glob(SEGMENT_PATTERN))
+    for path, following in itertools.pairwise(paths):
+        if int(following.stem.removeprefix("wal-")) <= manifest.position + 1:
+            path.unlink()
