@@ -131,6 +131,32 @@ def test_what_is_gathered_is_written_once_in_order_with_the_change(uow: UnitOfWo
     assert len(written) == 1
 
 
+def test_what_is_written_later_is_there_for_who_looks(uow: UnitOfWork) -> None:
+    insert = sa.text("INSERT INTO vault_items (subject_id, key_id, ciphertext, sealed_at)"
+                     " VALUES (:one, :one, '', now())")  # fmt: skip
+    look = sa.text("SELECT count(*) FROM vault_items")
+    with uow.begin(SYSTEM) as tx:
+        tx.write(insert, {"one": "a"})
+        tx.write(insert, {"one": "b"})
+        assert tx.connection.execute(look).scalar_one() == 2
+        tx.write(insert, {"one": "c"})
+    with uow.read(SYSTEM) as tx:
+        assert tx.connection.execute(look).scalar_one() == 3
+
+    def write_all(*names: str) -> None:
+        with uow.begin(SYSTEM) as tx:
+            for name in names:
+                tx.write(insert, {"one": name})
+
+    with pytest.raises(Conflict, match="vault_items"):
+        write_all("d", "a", "e")
+    with uow.begin(SYSTEM) as tx:
+        assert tx.connection.execute(look).scalar_one() == 3
+        tx.write(insert, {"one": "f"})
+    with uow.read(SYSTEM) as tx:
+        assert tx.connection.execute(look).scalar_one() == 4
+
+
 def test_one_transaction_has_one_moment(uow: UnitOfWork, clock: ManualClock) -> None:
     with uow.begin(SYSTEM) as tx:
         assert tx.now == clock.now()

@@ -26,9 +26,8 @@ class Settled:
     def __init__(self) -> None:
         self.subjects: list[str] = []
 
-    def settle_many(self, tx: Transaction, *, subjects: Sequence[str]) -> int:
+    def settle_many(self, tx: Transaction, *, subjects: Sequence[str]) -> None:
         tx.after_commit(lambda: self.subjects.extend(subjects))
-        return len(subjects)
 
 
 def answering_of(centre: Centre) -> tuple[Answering, Settled]:

@@ -292,8 +292,8 @@ class Cases:
         authority: dict[str, str],
     ) -> None:
         """Add cases with their claims; `authority` says per case on whose word."""
-        store.add(tx.connection, opened)
-        store.add_claims(tx.connection, claims)
+        store.add(tx, opened)
+        store.add_claims(tx, claims)
         counted: dict[str, int] = {}
         for _, case_id, _ in claims:
             counted[case_id] = counted.get(case_id, 0) + 1
@@ -316,7 +316,7 @@ class Cases:
     def add_claim(self, tx: Transaction, case_id: str, claim: ClaimRecord) -> int:
         """File one more claim of a case; its filing number."""
         number = store.filing_numbers(tx.connection, 1)[0]
-        store.add_claims(tx.connection, [(number, case_id, claim)])
+        store.add_claims(tx, [(number, case_id, claim)])
         return number
 
     def save_figures(

@@ -12,7 +12,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from openaoc.cases.model import CaseState, ClaimRecord, Figures
+from openaoc.storage.recordset import inserting, rows_of, updating
 from openaoc.storage.tables import metadata, moment
+from openaoc.storage.unit_of_work import Transaction
 
 cases: Final = sa.Table(
     "cases",
@@ -107,13 +109,13 @@ def _case(row: sa.Row[tuple[object, ...]]) -> CaseRow:
     return CaseRow(**values)
 
 
-def add(connection: Connection, opened: Sequence[CaseRow]) -> None:
-    """Insert cases: one statement."""
-    rows = [msgspec.structs.asdict(row) for row in opened]
-    for row in rows:
-        del row["sequence"]
-    if rows:
-        connection.execute(sa.insert(cases), rows)
+def add(tx: Transaction, opened: Sequence[CaseRow]) -> None:
+    """Insert cases before the commit."""
+    if opened:
+        tx.write(_ADD, rows_of(opened))
+
+
+_ADD: Final = inserting(cases, [c.name for c in cases.columns if c.name != "sequence"])
 
 
 def filing_numbers(connection: Connection, count: int) -> list[int]:
@@ -127,14 +129,17 @@ def filing_numbers(connection: Connection, count: int) -> list[int]:
     return sorted(int(row[0]) for row in connection.execute(statement, {"count": count}))
 
 
-def add_claims(connection: Connection, filed: Sequence[tuple[int, str, ClaimRecord]]) -> None:
-    """Append (filing number, case, claim): one statement."""
+def add_claims(tx: Transaction, filed: Sequence[tuple[int, str, ClaimRecord]]) -> None:
+    """Append (filing number, case, claim) before the commit."""
     rows = [
         {"sequence": number, "case_id": case_id, **msgspec.structs.asdict(claim)}
         for number, case_id, claim in filed
     ]
     if rows:
-        connection.execute(sa.insert(claims), rows)
+        tx.write(_ADD_CLAIMS, rows_of(rows))
+
+
+_ADD_CLAIMS: Final = inserting(claims, [c.name for c in claims.columns])
 
 
 def taken(connection: Connection, ids: Sequence[str]) -> set[str]:
@@ -176,31 +181,27 @@ def save_figures(
     connection: Connection, traced: Sequence[tuple[str, Figures, datetime | None]], *, at: datetime
 ) -> None:
     """Keep the latest trace of these cases, and when each is due again (None: not)."""
-    statement = (
-        sa.update(cases)
-        .where(cases.c.id == sa.bindparam("case"))
-        .values(
-            figures=sa.bindparam("new_figures"),
-            loss_minor=sa.bindparam("loss"),
-            located_minor=sa.bindparam("located"),
-            held_minor=sa.bindparam("held"),
-            traced_at=at,
-            retrace_at=sa.bindparam("again"),
-        )
-    )
     rows = [
         {
-            "case": case_id,
-            "new_figures": encode_figures(found),
-            "loss": found.loss_minor,
-            "located": found.located_minor,
-            "held": found.held_minor,
-            "again": again,
+            "id": case_id,
+            "figures": encode_figures(found),
+            "loss_minor": found.loss_minor,
+            "located_minor": found.located_minor,
+            "held_minor": found.held_minor,
+            "traced_at": at,
+            "retrace_at": again,
         }
         for case_id, found, again in traced
     ]
     if rows:
-        connection.execute(statement, rows)
+        connection.execute(_SAVE_FIGURES, rows_of(rows))
+
+
+_SAVE_FIGURES: Final = updating(
+    cases,
+    "id",
+    ("figures", "loss_minor", "located_minor", "held_minor", "traced_at", "retrace_at"),
+)
 
 
 def change(connection: Connection, case_id: str, **values: object) -> None:

@@ -18,7 +18,9 @@ from openaoc.storage.outage import Outage
 
 log = structlog.get_logger("openaoc.channels")
 
-DELIVERY_THREADS: Final = 12
+DELIVERY_THREADS: Final = 24
+REST_SECONDS: Final = 0.15
+"""Between two runs for one institution: what is enqueued meanwhile goes out together."""
 SWEEP_SECONDS: Final = 0.5
 STOP_SECONDS_MAX: Final = 20.0
 
@@ -94,6 +96,7 @@ class Dispatcher:
                     self._running.discard(institution)
                     return
                 more = True
+            self._stopping.wait(REST_SECONDS)
         with self._lock:
             self._running.discard(institution)
 

@@ -132,24 +132,25 @@ class Channels:
         return [message.idempotency_key for message in messages]
 
     def _add(self, tx: Transaction, messages: list[OutboxMessage]) -> None:
-        for institution in sorted(store.add_messages(tx.connection, messages)):
+        store.add_messages(tx, messages)
+        for institution in sorted({message.institution for message in messages}):
             tx.after_commit(functools.partial(self.wake, institution))
 
     def complete_with(self, kind: str, complete: Completion) -> None:
         """Bodies of this kind get what must not rest in the outbox as they are signed and sent."""
         self._completions[kind] = complete
 
-    def settle(self, tx: Transaction, *, subject: str, kinds: Iterable[str] = (ORDER_KIND,)) -> int:
+    def settle(
+        self, tx: Transaction, *, subject: str, kinds: Iterable[str] = (ORDER_KIND,)
+    ) -> None:
         """The subject was answered another way: its waiting messages of these kinds are done."""
-        return self.settle_many(tx, subjects=[subject], kinds=kinds)
+        self.settle_many(tx, subjects=[subject], kinds=kinds)
 
     def settle_many(
         self, tx: Transaction, *, subjects: Sequence[str], kinds: Iterable[str] = (ORDER_KIND,)
-    ) -> int:
-        """As `settle`, for many subjects in one statement."""
-        return store.settle_subjects(
-            tx.connection, subjects=subjects, kinds=list(kinds), now=tx.now
-        )
+    ) -> None:
+        """As `settle`, for many subjects."""
+        store.settle_subjects(tx, subjects=subjects, kinds=list(kinds))
 
     def uncertain(self, tx: Transaction) -> list[Uncertain]:
         """Messages that may have been sent before a restore, at most UNCERTAIN_LISTED_MAX."""

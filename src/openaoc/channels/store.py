@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
@@ -21,6 +20,7 @@ from openaoc.channels.model import (
 )
 from openaoc.storage.recordset import inserting, rows_of
 from openaoc.storage.tables import metadata
+from openaoc.storage.unit_of_work import Transaction
 
 _WAITING = MessageState.WAITING.value
 
@@ -85,13 +85,11 @@ def _message(row: sa.Row[*tuple[Any, ...]]) -> OutboxMessage:
     return OutboxMessage(**values)
 
 
-def add_messages(connection: Connection, fresh: Sequence[OutboxMessage]) -> set[str]:
-    """Store messages in this order, in one statement; the institutions that got a new one.
+def add_messages(tx: Transaction, fresh: Sequence[OutboxMessage]) -> None:
+    """Store messages in this order before the commit.
 
     A message whose idempotency key is there already is left out.
     """
-    if not fresh:
-        return set()
     rows = [
         {
             "id": message.id,
@@ -108,8 +106,7 @@ def add_messages(connection: Connection, fresh: Sequence[OutboxMessage]) -> set[
         }
         for message in fresh
     ]
-    added = connection.execute(_ADD, {"rows": msgspec.json.encode(rows).decode("utf-8")})
-    return {str(row[0]) for row in added}
+    tx.write(_ADD, rows_of(rows))
 
 
 _ADD: Final = sa.text(
@@ -122,7 +119,7 @@ _ADD: Final = sa.text(
     " created_at timestamptz, answer_by timestamptz, due_at timestamptz,"
     " escalate_at timestamptz)) WITH ORDINALITY AS fresh (id, institution, kind, subject,"
     " idempotency_key, body, state, created_at, answer_by, due_at, escalate_at, place)"
-    " ORDER BY place ON CONFLICT (idempotency_key) DO NOTHING RETURNING institution"
+    " ORDER BY place ON CONFLICT (idempotency_key) DO NOTHING"
 )
 """One text however many messages there are, so that it is parsed and planned once."""
 
@@ -158,20 +155,19 @@ def end_messages(
     connection: Connection, ids: Sequence[str], *, state: MessageState, now: datetime
 ) -> int:
     """Take waiting messages out of the outbox; how many there were."""
-    statement = (
-        sa.update(messages)
-        .where(messages.c.id.in_(ids), messages.c.state == _WAITING)
-        .values(state=state.value, ended_at=now, attempts=messages.c.attempts + 1)
-    )
-    return connection.execute(statement).rowcount
+    values = {"ids": list(ids), "state": state.value, "now": now}
+    return connection.execute(_END, values).rowcount
 
 
-def settle_subjects(
-    connection: Connection, *, subjects: Sequence[str], kinds: Sequence[str], now: datetime
-) -> int:
-    """Waiting messages on these subjects need no delivery any more; how many there were."""
-    values = {"subjects": list(subjects), "kinds": list(kinds), "now": now}
-    return connection.execute(_SETTLE, values).rowcount
+_END: Final = sa.text(
+    "UPDATE channels_messages SET state = :state, ended_at = :now, attempts = attempts + 1"
+    " WHERE id = ANY(:ids) AND state = 'waiting'"
+)
+
+
+def settle_subjects(tx: Transaction, *, subjects: Sequence[str], kinds: Sequence[str]) -> None:
+    """Waiting messages on these subjects need no delivery any more, from the commit on."""
+    tx.write(_SETTLE, {"subjects": list(subjects), "kinds": list(kinds), "now": tx.now})
 
 
 _SETTLE: Final = sa.text(

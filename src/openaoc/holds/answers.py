@@ -16,7 +16,7 @@ from openaoc.holds import phone_store, store
 from openaoc.holds.answering import Asked, Effect, effect_of, repeats
 from openaoc.holds.book import RELEASE, OrderBook
 from openaoc.holds.correcting import correct_voice
-from openaoc.holds.model import Answer, NoSuchOrder, OrderState
+from openaoc.holds.model import ENDED, Answer, NoSuchOrder, OrderState
 from openaoc.holds.onward import OnwardSink, check_onward
 from openaoc.holds.record import OrderRecord
 from openaoc.holds.words import ending
@@ -68,7 +68,8 @@ class Desk:
             for order in store.many(tx.connection, wanted, lock=True)
             if addressed(order, who.institution)
         }
-        self._known = store.answered(tx.connection, list(self._orders)) if self._orders else set()
+        before = [o.id for o in self._orders.values() if o.answered_at or o.state in ENDED]
+        self._known = store.answered(tx.connection, before) if before else set()
         self._by_voice = phone_store.unconfirmed(
             tx.connection, [o.id for o in self._orders.values() if o.answered_at is not None]
         )
@@ -90,7 +91,7 @@ class Desk:
 
     def keep(self) -> None:
         """Write the answers and the orders they changed: two statements."""
-        store.add_answers(self._tx.connection, self._kept)
+        store.add_answers(self._tx, self._kept)
         store.save(self._tx.connection, list(self._changed.values()))
         phone_store.confirm(self._tx.connection, self._confirmed, at=self._tx.now)
 

@@ -56,7 +56,7 @@ class OrderBook:
         In this order, in one statement each for rows, journal and messages.
         """
         orders = [order for order, _ in fresh]
-        store.add(tx.connection, orders)
+        store.add(tx, orders)
         tx.journal_many(
             [
                 JournalEntry(
@@ -95,6 +95,20 @@ class OrderBook:
         )
         store.save(tx.connection, [changed])
         return changed
+
+    def step_all(
+        self,
+        tx: Transaction,
+        orders: Sequence[OrderRecord],
+        after: OrderState,
+        *,
+        actor: Actor,
+        reason: str,
+    ) -> int:
+        """As `step`, for many orders, saved in one statement; how many."""
+        changed = [self.stepped(tx, one, after, actor=actor, reason=reason) for one in orders]
+        store.save(tx.connection, changed)
+        return len(changed)
 
     def stepped(
         self,
@@ -241,4 +255,4 @@ class OrderBook:
 
 
 def _add_events(tx: Transaction, happened: list[MoneyEvent]) -> None:
-    store.add_events(tx.connection, happened)
+    store.add_events(tx, happened)

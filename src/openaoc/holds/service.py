@@ -141,12 +141,13 @@ class Holds:
     def acknowledge(self, tx: Transaction, order_ids: Sequence[str]) -> int:
         """The institution has these orders in its own store; how many were new to it."""
         join_matter(tx)
-        count = 0
-        for order in store.many(tx.connection, order_ids, lock=True):
-            if order.state is OrderState.ISSUED and order.mode == "live":
-                self.book.step(tx, order, OrderState.ACKNOWLEDGED, actor=SYSTEM, reason="delivered")
-                count += 1
-        return count
+        return self.book.step_all(
+            tx,
+            store.issued(tx.connection, order_ids),
+            OrderState.ACKNOWLEDGED,
+            actor=SYSTEM,
+            reason="delivered",
+        )
 
     def answer(
         self, tx: Transaction, order_id: str, answer: Answer, actor: Actor | None = None

@@ -16,6 +16,7 @@ from openaoc.holds.model import ACTIVE, WAITING, OrderState
 from openaoc.holds.record import MoneyEvent, OrderRecord
 from openaoc.storage.recordset import inserting, read, rows_of, selecting, updating
 from openaoc.storage.tables import metadata, moment
+from openaoc.storage.unit_of_work import Transaction
 
 orders: Final = sa.Table(
     "hold_orders",
@@ -142,13 +143,27 @@ _ADD_ANSWERS: Final = inserting(
 _ADD_EVENTS: Final = inserting(
     events, [column.name for column in events.columns if column.name != "sequence"]
 )
+_ISSUED: Final = selecting(
+    orders,
+    _COLUMNS,
+    "WHERE id = ANY(:ids) AND state = 'issued' AND mode = 'live' ORDER BY id FOR UPDATE",
+)
+_TAKEN: Final = sa.text(
+    "SELECT institution, account, currency, sum(CASE WHEN state IN ('applied', 'applied_in_part')"
+    " THEN held_minor ELSE amount_minor END) AS taken FROM hold_orders"
+    " JOIN unnest(CAST(:banks AS text[]), CAST(:accounts AS text[]), CAST(:currencies AS text[]))"
+    " AS place (institution, account, currency) USING (institution, account, currency)"
+    " WHERE state IN ('issued', 'acknowledged', 'applied', 'applied_in_part')"
+    " GROUP BY institution, account, currency"
+)
+"""The states are those that count as active once sent, as the index on accounts names them."""
 _RECORDS: Final = msgspec.json.Decoder(list[OrderRecord])
 
 
-def add(connection: Connection, fresh: Sequence[OrderRecord]) -> None:
-    """Insert orders: one statement."""
+def add(tx: Transaction, fresh: Sequence[OrderRecord]) -> None:
+    """Insert orders before the commit."""
     if fresh:
-        connection.execute(_ADD, rows_of(fresh))
+        tx.write(_ADD, rows_of(fresh))
 
 
 def save(connection: Connection, changed: Sequence[OrderRecord]) -> None:
@@ -179,33 +194,21 @@ def of_cases(
     return read(connection, _READ[_BY_CASE, lock], _RECORDS, ids=list(case_ids))
 
 
+def issued(connection: Connection, ids: Sequence[str]) -> list[OrderRecord]:
+    """Those of these orders that are sent and not heard of since, locked; by id."""
+    return read(connection, _ISSUED, _RECORDS, ids=list(ids)) if ids else []
+
+
 def active_on(
     connection: Connection, places: Sequence[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], int]:
     """What all cases' sent orders take on these accounts (institution, account, currency)."""
     if not places:
         return {}
-    taken = sa.case(
-        (orders.c.state.in_(["applied", "applied_in_part"]), orders.c.held_minor),
-        else_=orders.c.amount_minor,
-    )
-    statement = (
-        sa.select(
-            orders.c.institution,
-            orders.c.account,
-            orders.c.currency,
-            sa.func.sum(taken).label("taken"),
-        )
-        .where(
-            sa.tuple_(orders.c.institution, orders.c.account, orders.c.currency).in_(list(places)),
-            orders.c.state.in_(_SENT),
-        )
-        .group_by(orders.c.institution, orders.c.account, orders.c.currency)
-    )
-    return {
-        (row.institution, row.account, row.currency): int(row.taken)
-        for row in connection.execute(statement)
-    }
+    names = ("banks", "accounts", "currencies")
+    values = {name: list(part) for name, part in zip(names, zip(*places, strict=True), strict=True)}
+    found = connection.execute(_TAKEN, values)
+    return {(row.institution, row.account, row.currency): int(row.taken) for row in found}
 
 
 def page(
@@ -283,10 +286,10 @@ def answered(connection: Connection, order_ids: Sequence[str]) -> set[tuple[str,
     return {(row.order_id, bytes(row.digest)) for row in found}
 
 
-def add_answers(connection: Connection, given: Sequence[KeptAnswer]) -> None:
-    """Keep answers, in this order: one statement."""
+def add_answers(tx: Transaction, given: Sequence[KeptAnswer]) -> None:
+    """Keep answers in this order before the commit."""
     if given:
-        connection.execute(_ADD_ANSWERS, rows_of(given))
+        tx.write(_ADD_ANSWERS, rows_of(given))
 
 
 def bank_cases(connection: Connection, case_id: str) -> list[BankCase]:
@@ -304,10 +307,10 @@ def bank_cases(connection: Connection, case_id: str) -> list[BankCase]:
     ]
 
 
-def add_events(connection: Connection, happened: Sequence[MoneyEvent]) -> None:
-    """Append what institutions did, in this order: one statement."""
+def add_events(tx: Transaction, happened: Sequence[MoneyEvent]) -> None:
+    """Append what institutions did in this order before the commit."""
     if happened:
-        connection.execute(_ADD_EVENTS, rows_of(happened))
+        tx.write(_ADD_EVENTS, rows_of(happened))
 
 
 def events_after(connection: Connection, sequence: int) -> list[MoneyEvent]:

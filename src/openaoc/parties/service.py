@@ -5,7 +5,7 @@ Each checks the permission, changes rows and writes the journal in the caller's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -384,6 +384,15 @@ class Parties:
         """
         scopes = [f"jurisdiction:{jurisdiction}", f"institution:{normalise_bank(institution)}"]
         return store.live_scopes(tx.connection, scopes) == len(scopes)
+
+    def live_among(
+        self, tx: Transaction, *, jurisdiction: str, institutions: Iterable[str]
+    ) -> frozenset[str]:
+        """Those of these institutions to which orders really go out, in one look."""
+        scopes = {f"institution:{normalise_bank(one)}": one for one in institutions}
+        whole = f"jurisdiction:{jurisdiction}"
+        live = store.which_live(tx.connection, [whole, *scopes])
+        return frozenset(scopes[one] for one in live & scopes.keys() if whole in live)
 
     def _ready_scope(self, tx: Transaction, scope: str) -> str:
         require(tx.actor, Permission.LIVE_SWITCH)

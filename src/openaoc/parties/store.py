@@ -346,6 +346,15 @@ def save_switch(connection: sa.Connection, switch: Switch) -> None:
     )
 
 
+def which_live(connection: sa.Connection, scopes: Sequence[str]) -> set[str]:
+    """Those of the scopes that are live."""
+    query = sa.select(switches.c.scope).where(
+        switches.c.scope == sa.any_(sa.bindparam("scopes", type_=sa.ARRAY(sa.Text))),
+        switches.c.state == SwitchState.LIVE.value,
+    )
+    return set(connection.execute(query, {"scopes": list(scopes)}).scalars())
+
+
 def live_scopes(connection: sa.Connection, scopes: Sequence[str]) -> int:
     """How many of the scopes are live."""
     query = sa.select(sa.func.count()).where(

@@ -149,7 +149,7 @@ class Reports:
     def keep(self, tx: Transaction, filed: Sequence[Filed]) -> None:
         """Add reports with payments and indicators, and a journal row each."""
         store.add(
-            tx.connection,
+            tx,
             filed=[f.row for f in filed],
             paid=[p for f in filed for p in f.payments],
             named=[i for f in filed for i in f.indicators],

@@ -8,10 +8,11 @@ from typing import Final
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
+from openaoc.storage.recordset import inserting, rows_of
 from openaoc.storage.tables import metadata, moment
+from openaoc.storage.unit_of_work import Transaction
 
 reports: Final = sa.Table(
     "reports",
@@ -167,19 +168,21 @@ def earlier(
 
 
 def add(
-    connection: Connection,
+    tx: Transaction,
     *,
     filed: Sequence[ReportRow],
     paid: Sequence[PaymentRow],
     named: Sequence[IndicatorRow],
 ) -> None:
-    """Insert reports with their payments and indicators: one statement each."""
-    if filed:
-        connection.execute(insert(reports), [msgspec.structs.asdict(row) for row in filed])
-    if paid:
-        connection.execute(insert(payments), [msgspec.structs.asdict(row) for row in paid])
-    if named:
-        connection.execute(insert(indicators), [msgspec.structs.asdict(row) for row in named])
+    """Insert reports with their payments and indicators, before the commit."""
+    for statement, rows in ((_ADD, filed), (_ADD_PAYMENTS, paid), (_ADD_INDICATORS, named)):
+        if rows:
+            tx.write(statement, rows_of(rows))
+
+
+_ADD: Final = inserting(reports, [c.name for c in reports.columns])
+_ADD_PAYMENTS: Final = inserting(payments, [c.name for c in payments.columns])
+_ADD_INDICATORS: Final = inserting(indicators, [c.name for c in indicators.columns])
 
 
 def of_case(connection: Connection, case_id: str) -> list[ReportRow]:

@@ -87,8 +87,15 @@ def insert_prepared(
     """Write the rows in this order in one statement, each waiting for its leaf; their ids."""
     if not rows:
         return []
-    values = {"at": at, "who": who, "rows": msgspec.json.encode(rows).decode("utf-8")}
-    return sorted(int(row[0]) for row in connection.execute(_ADD, values))
+    statement, values = inserting(rows, at=at, who=who)
+    return sorted(int(row[0]) for row in connection.execute(statement, values))
+
+
+def inserting(
+    rows: Sequence[Prepared], *, at: datetime, who: str
+) -> tuple[sa.TextClause, dict[str, object]]:
+    """The statement that writes the rows, and its values."""
+    return _ADD, {"at": at, "who": who, "rows": msgspec.json.encode(rows).decode("utf-8")}
 
 
 _ADD: Final = sa.text(

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 Record = TypeVar("Record")
 
-_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call] - SQLAlchemy's own
+_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
 
 
 def inserting(table: sa.Table, names: Sequence[str], *, tail: str = "") -> sa.TextClause:

@@ -7,6 +7,7 @@ decides on a set locks its name (`Transaction.lock`). Never retries by itself: s
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import random
 import time
@@ -17,6 +18,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 
 from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.clock import Clock
@@ -32,6 +34,7 @@ RETRY_PAUSE_S: Final = 0.02
 BOUND_ROLES: Final = frozenset({Role.LIAISON, Role.MACHINE})
 """Whoever carries one of these sees only what is addressed to their institution."""
 
+_DIALECT: Final = psycopg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
 _LOG = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 Row = TypeVar("Row")
@@ -55,7 +58,7 @@ class Transaction:
         purpose: str,
         read_only: bool,
     ) -> None:
-        self.connection = connection
+        self._connection = connection
         self.actor = actor
         self.now = now
         self.purpose = purpose
@@ -63,8 +66,16 @@ class Transaction:
         self.journalled = 0
         self._rows: list[journal_rows.Prepared] = []
         self._gathered: dict[str, tuple[list[Any], Callable[[Transaction, list[Any]], object]]] = {}
+        self._waiting: list[tuple[sa.TextClause, Mapping[str, object]]] = []
         self._events: list[Event] = []
         self._afterwards: list[Callable[[], object]] = []
+
+    @property
+    def connection(self) -> sa.Connection:
+        """What statements run on, with everything written that waits to be."""
+        if self._waiting:
+            self._flush()
+        return self._connection
 
     def journal(
         self,
@@ -100,6 +111,23 @@ class Transaction:
             journal_rows.prepared(entry, at=self.now, who=self.actor.id, purpose=self.purpose)
             for entry in entries
         ]
+
+    def write(self, statement: sa.TextClause, values: Mapping[str, object]) -> None:
+        """Run a statement whose result nobody needs, at the latest before the commit.
+
+        All that wait are sent together, in their order, before anything else is asked of the
+        connection: what is written is always there for who looks.
+        """
+        self._refuse_reading()
+        self._waiting.append((statement, values))
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        driver = self._connection.connection.driver_connection
+        assert driver is not None, "the connection is open"
+        with driver.pipeline():
+            for statement, values in waiting:
+                driver.execute(_compiled(statement), values)
 
     def gather(
         self,
@@ -152,10 +180,14 @@ class Transaction:
         for rows, write in self._gathered.values():
             write(self, rows)
         assert done == len(self._events), "what is written at the end emits nothing"
-        self._write_journal()
+        rows, self._rows = self._rows, []
+        if rows:
+            self.write(*journal_rows.inserting(rows, at=self.now, who=self.actor.id))
+        if self._waiting:
+            self._flush()
 
     def _write_journal(self) -> list[int]:
-        """Write the rows that wait; their ids."""
+        """Write the journal's rows now; their ids."""
         rows, self._rows = self._rows, []
         return journal_rows.insert_prepared(self.connection, rows, at=self.now, who=self.actor.id)
 
@@ -165,6 +197,12 @@ class Transaction:
                 call()
             except Exception:  # noqa: BLE001 - the change is committed, whatever comes
                 _LOG.exception("storage.after_commit.failed", call=repr(call))
+
+
+@functools.cache
+def _compiled(statement: sa.TextClause) -> str:
+    """The statement as the driver takes it; one per statement of the program."""
+    return str(statement.compile(dialect=_DIALECT))
 
 
 class UnitOfWork:

@@ -33,7 +33,7 @@ Taken = Sequence[OrderRecord | OpenAOCError]
 class Settling(Protocol):
     """Who keeps messages to institutions; `channels.service.Channels` is one."""
 
-    def settle_many(self, tx: Transaction, *, subjects: Sequence[str]) -> int:
+    def settle_many(self, tx: Transaction, *, subjects: Sequence[str]) -> None:
         """These orders were answered: they need no delivery any more."""
         ...
 

@@ -232,7 +232,13 @@ class Pursuit:
     def surroundings(self, tx: Transaction, looks: Sequence[CaseLook]) -> Surroundings:
         """What plans need beside the traces; one statement for all accounts."""
         places = {(p.bank, p.account, p.currency) for look in looks for p in look.located}
-        modes: dict[str, Literal["live", "shadow"]] = {}
+        banks = {bank for bank, _, _ in places}
+        live = self._parties.live_among(
+            tx, jurisdiction=self._settings.jurisdiction, institutions=banks
+        )
+        modes: dict[str, Literal["live", "shadow"]] = {
+            bank: "live" if bank in live else "shadow" for bank in banks
+        }
 
         def mode_of(institution: str) -> Literal["live", "shadow"]:
             if institution not in modes:
