@@ -28,6 +28,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "report": Place("openaoc.cli.report:command", "Submit a victim's report."),
     "case": Place("openaoc.cli.case:command", "Look at a case; close, drop or reopen it."),
     "hold": Place("openaoc.cli.hold:command", "List, approve, answer and release hold orders."),
+    "restitution": Place(
+        "openaoc.cli.restitution:command", "Give held money back: propose, publish, decide, pay."
+    ),
     "suspicion": Place(
         "openaoc.cli.suspicion:command", "Holds that institutions made on their own suspicion."
     ),

@@ -23,7 +23,7 @@ from openaoc.holds.model import (
     check_transition,
 )
 from openaoc.holds.notices import holder_notice
-from openaoc.holds.record import MoneyEvent, OrderMark, OrderRecord
+from openaoc.holds.record import MoneyEvent, OrderMark, OrderRecord, PaidBy
 from openaoc.kernel.actor import Actor
 from openaoc.kernel.events import Event
 from openaoc.storage.journal_rows import JournalEntry
@@ -217,6 +217,7 @@ class OrderBook:
         kind: Literal["hold", "release", "restitution", "excess"],
         amount_minor: int,
         at: datetime | None = None,
+        paid: PaidBy | None = None,
     ) -> None:
         """Keep what the institution did, for later traces; shadow orders did nothing."""
         if order.mode != "live" or amount_minor <= 0:
@@ -230,6 +231,8 @@ class OrderBook:
             kind=kind,
             amount_minor=amount_minor,
             at=at or tx.now,
+            paid_by=None if paid is None else paid.reported_by,
+            paid_id=None if paid is None else paid.transfer_id,
         )
         tx.gather("holds.events", [event], _add_events)
 

@@ -64,6 +64,7 @@ class OrderState(enum.StrEnum):
     RELEASED = "released"
     EXPIRED = "expired"
     CONVERTED = "converted"
+    RESTITUTED = "restituted"
 
 
 WAITING: Final = frozenset({OrderState.ISSUED, OrderState.ACKNOWLEDGED})
@@ -161,6 +162,13 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         "convert",
         who=frozenset({Role.SUPERVISOR}),
         why="a court's or authority's measure takes the hold's place; the money stays blocked",
+    ),
+    *_steps(
+        HOLDING,
+        _S.RESTITUTED,
+        "restitute",
+        who=_CENTRE | _INSTITUTION,
+        why="all that was held is paid back to whom it belongs",
     ),
 )
 _BY_STEP: Final = {(t.before, t.after): t for t in TRANSITIONS}

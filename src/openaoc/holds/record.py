@@ -169,11 +169,19 @@ class OrderMark(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class PaidBy(msgspec.Struct, frozen=True, kw_only=True):
+    """The transfer that pays a restitution, by reporter and id."""
+
+    reported_by: str
+    transfer_id: str
+
+
 class MoneyEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What an institution did with money for a case: a row of `hold_events`.
 
     `excess` is the part of a hold that found no lots of its case: it lowers that hold from its
-    beginning, where `release` ends held money from then on.
+    beginning, where `release` ends held money from then on. `paid_by` and `paid_id` name the
+    transfer (reporter, id) that pays a restitution.
     """
 
     order_id: str
@@ -184,4 +192,6 @@ class MoneyEvent(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["hold", "release", "restitution", "excess"]
     amount_minor: int
     at: datetime
+    paid_by: str | None = None
+    paid_id: str | None = None
     sequence: int = 0

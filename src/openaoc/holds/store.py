@@ -87,6 +87,8 @@ events: Final = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("amount_minor", sa.BigInteger, nullable=False),
     sa.Column("at", moment, nullable=False),
+    sa.Column("paid_by", sa.Text),
+    sa.Column("paid_id", sa.Text),
 )
 
 _ACTIVE: Final = sorted(state.value for state in ACTIVE)

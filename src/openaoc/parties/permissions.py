@@ -51,6 +51,11 @@ class Permission(enum.StrEnum):
     UNDO_PROPOSE = "safety.undo.propose"
     UNDO_APPROVE = "safety.undo.approve"
     TELEPHONE_ANSWER = "holds.telephone"
+    RESTITUTION_READ = "restitution.read"
+    RESTITUTION_WORK = "restitution.work"
+    RESTITUTION_DECIDE = "restitution.decide"
+    RESTITUTION_OBJECT = "restitution.object"
+    RESTITUTION_PAY = "restitution.pay"
 
 
 P = Permission
@@ -59,6 +64,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     Role.CITIZEN: frozenset({P.REPORT_SUBMIT, P.STATUS_READ, P.APPEAL_FILE}),
     Role.AGENT: frozenset(
         {
+            P.RESTITUTION_READ,
+            P.RESTITUTION_OBJECT,
             P.REPORT_SUBMIT,
             P.REPORT_READ,
             P.CONTROL_ASK,
@@ -73,6 +80,9 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.INVESTIGATOR: frozenset(
         {
+            P.RESTITUTION_READ,
+            P.RESTITUTION_WORK,
+            P.RESTITUTION_OBJECT,
             P.REPORT_SUBMIT,
             P.REPORT_READ,
             P.CONTROL_ASK,
@@ -96,6 +106,10 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.SUPERVISOR: frozenset(
         {
+            P.RESTITUTION_READ,
+            P.RESTITUTION_WORK,
+            P.RESTITUTION_DECIDE,
+            P.RESTITUTION_OBJECT,
             P.POOLED_CONFIRM,
             P.REPORT_SUBMIT,
             P.REPORT_READ,
@@ -128,10 +142,22 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
         }
     ),
     Role.LIAISON: frozenset(
-        {P.REPORT_SUBMIT, P.HOLD_READ, P.HOLD_ANSWER, P.HOLD_RELEASE, P.STATUS_READ}
+        {
+            P.RESTITUTION_READ,
+            P.RESTITUTION_OBJECT,
+            P.RESTITUTION_PAY,
+            P.REPORT_SUBMIT,
+            P.HOLD_READ,
+            P.HOLD_ANSWER,
+            P.HOLD_RELEASE,
+            P.STATUS_READ,
+        }
     ),
     Role.MACHINE: frozenset(
         {
+            P.RESTITUTION_READ,
+            P.RESTITUTION_OBJECT,
+            P.RESTITUTION_PAY,
             P.POOLED_PROPOSE,
             P.REPORT_SUBMIT,
             P.HOLD_READ,
@@ -144,6 +170,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.ADMINISTRATOR: frozenset(
         {
+            P.RESTITUTION_READ,
             P.POOLED_CONFIRM,
             P.REPORT_SUBMIT,
             P.CASE_READ,

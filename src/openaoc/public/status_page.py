@@ -25,6 +25,7 @@ STATES: Final = (
     "released",
     "expired",
     "converted",
+    "restituted",
 )
 
 

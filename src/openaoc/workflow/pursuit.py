@@ -272,6 +272,10 @@ class Pursuit:
         )
         return "live" if live else "shadow"
 
+    def sends_to(self, tx: Transaction, institution: str) -> bool:
+        """Whether messages to the institution are sent."""
+        return self.mode_at(tx, institution) == "live"
+
     def grounds(self, case: CaseRow, now: datetime) -> Grounds:
         """The legal rule and the standing on which the case's next orders rest."""
         rule = self.rule_for(complaint_at=case.complaint_at, now=now)

@@ -55,6 +55,8 @@ class Registry:
         self._events: dict[str, list[MoneyEvent]] = defaultdict(list)
         self._first: dict[str, tuple[datetime, int]] = {}
         self._uncertain: set[str] = set()
+        self._paying: dict[str, list[int | None]] = {}
+        """By case with restitutions: the rows of the transfers that pay them, None if not told."""
         self._seen = 0
         self._loaded = False
 
@@ -69,6 +71,7 @@ class Registry:
         self._claims = claimed
         self._uncertain.clear()
         self._first.clear()
+        self._paying.clear()
         self._events.clear()
         self._seen = 0
         self._take_events(tx)
@@ -83,7 +86,9 @@ class Registry:
             self.load(tx)
             return
         self._make_certain(tx)
-        for case_id in self._take_events(tx):
+        touched = self._take_events(tx)
+        touched.update(case for case, rows in self._paying.items() if self._rows_paid(case) != rows)
+        for case_id in touched:
             if case_id in self._claims:
                 self._register(case_id)
 
@@ -111,6 +116,7 @@ class Registry:
         """The case was not committed, or is not under work any more."""
         if self._claims.pop(case_id, None) is not None:
             self._first.pop(case_id, None)
+            self._paying.pop(case_id, None)
             self._tracing.forget(case_id)
 
     def distrust(self) -> None:
@@ -171,7 +177,33 @@ class Registry:
             (self._ledger.transfer(claim.row).booked_at, claim.row) for claim in claims
         )
         holds = self.case_holds(self._events.get(case_id, []))
+        if any(event.paid_id is not None for event in self._events.get(case_id, ())):
+            self._paying[case_id] = self._rows_paid(case_id)
         self._tracing.register(case_id, self._claims[case_id], holds)
+
+    def _rows_paid(self, case_id: str) -> list[int | None]:
+        """The rows of the transfers that pay the case's restitutions, as far as they are told."""
+        events = self._events.get(case_id, ())
+        return [self._row_paid(event) for event in events if event.paid_id is not None]
+
+    def _row_paid(self, event: MoneyEvent) -> int | None:
+        """The transfer that pays a restitution: out of the held account, of this very amount.
+
+        None for what is not told yet, and for what another transfer would be: its money is traced
+        as any other's.
+        """
+        if event.paid_by is None or event.paid_id is None:
+            return None
+        row = self._ledger.find(reported_by=event.paid_by, transfer_id=event.paid_id)
+        if row is None:
+            return None
+        paid = self._ledger.transfer(row)
+        place = (paid.debtor.bank, paid.debtor.account, paid.debtor.currency, paid.amount_minor)
+        return (
+            row
+            if place == (event.bank, event.account, event.currency, event.amount_minor)
+            else None
+        )
 
     def case_holds(self, events: Sequence[MoneyEvent]) -> list[CaseHold]:
         """Hold events as tracing takes them: each hold less what it never found."""
@@ -198,6 +230,7 @@ class Registry:
                     account=account,
                     amount_minor=amount,
                     sequence=event.sequence,
+                    transfer_row=self._row_paid(event),
                 )
             )
         return found

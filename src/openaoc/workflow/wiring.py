@@ -44,6 +44,7 @@ from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
 from openaoc.workflow.pooling import LedgerNames, Pooling
 from openaoc.workflow.pursuit import LedgerReading, Pursuit
 from openaoc.workflow.registry import Registry
+from openaoc.workflow.returning import Returning, build_returning
 from openaoc.workflow.second_look import SecondLook
 from openaoc.workflow.spreadsheets import Spreadsheets
 from openaoc.workflow.standings import Standings
@@ -82,6 +83,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     pooling: Pooling
     housekeeping: Housekeeping
     suspicions: Suspicions
+    returning: Returning
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +129,7 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
     telephone: Telephone
     blind: BlindReviews
     suspicions: Suspicions
+    returning: Returning
 
 
 def build_matter(
@@ -190,6 +193,7 @@ def build_matter(
             uow=means.uow, reports=core.reports, vault=vault, pooling=pooling
         ),
         suspicions=ends.suspicions,
+        returning=ends.returning,
     )
 
 
@@ -318,7 +322,15 @@ def _ends(means: Means, core: Core) -> Ends:
         suspicions=Suspicions(
             outbox=means.outbox,
             jurisdiction=settings.jurisdiction,
-            is_live=lambda tx, institution: pursuit.mode_at(tx, institution) == "live",
+            is_live=pursuit.sends_to,
+        ),
+        returning=build_returning(
+            uow=means.uow,
+            cases=core.cases,
+            holds=core.holds,
+            pursuit=pursuit,
+            ledger=means.ledger,
+            outbox=means.outbox,
         ),
     )
 
@@ -336,6 +348,7 @@ def _duties(means: Means, core: Core, ends: Ends) -> Duties:
             Duty(call=on_time(uow, appeals.escalate_due), full=APPEALS_BATCH_MAX),
             Duty(call=on_time(uow, appeals.lapse_due), full=APPEALS_BATCH_MAX),
             Duty(call=on_time(uow, ends.blind.draw_due), full=DRAWN_AT_ONCE),
+            ends.returning.duty,
             Duty(call=on_time(uow, ends.suspicions.expire_due), full=SUSPICIONS_PER_RUN_MAX),
         ],
     )
