@@ -23,11 +23,12 @@ from openaoc.channels.service import Channels
 from openaoc.continuity.control import ControlServer
 from openaoc.continuity.fencing import Fencing
 from openaoc.continuity.primary import StandbyLine
+from openaoc.continuity.timekeeper import TimeKeeper
 from openaoc.continuity.verbs import control_verbs
 from openaoc.continuity.witnessing import Witnessing
 from openaoc.holds.legal import check_may_go_live
 from openaoc.kernel.actor import SYSTEM
-from openaoc.kernel.clock import Clock, SystemClock
+from openaoc.kernel.clock import Clock, SteadyClock
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.service import Ledger
@@ -102,6 +103,7 @@ class Centre:
         self.telling: Telling
         self.journal: JournalService
         self.witnessing: Witnessing
+        self.time: TimeKeeper
         self.statistics: Statistics
         self.line: StandbyLine | None = None
         self._undo = contextlib.ExitStack()
@@ -158,6 +160,8 @@ class Centre:
         self.database.claim()
         log.info("database_ready", before=before, after=after)
         self.uow = self.database.uow
+        self.time = TimeKeeper(uow=self.uow, clock=self.clock)
+        self.time.begin()
         self.ledger = Ledger.open(
             self.settings.data_path / LEDGER_FOLDER, settings=self.settings, clock=self.clock
         )
@@ -241,6 +245,8 @@ class Centre:
         undo.callback(acknowledging.stop)
         if self.line is not None:
             self.channels.send_only_while(self.line.may_send)
+        self.time.start()
+        undo.callback(self.time.stop)
         fencing = Fencing(settings=self.settings, database=self.database)
         fencing.start()
         undo.callback(fencing.stop)
@@ -274,4 +280,4 @@ def _end_process() -> None:
 
 def build_centre(settings: Settings, *, clock: Clock | None = None) -> Centre:
     """A centre that is not started yet."""
-    return Centre(settings=settings, clock=clock or SystemClock())
+    return Centre(settings=settings, clock=clock or SteadyClock())

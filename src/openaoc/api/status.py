@@ -111,6 +111,7 @@ def health(request: ApiRequest) -> Health:
         status="ok",
         epoch=state.epoch,
         delivery="on" if state.delivers else "reconciling",
+        clock_off_s=centre.time.off_s(),
         standby=centre.line.status().state if centre.line is not None else FollowState.NONE,
     )
 

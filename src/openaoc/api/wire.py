@@ -223,9 +223,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     `delivery` is `reconciling` after a restore until a person resumes; `standby` says how it
     stands to its standby: while that is `waiting`, nothing is acknowledged.
+    `clock_off_s`: seconds by which the machine's clock was set away and is not believed.
     """
 
     status: Literal["ok"]
     epoch: int = 1
     delivery: Literal["on", "reconciling"] = "on"
     standby: FollowState = FollowState.NONE
+    clock_off_s: int = 0

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -19,6 +21,15 @@ _RFC3339 = re.compile(
     r"([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?",
     re.ASCII,
 )
+
+CLOCK_STEP_MAX = timedelta(minutes=5)
+"""The machine's clock may be set by so much without a doubt."""
+
+
+def _elapsed_s() -> float:
+    """Seconds that nobody can set; a machine's sleep counts where the system tells of it."""
+    number = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(number)
 
 
 class Clock(Protocol):
@@ -35,6 +46,49 @@ class SystemClock:
     def now(self) -> datetime:
         """The present moment, aware, in UTC."""
         return datetime.now(UTC)
+
+
+class SteadyClock:
+    """The machine's clock, as long as it can be believed.
+
+    Compared with the time since the start, which nobody sets: a small step back makes time stand
+    still until the clock has caught up, a small step forward is followed. A large step either way
+    is not: holds would end early, or never. Time then goes on by itself, `step` says so, and the
+    machine's clock is believed again when it comes back, or after a restart.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        elapsed_s: Callable[[], float] = _elapsed_s,
+    ) -> None:
+        self._wall, self._elapsed_s = wall, elapsed_s
+        self._lock = threading.Lock()
+        self._anchor, self._anchor_s = wall(), elapsed_s()
+        self._latest = self._anchor
+        self.step = timedelta(0)
+        """How far the machine's clock is from the one kept here; zero while it is believed."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, in UTC; never before one that was given earlier."""
+        with self._lock:
+            wall, elapsed = self._wall(), self._elapsed_s()
+            expected = self._anchor + timedelta(seconds=elapsed - self._anchor_s)
+            if abs(wall - expected) <= CLOCK_STEP_MAX:
+                self._anchor, self._anchor_s, self.step = wall, elapsed, timedelta(0)
+                moment = wall
+            else:
+                self.step = wall - expected
+                moment = expected
+            self._latest = max(self._latest, moment)
+            return self._latest
+
+    def not_before(self, moment: datetime) -> None:
+        """What is on disk already knows this moment: a clock that is behind it is not believed."""
+        with self._lock:
+            if moment > self._latest:
+                self._anchor, self._anchor_s, self._latest = moment, self._elapsed_s(), moment
 
 
 class ManualClock:

@@ -100,3 +100,18 @@ def end_reconciling(tx: Transaction, *, reason: str) -> CentreState:
 def _locked(tx: Transaction) -> CentreState:
     row = tx.connection.execute(_READ.with_for_update()).one()
     return CentreState(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to the names
+
+
+def latest_moment(connection: sa.Connection) -> datetime | None:
+    """The newest moment that was kept, None before the first."""
+    query = sa.select(
+        sa.case((sa.func.isfinite(centre_state.c.latest_at), centre_state.c.latest_at))
+    )
+    moment: datetime | None = connection.execute(query).scalar_one()
+    return moment
+
+
+def keep_moment(tx: Transaction) -> None:
+    """Remember that this moment was, for a start with a clock that is behind."""
+    later = sa.func.greatest(centre_state.c.latest_at, tx.now)
+    tx.connection.execute(sa.update(centre_state).values(latest_at=later))
