@@ -16,6 +16,7 @@ from litestar.params import RawBody
 from openaoc.appeals.model import (
     OPEN,
     STATEMENT_CHARACTERS_MAX,
+    AppealState,
     Contest,
     ContestKey,
     ContestView,
@@ -46,6 +47,8 @@ SENT: Final = "/contest/sent"
 """A path of its own: the framework wraps handlers that share one twice."""
 FIELDS: Final = ("order", "code", "statement", "contact")
 KEPT: Final = ("order", "code")
+MAY_ADD: Final = OPEN | {AppealState.REFUSED, AppealState.UPHELD_IN_PART}
+"""The form is shown again: for more to an open contest, or for a new one."""
 ONCE_BYTES: Final = 16
 ONCE_CHARACTERS_MAX: Final = 64
 _FAULTS: Final[tuple[tuple[type[OpenAOCError], str, int], ...]] = (
@@ -154,6 +157,7 @@ def _page(
             statement_max=STATEMENT_CHARACTERS_MAX,
             found=None if found is None else msgspec.to_builtins(found) | {"state": found.state},
             open=found is not None and found.state in OPEN,
+            again=found is not None and found.state in MAY_ADD,
             held=_money(found, "held_minor", language),
             released=_money(found, "released_minor", language),
             answer_by="" if found is None else _time(found.answer_by),
