@@ -195,7 +195,7 @@ class Centre:
             clock=self.clock,
             centre=f"OPENAOC-{self.settings.jurisdiction}",
         )
-        self.tracing = Tracing(self.ledger, rule=rule)
+        self.tracing = Tracing(self.ledger, rule=rule, archive=self.ledger.archive)
         self.matter = build_matter(
             database=self.database,
             ledger=self.ledger,

@@ -84,7 +84,7 @@ class Centre:
 
     def build(self) -> Matter:
         """The matter as at a start of the process."""
-        self.tracing = Tracing(self.ledger)
+        self.tracing = Tracing(self.ledger, archive=self.ledger.archive)
         return build_matter(
             database=self.database,
             ledger=self.ledger,

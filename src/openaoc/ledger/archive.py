@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from openaoc.kernel.clock import to_us
+from openaoc.kernel.errors import TooLarge
 from openaoc.kernel.limits import TRACE_ACCOUNTS_MAX
 from openaoc.ledger.arrays import CHANNELS, EXIT, SELF, LedgerArrays
 from openaoc.ledger.cold import ColdStore
@@ -23,6 +25,7 @@ from openaoc.ledger.store import Store
 
 ROWS_KEPT_MAX: Final = 4_000_000
 """Cold transfers kept as numbers, about 50 bytes each."""
+ROWS_TOGETHER_MAX: Final = 40_000_000
 ACCOUNTS_TOGETHER: Final = 20_000
 assert ACCOUNTS_TOGETHER <= TRACE_ACCOUNTS_MAX
 
@@ -63,9 +66,16 @@ def joined(parts: Iterable[Moves]) -> Moves:
 class NotAtHand(Exception):
     """Cold transfers of these accounts, or of these numbers, must be fetched first."""
 
-    def __init__(self, accounts: Collection[int], sequences: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        accounts: Collection[int],
+        sequences: Collection[int],
+        *,
+        beside: Collection[int],
+    ) -> None:
         super().__init__(f"{len(accounts)} accounts, {len(sequences)} transfers")
-        self.accounts, self.sequences = accounts, sequences
+        self.accounts, self.sequences, self.beside = accounts, sequences, beside
+        """`beside`: accounts that must stay at hand meanwhile."""
 
 
 class Archive:
@@ -75,9 +85,39 @@ class Archive:
         self._store, self._cold = store, cold
         self._lock = threading.Lock()
         self._accounts: OrderedDict[int, Moves] = OrderedDict()
-        self._single: OrderedDict[int, Moves] = OrderedDict()
+        self._single: dict[int, Moves] = {}
         self._kept = 0
         self._version = 0
+
+    @property
+    def divided(self) -> bool:
+        """Whether any day is cold."""
+        return self._store.hot_from_us > 0
+
+    @property
+    def cut_us(self) -> int:
+        """What was booked before is cold."""
+        return self._store.hot_from_us
+
+    @property
+    def last_us(self) -> int:
+        """When the newest cold transfer was booked; 0 without any."""
+        last = self._cold.stats().last_at
+        return to_us(last) if last else 0
+
+    def rows(self, sequences: NDArray[np.int64], arrays: LedgerArrays) -> NDArray[np.int64]:
+        """The hot rows of arrival numbers, -1 for others. Inside a reading."""
+        return self._store.numbers.rows(sequences, end=len(arrays.time_us))
+
+    def numbers(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The arrival numbers of hot rows. Inside a reading."""
+        return self._store.numbers.sequences(rows)
+
+    def openings(
+        self, accounts: NDArray[np.integer]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Since when each account's line counts (µs; 0: always), and its balance then."""
+        return self._store.opened_from[accounts], self._store.opened_minor[accounts]
 
     def forget(self) -> None:
         """Other segments count now."""
@@ -87,8 +127,17 @@ class Archive:
             self._kept = 0
             self._version += 1
 
-    def fetch(self, accounts: Collection[int], sequences: Collection[int] = ()) -> None:
-        """Bring these to hand. Raises TooLarge past what one lookup may bring."""
+    def fetch(
+        self,
+        accounts: Collection[int],
+        sequences: Collection[int] = (),
+        *,
+        beside: Collection[int] = (),
+    ) -> None:
+        """Bring these to hand; others go, but those named `beside`.
+
+        Raises TooLarge past what may be at hand together.
+        """
         wanted = [number for number in accounts if number not in self._accounts]
         version = self._version
         for start in range(0, len(wanted), ACCOUNTS_TOGETHER):
@@ -98,25 +147,29 @@ class Archive:
             with self._lock:
                 if version != self._version:
                     return
-                self._keep(found)
+                self._keep(found, beside={*accounts, *beside})
         single = [number for number in sequences if number not in self._single]
         if single:
             moves = self._moves(self._cold.by_sequences(single))
             with self._lock:
                 if version == self._version:
+                    if len(self._single) > ROWS_KEPT_MAX:
+                        self._single.clear()
+                    self._single.update(dict.fromkeys(single, NOTHING))
                     for place, number in enumerate(moves.sequence.tolist()):
                         self._single[number] = moves.take(np.array([place]))
-                        while len(self._single) > ROWS_KEPT_MAX:
-                            self._single.popitem(last=False)
 
-    def _keep(self, found: dict[int, Moves]) -> None:
+    def _keep(self, found: dict[int, Moves], *, beside: set[int]) -> None:
         for number, moves in found.items():
             self._accounts[number] = moves
             self._kept += moves.sequence.size
-        newest = next(reversed(self._accounts), None)
-        while self._kept > ROWS_KEPT_MAX and next(iter(self._accounts)) != newest:
-            _, dropped = self._accounts.popitem(last=False)
-            self._kept -= dropped.sequence.size
+        if self._kept <= ROWS_KEPT_MAX:
+            return
+        for number in [*self._accounts]:
+            if number not in beside:
+                self._kept -= self._accounts.pop(number).sequence.size
+        if self._kept > ROWS_TOGETHER_MAX:
+            raise TooLarge(f"more than {ROWS_TOGETHER_MAX:,} cold transfers are needed at once")
 
     def cold(self, accounts: Collection[int], sequences: Collection[int] = ()) -> Moves:
         """Cold transfers of these accounts, and those of these numbers, that are not hot again.
@@ -127,7 +180,7 @@ class Archive:
             missing = [number for number in accounts if number not in self._accounts]
             absent = [number for number in sequences if number not in self._single]
             if missing or absent:
-                raise NotAtHand(missing, absent)
+                raise NotAtHand(missing, absent, beside=accounts)
             for number in accounts:
                 self._accounts.move_to_end(number)
             parts = [self._accounts[number] for number in accounts]

@@ -30,13 +30,16 @@ def build_arrays(
     flags: NDArray[np.uint8],
     channel: NDArray[np.uint8],
     opening: NDArray[np.int64],
+    line_from: NDArray[np.int64] | None = None,
     compiled: bool | None = None,
 ) -> LedgerArrays:
     """The ledger of these transfers, rows in arrival order, at any times.
 
     One entry per transfer but `opening`: one per account, ≥ 0 minor units. What `flags` says
     (EXIT, SELF) is taken as it is; an exit's creditor becomes -1. `compiled` says whether to lay
-    the lines in a compiled loop; by default for more than VECTOR_ROWS_MAX rows. Raises BadInput for
+    the lines in a compiled loop; by default for more than VECTOR_ROWS_MAX rows. `line_from`: by
+    account, the time (µs) before which transfers stand outside its line (then nothing is compiled,
+    and no line may end at 2⁶² or more). Raises BadInput for
     a number out of range and TooLarge for a line that would end at 2⁶² or more.
     """
     rows, accounts = len(time_us), len(opening)
@@ -50,6 +53,9 @@ def build_arrays(
     opens = _column(opening, np.int64, accounts)
     _check(payers, payees, amounts, marks, opens)
     paying, paid = (marks & SELF) == 0, (marks & (SELF | EXIT)) == 0
+    if line_from is not None:
+        paying &= times >= line_from[payers]
+        paid &= times >= line_from[payees]
     out_len = np.bincount(payers[paying], minlength=accounts).astype(np.int32)
     in_len = np.bincount(payees[paid], minlength=accounts).astype(np.int32)
     arrays = LedgerArrays(
@@ -77,10 +83,10 @@ def build_arrays(
     order = np.arange(rows) if sorted_already else np.argsort(times, kind="stable")
     if compiled is None:
         compiled = rows > VECTOR_ROWS_MAX
-    if compiled or _may_overflow(arrays):
+    if line_from is None and (compiled or _may_overflow(arrays)):
         _lay_compiled(arrays, order)
     else:
-        _lay_vectors(arrays, order)
+        _lay_vectors(arrays, order, paying=paying, paid=paid)
     return arrays
 
 
@@ -118,8 +124,14 @@ def _lay_compiled(arrays: LedgerArrays, order: NDArray[np.int64]) -> None:
         raise TooLarge("an account's running total passes 2^62 minor units", where=f"row {stopped}")
 
 
-def _lay_vectors(arrays: LedgerArrays, order: NDArray[np.int64]) -> None:
-    """All accounts at once.
+def _lay_vectors(
+    arrays: LedgerArrays,
+    order: NDArray[np.int64],
+    *,
+    paying: NDArray[np.bool_],
+    paid: NDArray[np.bool_],
+) -> None:
+    """All accounts at once; `paying` and `paid` say which rows stand on a line on each side.
 
     An outflow starts at the sum of those before it. An inflow starts at the greater of in_end and
     out_end; unrolled, with M the sum of the inflows before it and o_i the out_end before inflow i:
@@ -127,11 +139,11 @@ def _lay_vectors(arrays: LedgerArrays, order: NDArray[np.int64]) -> None:
     """
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    kept = order[(arrays.flags[order] & SELF) == 0]
+    kept = order[paying[order]]
     outs = kept[np.argsort(arrays.debtor[kept], kind="stable")]
     starts = _sums_before(arrays.amount[outs], arrays.out_off, arrays.out_len)
     arrays.out_rows[:], arrays.out_starts[:], arrays.out_start[outs] = outs, starts, starts
-    kept = kept[(arrays.flags[kept] & EXIT) == 0]
+    kept = order[paid[order]]
     ins = kept[np.argsort(arrays.creditor[kept], kind="stable")]
     arrays.in_rows[:] = ins
     if not len(ins):

@@ -286,7 +286,6 @@ class Days:
         store.cuts = cut.number
         self._cold.adopt(cut.number)
         self._renew(stays, cut.before_us)
-        self.archive.forget()
         _log.info("ledger.cut", cut=cut.number, left=int(stays.size - stays.sum()))
 
     def _renew(self, stays: NDArray[np.bool_], cut_us: int) -> None:
@@ -300,6 +299,7 @@ class Days:
         with self._writing():
             swap(self._hot, self._batches, new)
             self._order_lists(moved - {-1})
+            self.archive.forget()
         self._changes.renumber()
 
     def _order_lists(self, accounts: Collection[int]) -> None:

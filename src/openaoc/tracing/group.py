@@ -12,10 +12,13 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from openaoc.ledger.archive import Archive
 from openaoc.ledger.arrays import LedgerArrays
+from openaoc.tracing.across import Asked, View, follow
 from openaoc.tracing.engine import trace_cases
 from openaoc.tracing.links import CaseFile, in_acting_order, in_filing_order
 from openaoc.tracing.model import CaseTrace, Claim, HoldEvent, Rule, TraceLimits
+from openaoc.tracing.names import ExitSide, exit_sides
 
 DOUBT_LIMITS: Final = TraceLimits(transfers_max=20_000, accounts_max=5_000, lots_max=100_000)
 """How far a trace may go that only says how sure another one is."""
@@ -64,33 +67,51 @@ class Group:
         hubs: frozenset[int],
         limits: TraceLimits,
         at_us: int | None = None,
+        archive: Archive | None = None,
     ) -> None:
         self.files = tuple(files)
         self.rule = rule
         self.whole = True
         """False when more cases are linked than may be traced together."""
         self.at_us = at_us
-        self._hubs = hubs
+        self._hubs, self._archive = hubs, archive
         self._number = {file.key: number for number, file in enumerate(files)}
         self.orders = tuple(hold.order for _, hold in in_acting_order(files))
-        self.traces = self._trace(arrays, self.files, rule, limits=limits)
-        self._charged = [
-            frozenset(int(arrays.debtor[claim.row]) for claim in file.claims) for file in files
-        ]
+        view, traces = self._trace(arrays, self.files, rule, limits=limits)
+        self.traces = [view.lift(trace) for trace in traces]
+        self._charged: list[tuple[int, ...]] = []
         self._stood: list[frozenset[int]] = []
         self.reached: list[frozenset[int]] = []
         """By case: the accounts its money stood on or its origins were charged to; no hub."""
-        for charged, trace in zip(self._charged, self.traces, strict=True):
+        self._exits: list[tuple[ExitSide, ...]] = []
+        debtor, creditor = view.arrays.debtor, view.arrays.creditor
+        for file, trace in zip(self.files, traces, strict=True):
+            charged = tuple(view.account(int(debtor[view.row(c.row)])) for c in file.claims)
+            self._charged.append(charged)
             rows = np.array([item.row for item in trace.transfers], np.int64)
-            payees = arrays.creditor[rows]
-            self._stood.append(frozenset(payees[payees >= 0].tolist()))
-            payers = frozenset(arrays.debtor[rows].tolist())
-            self.reached.append((charged | self._stood[-1] | payers) - hubs)
+            payees = creditor[rows]
+            self._stood.append(frozenset(view.accounts(payees[payees >= 0]).tolist()))
+            payers = frozenset(view.accounts(debtor[rows]).tolist())
+            self.reached.append((payers.union(charged) | self._stood[-1]) - hubs)
+            self._exits.append(
+                tuple(
+                    ExitSide(side.channel, view.account(side.debtor))
+                    for side in exit_sides(trace, view.arrays)
+                )
+            )
         self._doubts: dict[tuple[str, Rule, bool], CaseTrace | None] = {}
 
     def of(self, key: str) -> CaseTrace:
         """The trace of one of the cases."""
         return self.traces[self._number[key]]
+
+    def exits(self, key: str) -> tuple[ExitSide, ...]:
+        """What a document needs of the transfers that took its money out."""
+        return self._exits[self._number[key]]
+
+    def payer(self, key: str) -> int:
+        """The account that its first origin was charged to."""
+        return self._charged[self._number[key]][0]
 
     def linked(self, key: str) -> tuple[str, ...]:
         """The other cases."""
@@ -103,7 +124,7 @@ class Group:
         """
         found = [self._number[key]]
         for member in found:
-            payers = self._charged[member]
+            payers = frozenset(self._charged[member])
             found += [
                 other
                 for other, stood in enumerate(self._stood)
@@ -153,14 +174,15 @@ class Group:
             dust = doubt_dust(self.of(key).loss_minor) if rule is Rule.PRO_RATA else 0
             files = self.prevailing(key)
             with reading() as arrays:
-                trace = self._trace(
+                view, traces = self._trace(
                     arrays,
                     files,
                     rule,
                     limits=DOUBT_LIMITS,
                     dust=dust,
                     openings_unknown=openings_unknown,
-                )[0]
+                )
+                trace = view.lift(traces[0])
             self._doubts[asked] = None if trace.truncated is not None else trace
         found = self._doubts[asked]
         return None if found is None else _on_account(found, account)
@@ -174,28 +196,43 @@ class Group:
         limits: TraceLimits,
         dust: int = 0,
         openings_unknown: bool = False,
-    ) -> list[CaseTrace]:
-        return trace_cases(
-            arrays,
-            [Claim(claim.row, claim.amount_minor, case) for case, claim in in_filing_order(files)],
-            rule=rule,
-            at_us=self.at_us,
-            holds=[
-                HoldEvent(
-                    kind=hold.kind,
-                    at_us=hold.at_us,
-                    case=case,
-                    account=hold.account,
-                    amount_minor=hold.amount_minor,
-                    transfer_row=hold.transfer_row,
-                )
-                for case, hold in in_acting_order(files)
+    ) -> tuple[View, list[CaseTrace]]:
+        claims, holds = in_filing_order(files), in_acting_order(files)
+        asked = Asked(
+            [
+                *(claim.row for _, claim in claims),
+                *(hold.transfer_row for _, hold in holds if hold.transfer_row is not None),
             ],
-            hubs=self._hubs,
-            dust_minor=dust,
-            openings_unknown=openings_unknown,
-            limits=limits,
+            {hold.account for _, hold in holds},
+            self._hubs,
         )
+
+        def trace(view: View) -> list[CaseTrace]:
+            return trace_cases(
+                view.arrays,
+                [Claim(view.row(claim.row), claim.amount_minor, case) for case, claim in claims],
+                rule=rule,
+                at_us=self.at_us,
+                holds=[
+                    HoldEvent(
+                        kind=hold.kind,
+                        at_us=hold.at_us,
+                        case=case,
+                        account=view.number(hold.account),
+                        amount_minor=hold.amount_minor,
+                        transfer_row=None
+                        if hold.transfer_row is None
+                        else view.row(hold.transfer_row),
+                    )
+                    for case, hold in holds
+                ],
+                hubs=view.numbers(self._hubs),
+                dust_minor=dust,
+                openings_unknown=openings_unknown,
+                limits=limits,
+            )
+
+        return follow(arrays, self._archive, asked, trace, accounts_max=limits.accounts_max)
 
 
 def _on_account(trace: CaseTrace, account: int) -> tuple[int, int]:

@@ -11,26 +11,29 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from openaoc.kernel.clock import from_us, to_us
 from openaoc.kernel.errors import NotFound
+from openaoc.ledger.archive import Archive, NotAtHand
 from openaoc.ledger.arrays import LedgerArrays
-from openaoc.tracing.conduct import Conduct, conduct
+from openaoc.tracing.across import View, account_view, origins_view
+from openaoc.tracing.conduct import CONDUCT_TRANSFERS_MAX, Conduct, conduct
 from openaoc.tracing.group import Doubt, Group
 from openaoc.tracing.links import CaseClaim, CaseFile, CaseHold, Links
+from openaoc.tracing.looks import CaseLook, ExcessHold, LocatedLook
 from openaoc.tracing.model import BadOrigin, CaseTrace, Claim, Rule, Trace, TraceLimits
 from openaoc.tracing.names import (
     AccountNameLike,
     EndOfLedger,
-    ExitSide,
-    exit_sides,
     to_document,
 )
 from openaoc.tracing.prepare import check_origin
 
+ALWAYS_US: Final = 2**62
+T = TypeVar("T")
 GROUP_CASES_MAX: Final = 2_000
 """Linked cases traced together; beyond it the trace says `truncated: "cases"`."""
 GROUPS_KEPT_MAX: Final = 20_000
@@ -74,57 +77,6 @@ class LedgerLike(Protocol):
         ...
 
 
-class LocatedLook(msgspec.Struct, frozen=True, kw_only=True):
-    """A case's money on one account: what a hold may rest on.
-
-    `amount_minor` is free money under the centre's rule; `held_minor` is held for this case
-    already. Never order what is `returned` or on a `hub`. How sure it is: `Tracing.doubt`.
-    """
-
-    account_index: int
-    bank: str
-    account: str
-    currency: str
-    amount_minor: int
-    held_minor: int
-    layer: int
-    received_at: datetime
-    returned: bool
-    hub: bool
-
-
-class ExcessHold(msgspec.Struct, frozen=True, kw_only=True):
-    """What a hold of an order did not find: to be released at once."""
-
-    order: str
-    amount_minor: int
-
-
-class CaseLook(msgspec.Struct, frozen=True, kw_only=True):
-    """A case's trace for the centre's own use.
-
-    `exits`: one for each of `numbers.exited`. `linked`: open cases that share accounts with this
-    one, directly or through others, whose figures this trace may change. `inferred_under_hold`:
-    (bank, account) that sent money unseen while a hold of the case stood. `group`: those traced
-    with it.
-    """
-
-    case: str
-    numbers: CaseTrace
-    located: tuple[LocatedLook, ...]
-    exits: tuple[ExitSide, ...]
-    excess: tuple[ExcessHold, ...]
-    inferred_under_hold: tuple[tuple[str, str], ...]
-    linked: tuple[str, ...]
-    group: Group
-    named: Callable[[], Trace]
-
-    @property
-    def trace(self) -> Trace:
-        """The document with the names of all transfers; made when it is asked for."""
-        return self.named()
-
-
 class _Names:
     """The ledger's names, as documents need them."""
 
@@ -152,9 +104,10 @@ class Tracing:
         rule: Rule = Rule.FIFO,
         hubs: frozenset[int] = frozenset(),
         limits: TraceLimits | None = None,
+        archive: Archive | None = None,
     ) -> None:
         self.rule = rule
-        self._ledger = ledger
+        self._ledger, self._archive = ledger, archive
         self._names = _Names(ledger)
         self._hubs = hubs
         self._limits = limits or TraceLimits()
@@ -170,8 +123,13 @@ class Tracing:
 
         Raises BadOrigin for a self-transfer, a claim above the transfer, or mixed currencies.
         """
-        with self._ledger.reading() as arrays:
-            _check(arrays, claims, self._ledger)
+
+        def attempt() -> None:
+            with self._ledger.reading() as arrays:
+                _check(origins_view(arrays, self._archive, [c.row for c in claims]), claims, ledger)
+
+        ledger = self._ledger
+        self._fetching(attempt)
 
     def register(
         self, case_key: str, claims: Sequence[CaseClaim], holds: Sequence[CaseHold] = ()
@@ -256,12 +214,16 @@ class Tracing:
         The figures are bounded (group.DOUBT_LIMITS) and kept as long as the group stands.
         """
         with self._lock:
-            return look.group.doubt(self._ledger.reading, look.case, account_index)
+            reading = self._ledger.reading
+            return self._fetching(lambda: look.group.doubt(reading, look.case, account_index))
 
     def doubt_held(self, look: CaseLook, account_index: int) -> Doubt:
         """As `doubt`, of free and held money together: for holds that stand already."""
         with self._lock:
-            return look.group.doubt(self._ledger.reading, look.case, account_index, with_held=True)
+            reading, group = self._ledger.reading, look.group
+            return self._fetching(
+                lambda: group.doubt(reading, look.case, account_index, with_held=True)
+            )
 
     def settle(self) -> int:
         """Trace what has changed since it was last traced; how many groups.
@@ -273,17 +235,60 @@ class Tracing:
             stale = self._stale()
         settled = 0
         for key in stale[:SETTLED_TOGETHER_MAX]:
-            with self._lock, self._ledger.reading() as arrays:
-                file = self._links.files.get(key)
-                if file is not None and self._links.is_stale(key):
-                    self._close(arrays, file)
-                    settled += 1
+            with self._lock:
+                settled += self._fetching(functools.partial(self._settle, key))
         return settled
+
+    def _settle(self, key: str) -> int:
+        with self._ledger.reading() as arrays:
+            file = self._links.files.get(key)
+            if file is None or not self._links.is_stale(key):
+                return 0
+            self._close(arrays, file)
+            return 1
+
+    def _fetching(self, attempt: Callable[[], T]) -> T:
+        """What `attempt` returns; cold transfers it lacks are fetched outside of its reading."""
+        while True:
+            try:
+                return attempt()
+            except NotAtHand as lacking:
+                assert self._archive is not None, "only an archive says what is not at hand"
+                self._archive.fetch(lacking.accounts, lacking.sequences, beside=lacking.beside)
 
     def conduct(self, account_index: int, *, before: datetime) -> Conduct:
         """How the account behaved before a moment: payers, trade, speed, exits."""
-        with self._ledger.reading() as arrays:
-            return conduct(arrays, account_index, before_us=to_us(before))
+        before_us = to_us(before)
+        return self.account_history(
+            account_index,
+            lambda arrays, number: conduct(arrays, number, before_us=before_us),
+            before_us=before_us,
+        )
+
+    def account_history(
+        self,
+        account_index: int,
+        read: Callable[[LedgerArrays, int], T],
+        *,
+        before_us: int = ALWAYS_US,
+    ) -> T:
+        """What `read` finds in arrays and its number there: all that is known of one account.
+
+        At least its newest CONDUCT_TRANSFERS_MAX transfers each way before a moment.
+        """
+
+        def attempt() -> T:
+            with self._ledger.reading() as arrays:
+                found = account_view(
+                    arrays,
+                    self._archive,
+                    account_index,
+                    rows_max=CONDUCT_TRANSFERS_MAX,
+                    before_us=before_us,
+                )
+                return read(*found)
+
+        return self._fetching(attempt)
 
     def _file(self, case_key: str) -> CaseFile:
         file = self._links.files.get(case_key)
@@ -293,22 +298,16 @@ class Tracing:
 
     def _look(self, file: CaseFile, *, at: datetime | None, rule: Rule) -> CaseLook:
         self._settle_others(file)
-        with self._ledger.reading() as arrays:
-            group = self._group(arrays, file)
-            if at is not None or rule is not self.rule:
-                at_us = None if at is None else to_us(at)
-                group = self._traced(arrays, group.files, rule=rule, at_us=at_us, whole=group.whole)
-            numbers = group.of(file.key)
-            sides = exit_sides(numbers, arrays)
-            end_us = self._end.of(arrays) if group.at_us is None else group.at_us
-            payer = int(arrays.debtor[file.claims[0].row])
+        group, end_us = self._fetching(lambda: self._read_group(file, at=at, rule=rule))
+        numbers, sides = group.of(file.key), group.exits(file.key)
+        payer = group.payer(file.key)
         if not group.whole:
             numbers = msgspec.structs.replace(numbers, truncated="cases")
         return CaseLook(
             case=file.key,
             numbers=numbers,
             located=tuple(self._located(numbers)),
-            exits=tuple(sides),
+            exits=sides,
             excess=tuple(
                 ExcessHold(order=group.orders[item.hold], amount_minor=item.amount_minor)
                 for item in numbers.excess
@@ -329,6 +328,18 @@ class Tracing:
                 currency=self._ledger.account(payer).currency,
             ),
         )
+
+    def _read_group(self, file: CaseFile, *, at: datetime | None, rule: Rule) -> tuple[Group, int]:
+        """The case's group traced, and the moment (µs) that is told for."""
+        with self._ledger.reading() as arrays:
+            group = self._group(arrays, file)
+            if at is not None or rule is not self.rule:
+                at_us = None if at is None else to_us(at)
+                group = self._traced(arrays, group.files, rule=rule, at_us=at_us, whole=group.whole)
+            if group.at_us is not None:
+                return group, group.at_us
+            cold_us = self._archive.last_us if self._archive else 0
+            return group, max(self._end.of(arrays), cold_us)
 
     def _located(self, numbers: CaseTrace) -> list[LocatedLook]:
         held = {item.account: item.amount_minor for item in numbers.held}
@@ -367,8 +378,7 @@ class Tracing:
         """
         for key in self._stale():
             if key != file.key and self._links.is_stale(key):
-                with self._ledger.reading() as arrays:
-                    self._close(arrays, self._links.files[key])
+                self._fetching(functools.partial(self._settle, key))
 
     def _group(self, arrays: LedgerArrays, file: CaseFile) -> Group:
         """The case and every open case it is linked with, directly or through others, traced.
@@ -430,16 +440,24 @@ class Tracing:
         at_us: int | None,
         whole: bool = True,
     ) -> Group:
-        group = Group(arrays, files, rule=rule, hubs=self._hubs, limits=self._limits, at_us=at_us)
+        group = Group(
+            arrays,
+            files,
+            rule=rule,
+            hubs=self._hubs,
+            limits=self._limits,
+            at_us=at_us,
+            archive=self._archive,
+        )
         group.whole = whole
         return group
 
 
-def _check(arrays: LedgerArrays, claims: Sequence[CaseClaim], ledger: LedgerLike) -> None:
+def _check(view: View, claims: Sequence[CaseClaim], ledger: LedgerLike) -> None:
     currencies = set()
     for place, claim in enumerate(claims):
-        where = f"claim {place}"
-        check_origin(arrays, Claim(claim.row, claim.amount_minor), at_us=None, where=where)
-        currencies.add(ledger.account(int(arrays.debtor[claim.row])).currency)
+        where, row = f"claim {place}", view.row(claim.row)
+        check_origin(view.arrays, Claim(row, claim.amount_minor), at_us=None, where=where)
+        currencies.add(ledger.account(view.account(int(view.arrays.debtor[row]))).currency)
     if len(currencies) > 1:
         raise BadOrigin(f"origins in {' and '.join(sorted(currencies))}")

@@ -262,8 +262,7 @@ class Pursuit:
 
     def history_missing(self, account: int) -> bool:
         """Whether the ledger saw the account spend money it never saw come in."""
-        with self._ledger.reading() as arrays:
-            return history_missing(arrays, account)
+        return self._tracing.account_history(account, history_missing)
 
     def mode_at(self, tx: Transaction, institution: str) -> Literal["live", "shadow"]:
         """Whether orders to the institution are sent."""
