@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from openaoc.kernel.errors import BadInput, TooLarge
 from openaoc.kernel.money import AMOUNT_MINOR_MAX
-from openaoc.ledger.arrays import EXIT, SELF, LedgerArrays
+from openaoc.ledger.arrays import EXIT, SELF, LedgerArrays, account_columns, account_records
 
 ROWS_MAX: Final = 2**31 - 1
 """Rows are numbered in 32 bits."""
@@ -58,6 +58,10 @@ def build_arrays(
         paid &= times >= line_from[payees]
     out_len = np.bincount(payers[paying], minlength=accounts).astype(np.int32)
     in_len = np.bincount(payees[paid], minlength=accounts).astype(np.int32)
+    account = account_columns(account_records(accounts))
+    account.base_in[:] = opens
+    account.out_len[:], account.in_len[:] = out_len, in_len
+    account.out_off[:], account.in_off[:] = _offsets(out_len), _offsets(in_len)
     arrays = LedgerArrays(
         time_us=times,
         debtor=payers,
@@ -67,12 +71,12 @@ def build_arrays(
         channel=_column(channel, np.uint8, rows),
         out_start=np.full(rows, -1, np.int64),
         in_start=np.full(rows, -1, np.int64),
-        base_in=opens,
+        base_in=account.base_in,
         base_out=np.zeros(accounts, np.int64),
-        out_off=_offsets(out_len),
-        out_len=out_len,
-        in_off=_offsets(in_len),
-        in_len=in_len,
+        out_off=account.out_off,
+        out_len=account.out_len,
+        in_off=account.in_off,
+        in_len=account.in_len,
         out_rows=np.empty(int(paying.sum()), np.int32),
         out_starts=np.empty(int(paying.sum()), np.int64),
         in_rows=np.empty(int(paid.sum()), np.int32),
@@ -111,9 +115,9 @@ def _lay_compiled(arrays: LedgerArrays, order: NDArray[np.int64]) -> None:
         arrays.creditor,
         arrays.amount,
         arrays.flags,
-        arrays.base_in,
-        arrays.out_off,
-        arrays.in_off,
+        arrays.base_in.copy(),
+        arrays.out_off.copy(),
+        arrays.in_off.copy(),
         arrays.out_start,
         arrays.in_start,
         arrays.out_rows,

@@ -15,11 +15,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import CHANNELS
-from openaoc.ledger.kernels_text import hash_column
+from openaoc.ledger.columns import buffers
+from openaoc.ledger.kernels_text import CODED_MAX, code_column, hash_column
 from openaoc.ledger.schema import SCHEMA
 
 _CODED: Final = ("reported_by", "debtor_bank", "creditor_bank", "currency", "channel")
 """Columns of few values: logged and interned once per value."""
+_RARE: Final = ("corrects", "revision")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +79,37 @@ class Prepared:
         return (high << 32) + int((self.amount & 0xFFFFFFFF).sum())
 
 
-def to_logged(table: pa.Table) -> bytes:
-    """The table (in SCHEMA) as an Arrow IPC stream with its small vocabularies coded."""
+def to_logged(table: pa.Table) -> memoryview:
+    """The table (in SCHEMA) as an Arrow IPC stream with its small vocabularies coded.
+
+    A rare column that says nothing takes no room.
+    """
     table = table.combine_chunks()
-    columns = [
-        pc.dictionary_encode(_one(table, name)) if name in _CODED else _one(table, name)
-        for name in SCHEMA.names
-    ]
+    columns = []
+    for name in SCHEMA.names:
+        column = _one(table, name)
+        if name in _RARE and column.null_count == len(column):
+            column = pa.nulls(len(column))
+        elif name in _CODED:
+            column = _coded(column)
+        columns.append(column)
     coded = pa.record_batch(columns, names=list(SCHEMA.names))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, coded.schema) as writer:
         writer.write_batch(coded)
-    value: bytes = sink.getvalue().to_pybytes()
-    return value
+    return memoryview(sink.getvalue())
+
+
+def _coded(column: pa.Array) -> pa.DictionaryArray:
+    """The column with its different values numbered; one byte a row where they are few."""
+    text = buffers(column)
+    codes, first = np.zeros(len(column), np.int8), np.zeros(CODED_MAX, np.int64)
+    count = int(code_column(text.data, text.offsets, codes, first))
+    empty = codes < 0
+    if count < 0 or np.count_nonzero(empty) != column.null_count:
+        return pc.dictionary_encode(column)
+    values = column.take(pa.array(first[:count]))
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=empty), values)
 
 
 def from_logged(payload: bytes | memoryview, *, seed: int) -> Prepared:
@@ -117,7 +137,7 @@ def from_logged(payload: bytes | memoryview, *, seed: int) -> Prepared:
     )
 
 
-def digest(payload: bytes) -> str:
+def digest(payload: bytes | memoryview) -> str:
     """SHA-256, in hex, of a batch as it is logged."""
     return hashlib.sha256(payload).hexdigest()
 

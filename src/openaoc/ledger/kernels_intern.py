@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, SELF
+from openaoc.ledger.kernels_memory import soon, uncounted
 from openaoc.ledger.kernels_slots import (
     AHEAD,
     LOW,
@@ -217,26 +218,24 @@ def _other_bank(batch: Incoming, i: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _touch_ids(
+def _fetch_ids(
     slots: NDArray[np.int64],
     batch: Incoming,
     first: int,
     tags: NDArray[np.int64],
     others: NDArray[np.int64],
     count: int,
-) -> int:
-    """The tags of the next rows under both their banks (-1: one bank), and their slots touched."""
-    size, total = slots.size, 0
+) -> None:
+    """The tags of the next rows under both their banks (-1: one bank); their slots asked for."""
+    size = slots.size
     for j in range(count):
         i = first + j
         other = _other_bank(batch, i)
         tags[j] = id_tag(batch.id_hash[i], int(np.int64(batch.reporter[i])))
         others[j] = id_tag(batch.id_hash[i], other) if other >= 0 else -1
-    for j in range(count):
-        total += slots[home(tags[j], size)]
-        if others[j] >= 0:
-            total += slots[home(others[j], size)]
-    return total
+        soon(slots, home(tags[j], size))
+        if other >= 0:
+            soon(slots, home(others[j], size))
 
 
 @njit(cache=True, nogil=True)
@@ -304,14 +303,14 @@ def stage_rows(
     """
     first, taken, size = int(ends.rows), 0, slots.size
     rows, text_end, exits = first, int(ends.id_bytes), int(ends.exits)
-    # Arrays taken out of the tuples once: taken inside the loop, each costs a reference count.
+    facts, names, batch = uncounted(facts), uncounted(names), uncounted(batch)
     corrections, offsets, data = batch.correction, batch.id_offset, batch.id_data
     id_text, id_block = facts.id_text, facts.id_block
-    tags, others = np.zeros(AHEAD + 1, np.int64), np.zeros(AHEAD, np.int64)
+    tags, others = np.zeros(AHEAD, np.int64), np.zeros(AHEAD, np.int64)
     for i in range(codes.size):
         if i % AHEAD == 0:
             many = min(AHEAD, codes.size - i)
-            tags[AHEAD] = _touch_ids(slots, batch, i, tags, others, many)
+            _fetch_ids(slots, batch, i, tags, others, many)
         matched[i] = -1
         codes[i] = CORRECTION
         if corrections[i]:
@@ -347,18 +346,17 @@ def rebuild_rows(
     slots: NDArray[np.int64], facts: Facts, names: Names, ends: Ends, seed: np.uint64
 ) -> None:
     """Enter all rows into an empty table after a restart, twice where both banks reported."""
+    facts, names = uncounted(facts), uncounted(names)
     exits, id_text, id_block = int(ends.exits), facts.id_text, facts.id_block
-    hashes, reporters = np.zeros(ROWS_PER_BLOCK + 1, np.uint64), facts.reporter
+    hashes, reporters = np.zeros(ROWS_PER_BLOCK, np.uint64), facts.reporter
     for block in range((ends.rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK):
         at, first = int(id_block[block]), block * ROWS_PER_BLOCK
-        many, touched = min(ROWS_PER_BLOCK, ends.rows - first), 0
+        many = min(ROWS_PER_BLOCK, ends.rows - first)
         for j in range(many):
             hashes[j] = hash_stored(id_text, at, seed)
             who = int(np.int64(reporters[first + j])) & REPORTER
-            # All slots of a block are touched before the first is taken: their waits overlap.
-            touched += slots[home(id_tag(hashes[j], who), slots.size)]
+            soon(slots, home(id_tag(hashes[j], who), slots.size))
             at += 2 + stored_length(id_text, at)
-        hashes[ROWS_PER_BLOCK] = np.uint64(touched & LOW)
         for j in range(many):
             row = first + j
             own = int(np.int64(reporters[row]))

@@ -13,12 +13,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, SELF
+from openaoc.ledger.kernels_memory import soon, uncounted
 
 NEVER: Final = 2**63 - 1
 """last_us of an account that waits for its repair: every further row of it is late."""
 CLASSES: Final = 64
 AHEAD: Final = 32
-"""Rows whose accounts are touched together before they are worked on: waits for memory overlap."""
+"""Rows whose accounts are asked for together before they are worked on: waits overlap."""
 OUT_END: Final = 0
 IN_END: Final = 1
 """Places in `Lines.pool_end`: the unused rest of a pool starts there."""
@@ -349,25 +350,19 @@ def outside(line_from: NDArray[np.int64], account: int, when: int) -> bool:
     return bool(line_from[account] != 0 and when < line_from[account])
 
 
-@njit(cache=True, nogil=True)
-def _touch_lines(
-    lines: Lines, rows: NDArray[np.int32], start: int, stop: int, seen: NDArray[np.int64]
-) -> None:
-    """Bring the lines of the next rows, and then the ends of their lists, into the cache."""
-    debtors, creditors, total = lines.debtor, lines.creditor, 0
-    in_end, out_end, last_us = lines.in_end, lines.out_end, lines.last_us
-    out_off, out_len, in_off, in_len = lines.out_off, lines.out_len, lines.in_off, lines.in_len
-    for k in range(start, stop):
-        debtor = int(debtors[rows[k]])
-        total += out_end[debtor] + last_us[debtor]
-        seen[2 * (k - start)] = out_off[debtor] + out_len[debtor]
-        creditor = max(int(creditors[rows[k]]), 0)
-        total += out_end[creditor] + in_end[creditor] + last_us[creditor]
-        seen[2 * (k - start) + 1] = in_off[creditor] + in_len[creditor]
-    out_rows, out_starts, in_rows = lines.out_rows, lines.out_starts, lines.in_rows
-    for k in range(stop - start):
-        total += out_rows[seen[2 * k]] + out_starts[seen[2 * k]] + in_rows[seen[2 * k + 1]]
-    seen[2 * AHEAD] = total
+@njit(cache=True, nogil=True, inline="always")
+def _fetch(lines: Lines, rows: NDArray[np.int32], at: int, stop: int) -> None:
+    """Ask for the two lines of a row further on, and for their lists' ends of one less far."""
+    far, near = at + 2 * AHEAD, at + AHEAD
+    if far < stop:
+        soon(lines.out_end, lines.debtor[rows[far]])
+        soon(lines.out_end, max(lines.creditor[rows[far]], 0))
+    if near < stop:
+        debtor, creditor = lines.debtor[rows[near]], max(lines.creditor[rows[near]], 0)
+        end = lines.out_off[debtor] + lines.out_len[debtor]
+        soon(lines.out_rows, end)
+        soon(lines.out_starts, end)
+        soon(lines.in_rows, lines.in_off[creditor] + lines.in_len[creditor])
 
 
 @njit(cache=True, nogil=True)
@@ -377,7 +372,7 @@ def apply_rows(lines: Lines, rows: NDArray[np.int32], start: int, stop: int, dir
     A row not older than everything its account has is appended in constant time; the accounts of
     the others are repaired once, at the end. `dirty` has room for 2·(stop - start) accounts.
     """
-    # Arrays taken out of the tuple once: taken inside the loop, each costs a reference count.
+    lines, dirty = uncounted(lines), uncounted(dirty)
     time_us, amounts, all_flags = lines.time_us, lines.amount, lines.flags
     debtors, creditors, line_from = lines.debtor, lines.creditor, lines.line_from
     in_end, out_end, last_us = lines.in_end, lines.out_end, lines.last_us
@@ -385,10 +380,9 @@ def apply_rows(lines: Lines, rows: NDArray[np.int32], start: int, stop: int, dir
     out_rows, out_starts, in_rows = lines.out_rows, lines.out_starts, lines.in_rows
     out_start, in_start = lines.out_start, lines.in_start
     free_out, free_in, pool_end = lines.free_out, lines.free_in, lines.pool_end
-    waiting, seen = 0, np.zeros(2 * AHEAD + 1, np.int64)
+    waiting = 0
     for k in range(start, stop):
-        if (k - start) % AHEAD == 0:
-            _touch_lines(lines, rows, k, min(k + AHEAD, stop), seen)
+        _fetch(lines, rows, k, stop)
         row = int(rows[k])
         flags = all_flags[row]
         if flags & SELF:

@@ -12,12 +12,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from openaoc.ledger.kernels_memory import soon, uncounted
 from openaoc.ledger.kernels_text import equals_stored, hash_stored, mix, store_text
 
 LOAD_MAX: Final = 0.75
 AHEAD: Final = 64
-"""Rows whose places in memory are touched together before they are worked on one by one: the
-waits for memory then overlap, which halves the time of a large ledger."""
+"""Rows whose places in memory are asked for together before they are worked on one by one: the
+waits for memory then overlap."""
 LOW: Final = 0xFFFFFFFF
 """The bits of a slot that hold the number + 1."""
 _M4: Final = np.uint64(0xD6E8FEB86659FD93)
@@ -73,7 +74,11 @@ def next_tagged(slots: NDArray[np.int64], tag: int, slot: int) -> int:
 
 @njit(cache=True, nogil=True)
 def grow_slots(old: NDArray[np.int64], fresh: NDArray[np.int64]) -> None:
-    """Enter everything of the old table into the larger, empty one."""
+    """Enter everything of the old table into the larger, empty one.
+
+    Which is written once before it is read: a page that is read first is given out twice.
+    """
+    fresh[:] = 0
     for k in range(old.size):
         if old[k] != 0:
             put_slot(fresh, (old[k] >> 32) & LOW, (old[k] & LOW) - 1)
@@ -115,27 +120,22 @@ def find_account(
     return -1
 
 
-@njit(cache=True, nogil=True)
-def _touch_accounts(
-    slots: NDArray[np.int64],
-    names: Names,
-    tags: NDArray[np.int64],
-    seen: NDArray[np.int64],
-    count: int,
-) -> int:
-    """Bring the slots, kinds and texts that the tags lead to into the cache; a sum to be kept."""
-    size, total = slots.size, 0
+@njit(cache=True, nogil=True, inline="always")
+def _fetch_accounts(
+    slots: NDArray[np.int64], names: Names, tags: NDArray[np.int64], count: int
+) -> None:
+    """Ask for the slots that the tags lead to, then for kinds and places, then for the texts."""
+    size = slots.size
     for j in range(count):
-        seen[j] = slots[home(tags[j], size)]
+        soon(slots, home(tags[j], size))
     for j in range(count):
-        if seen[j] != 0:
-            number = (seen[j] & LOW) - 1
-            total += int(np.int64(names.kind[number]))
-            seen[j] = np.int64(names.offset[number]) + 1
+        number = (slots[home(tags[j], size)] & LOW) - 1
+        soon(names.kind, number)
+        soon(names.offset, number)
     for j in range(count):
-        if seen[j] != 0:
-            total += int(np.int64(names.text[seen[j] - 1]))
-    return total
+        number = (slots[home(tags[j], size)] & LOW) - 1
+        if number >= 0:
+            soon(names.text, int(np.int64(names.offset[number])))
 
 
 @njit(cache=True, nogil=True)
@@ -157,16 +157,15 @@ def intern_accounts(
     `absent` rows get -1. undo[k] is the slot that account count + k took. Stops with row i at -2
     when there is no number left for it. The caller has seen to room in the table and the texts.
     """
-    first, size = count, slots.size
-    tags, seen = np.zeros(AHEAD, np.int64), np.zeros(AHEAD + 1, np.int64)
-    # Arrays taken out of the tuple once: taken inside the loop, each costs a reference count.
+    first, size, tags = count, slots.size, np.zeros(AHEAD, np.int64)
+    names = uncounted(names)
     all_kinds, places, text = names.kind, names.offset, names.text
     for i in range(out.size):
         if i % AHEAD == 0:
             many = min(AHEAD, out.size - i)
             for j in range(many):
                 tags[j] = account_tag(hashes[i + j], kinds[i + j])
-            seen[AHEAD] = _touch_accounts(slots, names, tags, seen, many)
+            _fetch_accounts(slots, names, tags, many)
         if absent[i]:
             out[i] = -1
             continue
@@ -203,11 +202,17 @@ def rebuild_accounts(
     slots: NDArray[np.int64], names: Names, count: int, hash_seed: np.uint64
 ) -> None:
     """Enter all accounts into an empty table after a restart."""
-    from_text = names.text
-    for number in range(count):
-        at = int(np.int64(names.offset[number]))
-        value = hash_stored(from_text, at, hash_seed)
-        put_slot(slots, account_tag(value, names.kind[number]), int(number))
+    names = uncounted(names)
+    tags, size = np.zeros(AHEAD, np.int64), slots.size
+    for first in range(0, count, AHEAD):
+        many = min(AHEAD, count - first)
+        for j in range(many):
+            at = int(np.int64(names.offset[first + j]))
+            value = hash_stored(names.text, at, hash_seed)
+            tags[j] = account_tag(value, names.kind[first + j])
+            soon(slots, home(tags[j], size))
+        for j in range(many):
+            put_slot(slots, tags[j], first + j)
 
 
 @njit(cache=True, nogil=True, inline="always")

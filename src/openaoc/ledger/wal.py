@@ -50,7 +50,7 @@ class Outgoing(NamedTuple):
 
     kind: int
     head: bytes
-    payload: bytes = b""
+    payload: bytes | memoryview = b""
     digest: bytes = hashlib.sha256(b"").digest()
 
 
@@ -162,7 +162,7 @@ class Wal:
         """
         if self._broken or self._fd < 0:
             raise LedgerStopped
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         for entry in entries:
             parts += [
                 _entry_header(entry),
@@ -179,7 +179,7 @@ class Wal:
         self.sequence += len(entries)
         return self.sequence
 
-    def _write(self, parts: list[bytes]) -> None:
+    def _write(self, parts: list[bytes | memoryview]) -> None:
         try:
             offset = self._end
             for part in parts:
@@ -220,7 +220,7 @@ class Wal:
         self._close_segment()
 
 
-def _write_all(fd: int, part: bytes, offset: int) -> int:
+def _write_all(fd: int, part: bytes | memoryview, offset: int) -> int:
     done = 0
     view = memoryview(part)
     while done < len(part):

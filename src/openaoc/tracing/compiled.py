@@ -15,6 +15,10 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, Final, NamedTuple
 
+from numpy.typing import NDArray
+
+from openaoc.tracing.scratch import Given
+
 MODULES: Final = (
     "openaoc.tracing.kernels_memory",
     "openaoc.tracing.kernels_common",
@@ -27,7 +31,10 @@ MODULES: Final = (
 """Every function in them is a kernel; a module uses only those before it."""
 
 
+VIEWS: Final = "openaoc.tracing.views"
 SOURCES: Final = (
+    VIEWS,
+    "openaoc.ledger.kernels_memory",
     "openaoc.ledger.arrays",
     "openaoc.tracing.model",
     "openaoc.tracing.scratch",
@@ -37,10 +44,14 @@ SOURCES: Final = (
 
 
 class Kernels(NamedTuple):
-    """The two entrances: see `kernels.walk` and `kernels_replay.replay`."""
+    """The two entrances: see `kernels.walk` and `kernels_replay.replay`.
+
+    `given` makes of a tuple of arrays what they take for it.
+    """
 
     walk: Callable[..., int]
     replay: Callable[..., int]
+    given: Given
 
 
 _lock = threading.Lock()
@@ -53,9 +64,18 @@ def is_compiled() -> bool:
 
 
 def plain() -> Kernels:
-    """The kernels as they are now: interpreted, unless they were compiled."""
+    """The kernels interpreted; not after they were compiled."""
+    assert not _done, "the compiled kernels stand in their place"
+    return _entrances(_itself)
+
+
+def _entrances(given: Given) -> Kernels:
     walk = importlib.import_module(MODULES[-1]).walk
-    return Kernels(walk, importlib.import_module(MODULES[-2]).replay)
+    return Kernels(walk, importlib.import_module(MODULES[-2]).replay, given)
+
+
+def _itself(arrays: tuple[NDArray[Any], ...]) -> object:
+    return arrays
 
 
 def compiled() -> Kernels:
@@ -69,7 +89,7 @@ def compiled() -> Kernels:
     with _lock:
         if not _done:
             _replace()
-            _done.append(plain())
+            _done.append(_entrances(importlib.import_module(VIEWS).note_of))
     return _done[0]
 
 
@@ -104,12 +124,17 @@ def _cache_folder() -> Path:
 def _compile_all() -> None:
     from numba import njit
 
-    from openaoc.tracing import kernels_memory
+    from openaoc.ledger import kernels_memory as compiler
+    from openaoc.tracing import kernels_memory as plainly
+    from openaoc.tracing import views
 
     modules = [importlib.import_module(name) for name in MODULES]
     fast: dict[object, object] = {
-        kernels_memory.uncounted: _view_without_owner(),
-        kernels_memory.soon: _load_early(),
+        plainly.ledger_at: views.ledger_at,
+        plainly.scratch_at: views.scratch_at,
+        plainly.books_at: views.books_at,
+        plainly.uncounted: compiler.uncounted,
+        plainly.soon: compiler.soon,
     }
     for module in modules:
         for name, value in list(vars(module).items()):
@@ -117,47 +142,6 @@ def _compile_all() -> None:
                 continue
             if value not in fast:
                 assert value.__module__ == module.__name__, f"{name} is used before its module"
-                entrance = value.__name__ in Kernels._fields
+                entrance = value.__name__ in Kernels._fields[:-1]
                 fast[value] = njit(cache=True, nogil=True, forceinline=not entrance)(value)
             setattr(module, name, fast[value])
-
-
-def _view_without_owner() -> object:
-    """In compiled code: the same array, owned by nobody, so that nothing is counted."""
-    from numba.core import cgutils
-    from numba.extending import intrinsic
-
-    @intrinsic
-    def uncounted(_context: Any, array: Any) -> Any:
-        def view(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            made = context.make_array(signature.args[0])(context, builder, value=values[0])
-            nobody: Any = cgutils.get_null_value
-            made.meminfo, made.parent = nobody(made.meminfo.type), nobody(made.parent.type)
-            return made._getvalue()  # noqa: SLF001 - numba's way to end a struct
-
-        return array(array), view
-
-    return uncounted
-
-
-def _load_early() -> object:
-    """In compiled code: a hint to the processor to fetch one place of an array."""
-    from numba.core import cgutils, types
-    from numba.extending import intrinsic
-
-    tools: Any = cgutils
-
-    @intrinsic
-    def soon(_context: Any, array: Any, _place: Any) -> Any:
-        def hint(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            made = context.make_array(signature.args[0])(context, builder, value=values[0])
-            pointer, number = tools.voidptr_t, tools.int32_t
-            kind = tools.ir.FunctionType(tools.ir.VoidType(), [pointer, number, number, number])
-            fetch = tools.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-            at = builder.bitcast(builder.gep(made.data, [values[1]]), pointer)
-            builder.call(fetch, [at, number(0), number(3), number(1)])  # to read, keep, as data
-            return context.get_dummy_value()
-
-        return types.none(array, types.intp), hint
-
-    return soon

@@ -5,7 +5,7 @@ The one entrance to the kernels; the plain reference has the same signature.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -36,10 +36,9 @@ from openaoc.tracing.prepare import Prepared, prepare
 
 _LIMITS: Final = TraceLimits()
 TRANSFERS: Final = sc.LIMIT_NAMES[sc.LIMIT_TRANSFERS]
-_WALKED: Final = LedgerArrays._fields.index("in_rows") + 1
-"""A walk by intervals needs no more of the arrays."""
 _FOREVER: Final = 2**63 - 1
 _NONE: Final[NDArray[np.int64]] = np.empty(0, np.int64)
+_NO_CLAIMS: Final[NDArray[np.int64]] = np.empty((0, 3), np.int64)
 _RULES: Final = {Rule.FIFO: sc.FIFO, Rule.LIFO: sc.LIFO, Rule.PRO_RATA: sc.PRO_RATA}
 _KINDS: Final = {
     HoldKind.HOLD: HOLD,
@@ -73,169 +72,185 @@ def trace_cases(
     plan = prepare(arrays, claims, holds=holds, at_us=at_us)
     if not plan.cases:
         return []
-
-    def ask(kernels: Kernels, within: TraceLimits) -> list[CaseTrace]:
-        task = _Task(
-            arrays,
-            plan,
-            kernels=kernels,
-            at_us=_FOREVER if at_us is None else at_us,
-            hubs=hubs,
-            dust_minor=dust_minor,
-            limits=within,
-        )
-        if rule is Rule.FIFO and not openings_unknown:
-            outcome = task.walk()
-            if outcome is not None:
-                return outcome
-        return task.replay(rule, openings_unknown=openings_unknown)
-
-    few = min(interpret_max, limits.transfers_max)
-    if few and not is_compiled():
+    task = _Task(
+        arrays=arrays,
+        plan=plan,
+        at_us=_FOREVER if at_us is None else at_us,
+        hubs=_sorted_accounts(hubs) if hubs else _NONE,
+        dust_minor=dust_minor,
+        rule=rule,
+        openings_unknown=openings_unknown,
+    )
+    if interpret_max and not is_compiled():
+        few = min(interpret_max, limits.transfers_max)
         with np.errstate(over="ignore"):
-            traces = ask(plain(), msgspec.structs.replace(limits, transfers_max=few))
+            traces = task.trace(plain(), msgspec.structs.replace(limits, transfers_max=few))
         if traces[0].truncated != TRANSFERS:
             return traces
-    return ask(compiled(), limits)
+    return task.trace(compiled(), limits)
 
 
-class _Task:
-    """One call of a kernel: its arguments as arrays, and its results as CaseTraces."""
+class _Task(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is asked, and how a kernel is asked it."""
 
-    def __init__(
-        self,
-        arrays: LedgerArrays,
-        plan: Prepared,
-        *,
-        kernels: Kernels,
-        at_us: int,
-        hubs: frozenset[int],
-        dust_minor: int,
-        limits: TraceLimits,
-    ) -> None:
-        self._arrays, self._plan, self._at_us, self._dust = arrays, plan, at_us, dust_minor
-        self._limits, self._kernels = limits, kernels
-        self._hubs = _sorted_accounts(hubs) if hubs else _NONE
-        self._held = _NONE
+    arrays: LedgerArrays
+    plan: Prepared
+    at_us: int
+    hubs: NDArray[np.int64]
+    dust_minor: int
+    rule: Rule
+    openings_unknown: bool
+
+    def trace(self, kernels: Kernels, limits: TraceLimits) -> list[CaseTrace]:
+        """By intervals where that can be, else by replay."""
+        plan = self.plan
+        held = _NONE
         if plan.events:
-            self._held = np.array(sorted({event.account for _, event in plan.events}), np.int64)
-        claims = np.array(plan.claims, np.int64).reshape(-1, 3)
-        self._claims = np.ascontiguousarray(claims.T)
-        self._totals = np.zeros((TOTALS, plan.cases), np.int64)
+            held = np.array(sorted({event.account for _, event in plan.events}), np.int64)
+        claims = np.array(plan.claims, np.int64) if plan.claims else _NO_CLAIMS
+        ledger = _ledger_as(kernels.given, self.arrays)
+        if self.rule is Rule.FIFO and not self.openings_unknown:
+            outcome = self._walk(kernels, limits, ledger, claims, held)
+            if outcome is not None:
+                return outcome
+        return self._replay(kernels, limits, ledger, claims, held)
 
-    def walk(self) -> list[CaseTrace] | None:
+    def _walk(
+        self,
+        kernels: Kernels,
+        limits: TraceLimits,
+        ledger: object,
+        claims: NDArray[np.int64],
+        held: NDArray[np.int64],
+    ) -> list[CaseTrace] | None:
         """Fifo by intervals; None where an account with hold events is reached."""
-        limits = self._limits
-
-        def kernel(scratch: sc.Scratch) -> int:
-            return self._kernels.walk(
-                *self._arrays[:_WALKED],
-                *scratch,
-                self._claims,
-                self._hubs,
-                self._held,
-                self._totals,
-                self._at_us,
-                self._dust,
-                limits.transfers_max,
-                limits.accounts_max,
-                limits.lots_max,
-            )
-
+        plan = self.plan
         with sc.borrowed() as lent:
-            if self._run(kernel, lent) == sc.HELD_REACHED:
-                self._totals[:] = 0
-                return None
-            excess = [
-                event.amount_minor if event.kind is HoldKind.HOLD else 0
-                for _, event in self._plan.events
-            ]
-            return self._results(lent.scratch, range(self._plan.cases), excess)
-
-    def replay(self, rule: Rule, *, openings_unknown: bool) -> list[CaseTrace]:
-        """Any rule, holds and all: the accounts the money reaches are replayed."""
-        plan, limits = self._plan, self._limits
-        rank = np.array(plan.rank, np.int64)
-        rows, amounts, cases = self._claims
-        events = np.array(
-            [
-                (event.at_us, _KINDS[event.kind], event.account, event.case, event.amount_minor)
-                for _, event in plan.events
-            ],
-            np.int64,
-        )
-        times, kinds, accounts, holders, sums = events.reshape(-1, 5).T.copy()
-        excess = np.zeros(len(plan.events), np.int64)
-        task = Task(
-            claim_row=rows,
-            claim_amount=amounts,
-            claim_case=rank[cases],
-            event_time=times,
-            event_kind=kinds,
-            event_account=accounts,
-            event_case=rank[holders],
-            event_amount=sums,
-            event_excess=excess,
-            hubs=self._hubs,
-            held=self._held,
-            paying=np.array(sorted(plan.paying), np.int64),
-            settings=np.array(
-                (
-                    _RULES[rule],
-                    plan.cases,
-                    self._at_us,
-                    self._dust,
-                    openings_unknown,
+            status = sc.GROW
+            while status == sc.GROW:
+                totals = np.zeros((TOTALS, plan.cases), np.int64)
+                status = kernels.walk(
+                    ledger,
+                    lent.scratch_as(kernels.given),
+                    claims,
+                    self.hubs,
+                    held,
+                    totals,
+                    self.at_us,
+                    self.dust_minor,
                     limits.transfers_max,
                     limits.accounts_max,
                     limits.lots_max,
-                ),
-                np.int64,
-            ),
-        )
+                )
+                if status == sc.GROW:
+                    lent.grow()
+            if status == sc.HELD_REACHED:
+                return None
+            unfound = [
+                event.amount_minor if event.kind is HoldKind.HOLD else 0 for _, event in plan.events
+            ]
+            return _results(plan, lent.scratch, totals, rank=range(plan.cases), amounts=unfound)
 
-        def kernel(scratch: sc.Scratch) -> int:
-            excess[:] = 0
-            return self._kernels.replay(self._arrays, task, scratch, lent.books, self._totals)
-
-        with sc.borrowed() as lent:
-            self._run(kernel, lent)
-            return self._results(lent.scratch, plan.rank, excess.tolist())
-
-    def _run(self, kernel: Callable[[sc.Scratch], int], lent: sc.Lent) -> int:
-        """Run until scratch is large enough."""
-        while True:
-            status = kernel(lent.scratch)
-            if status != sc.GROW:
-                return status
-            self._totals[:] = 0
-            lent.grow()
-
-    def _results(
-        self, s: sc.Scratch, rank: Sequence[int], amounts: Sequence[int]
+    def _replay(
+        self,
+        kernels: Kernels,
+        limits: TraceLimits,
+        ledger: object,
+        claims: NDArray[np.int64],
+        held: NDArray[np.int64],
     ) -> list[CaseTrace]:
-        """The kernel's numbers; `rank` is each case's place there, `amounts` the events' excess."""
-        counts, totals = s.counts.tolist(), self._totals.tolist()
-        found = _by_case(s.found[: counts[sc.FOUND]], sc.F_CASE, self._plan.cases)
-        carried = _by_case(s.records[: counts[sc.RECORDS]], sc.R_CASE, self._plan.cases)
-        excess: dict[int, list[Excess]] = {}
-        for (place, event), amount in zip(self._plan.events, amounts, strict=True):
-            if amount:
-                excess.setdefault(event.case, []).append(Excess(place, amount))
-        return [
-            CaseTrace(
-                loss_minor=totals[LOSS][place],
-                overlap_minor=totals[OVERLAP][place],
-                dropped_minor=totals[DROPPED][place],
-                exited_minor=totals[EXITED][place],
-                restituted_minor=totals[RESTITUTED][place],
-                accounts=found[place],
-                carried=carried[place],
-                excess=tuple(sorted(excess.get(case, ()))),
-                truncated=sc.LIMIT_NAMES[counts[sc.LIMIT]],
-            )
-            for case, place in enumerate(rank)
-        ]
+        """Any rule, holds and all: the accounts the money reaches are replayed."""
+        plan, given = self.plan, kernels.given
+        excess = np.zeros(len(plan.events), np.int64)
+        settings = (
+            _RULES[self.rule],
+            plan.cases,
+            self.at_us,
+            self.dust_minor,
+            self.openings_unknown,
+            limits.transfers_max,
+            limits.accounts_max,
+            limits.lots_max,
+        )
+        task = _as_numbers(plan, claims, held, self.hubs, excess=excess, settings=settings)
+        with sc.borrowed() as lent:
+            while True:
+                totals = np.zeros((TOTALS, plan.cases), np.int64)
+                books = given(lent.books)
+                if kernels.replay(ledger, task, lent.scratch_as(given), books, totals) != sc.GROW:
+                    break
+                excess[:] = 0
+                lent.grow()
+            return _results(plan, lent.scratch, totals, rank=plan.rank, amounts=excess.tolist())
+
+
+def _as_numbers(
+    plan: Prepared,
+    claims: NDArray[np.int64],
+    held: NDArray[np.int64],
+    hubs: NDArray[np.int64],
+    *,
+    excess: NDArray[np.int64],
+    settings: tuple[int, ...],
+) -> Task:
+    """A replay's task."""
+    rank = np.array(plan.rank, np.int64)
+    rows, amounts, cases = claims.T.copy()
+    events = np.array(
+        [
+            (event.at_us, _KINDS[event.kind], event.account, event.case, event.amount_minor)
+            for _, event in plan.events
+        ],
+        np.int64,
+    )
+    times, kinds, accounts, holders, sums = events.reshape(-1, 5).T.copy()
+    return Task(
+        claim_row=rows,
+        claim_amount=amounts,
+        claim_case=rank[cases],
+        event_time=times,
+        event_kind=kinds,
+        event_account=accounts,
+        event_case=rank[holders],
+        event_amount=sums,
+        event_excess=excess,
+        hubs=hubs,
+        held=held,
+        paying=np.array(sorted(plan.paying), np.int64),
+        settings=np.array(settings, np.int64),
+    )
+
+
+def _results(
+    plan: Prepared,
+    s: sc.Scratch,
+    totals: NDArray[np.int64],
+    *,
+    rank: Sequence[int],
+    amounts: Sequence[int],
+) -> list[CaseTrace]:
+    """The kernel's numbers; `rank` is each case's place there, `amounts` the events' excess."""
+    counts, sums = s.counts.tolist(), totals.tolist()
+    found = _by_case(s.found[: counts[sc.FOUND]], sc.F_CASE, plan.cases)
+    carried = _by_case(s.records[: counts[sc.RECORDS]], sc.R_CASE, plan.cases)
+    excess: dict[int, list[Excess]] = {}
+    for (place, event), amount in zip(plan.events, amounts, strict=True):
+        if amount:
+            excess.setdefault(event.case, []).append(Excess(place, amount))
+    return [
+        CaseTrace(
+            loss_minor=sums[LOSS][place],
+            overlap_minor=sums[OVERLAP][place],
+            dropped_minor=sums[DROPPED][place],
+            exited_minor=sums[EXITED][place],
+            restituted_minor=sums[RESTITUTED][place],
+            accounts=found[place],
+            carried=carried[place],
+            excess=tuple(sorted(excess.get(case, ()))) if excess else (),
+            truncated=sc.LIMIT_NAMES[counts[sc.LIMIT]],
+        )
+        for case, place in enumerate(rank)
+    ]
 
 
 def _by_case(rows: NDArray[np.int64], column: int, cases: int) -> list[NDArray[np.int64]]:
@@ -251,3 +266,19 @@ def _by_case(rows: NDArray[np.int64], column: int, cases: int) -> list[NDArray[n
 @lru_cache(maxsize=8)
 def _sorted_accounts(accounts: frozenset[int]) -> NDArray[np.int64]:
     return np.array(sorted(accounts), np.int64)
+
+
+class _Last:
+    """The ledger that was traced last, and as the kernels take it: it is often the same again."""
+
+    def __init__(self) -> None:
+        self.taken: tuple[sc.Given, LedgerArrays, object] | None = None
+
+    def __call__(self, given: sc.Given, arrays: LedgerArrays) -> object:
+        last = self.taken
+        if last is None or last[1] is not arrays or last[0] is not given:
+            last = self.taken = given, arrays, given(arrays)
+        return last[2]
+
+
+_ledger_as: Final = _Last()

@@ -6,6 +6,8 @@ numbers out.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,14 +25,16 @@ from openaoc.tracing.kernels_common import (
     next_row,
     settle,
 )
-from openaoc.tracing.kernels_memory import soon, uncounted_ledger, uncounted_scratch
+from openaoc.tracing.kernels_memory import ledger_at, scratch_at, soon, uncounted
 from openaoc.tracing.scratch import (
     DONE,
     FREED,
     GROW,
+    H_ITEM,
     H_ROW,
     HEAP,
     HELD_REACHED,
+    I_AHEAD,
     I_ARRIVED,
     I_CASE,
     I_END,
@@ -50,11 +54,17 @@ from openaoc.tracing.scratch import (
     Scratch,
 )
 
+KNOWN: Final = 2
+"""An item's `I_AHEAD` when both the account and the list its money goes to are asked for."""
+AHEAD: Final = 4
+"""So many of the transfers that wait are looked at in each turn."""
+
 
 def first_outflow(ledger: LedgerArrays, account: int, position: int) -> int:
     """The pool place of the outflow that covers a position of the line; -1: none does yet."""
     begin = ledger.out_off[account]
     low, high = begin, begin + ledger.out_len[account]
+    soon(ledger.out_rows, (low + high) >> 1)
     end = high
     while low < high:
         middle = (low + high) >> 1
@@ -72,6 +82,7 @@ def first_outflow(ledger: LedgerArrays, account: int, position: int) -> int:
 
 def fetch_row(ledger: LedgerArrays, row: int) -> None:
     """Begin to load what `follow` will read of a transfer."""
+    soon(ledger.time_us, row)
     soon(ledger.out_start, row)
     soon(ledger.amount, row)
     soon(ledger.debtor, row)
@@ -89,11 +100,34 @@ def wait(s: Scratch, ledger: LedgerArrays, item: int, account: int, cases: int, 
     if 0 <= place < ledger.out_off[account] + ledger.out_len[account]:
         row = ledger.out_rows[place]
         fetch_row(ledger, row)
+        if place + 1 < ledger.out_off[account] + ledger.out_len[account]:
+            fetch_row(ledger, ledger.out_rows[place + 1])
         time = ledger.time_us[row]
         if time <= at_us:
+            s.items[item, I_AHEAD] = 0
             heap_push(s, time, row, s.items[item, I_START], item)
             return True
     return settle_item(s, item, account, cases)
+
+
+def look_ahead(s: Scratch, ledger: LedgerArrays) -> None:
+    """Begin to load where the money of the next transfers will go.
+
+    A step further for each of them at each turn, so that nothing waits: first the creditor's
+    account, then its list of outflows.
+    """
+    for k in range(1, min(s.counts[HEAP], AHEAD)):
+        item = s.heap[k, H_ITEM]
+        account = ledger.creditor[s.heap[k, H_ROW]]
+        if account < 0 or s.items[item, I_AHEAD] == KNOWN:
+            continue
+        s.items[item, I_AHEAD] += 1
+        if s.items[item, I_AHEAD] == 1:
+            soon(ledger.out_off, account)
+            continue
+        middle = ledger.out_off[account] + (ledger.out_len[account] >> 1)
+        soon(ledger.out_starts, middle)
+        soon(ledger.out_rows, middle)
 
 
 def settle_item(s: Scratch, item: int, account: int, cases: int) -> bool:
@@ -204,7 +238,7 @@ def follow(
     lots_max: int,
 ) -> int:
     """Trace all cases at once by fifo: see `walk`."""
-    claim_row, claim_amount, claim_case = claims[0], claims[1], claims[2]
+    claim_row, claim_amount, claim_case = claims[:, 0], claims[:, 1], claims[:, 2]
     cases = totals.shape[1]
     clear(s)
     claim = 0
@@ -216,7 +250,7 @@ def follow(
         account = ledger.creditor[row]
         if account >= 0:
             soon(ledger.out_off, account)
-            soon(ledger.out_len, account)
+        look_ahead(s, ledger)
         pieces = gather(s, ledger, row, cases, at_us, claim - first)
         if pieces < 0:
             return GROW
@@ -240,33 +274,8 @@ def follow(
 
 
 def walk(
-    time_us: NDArray[np.int64],
-    debtor: NDArray[np.int32],
-    creditor: NDArray[np.int32],
-    amount: NDArray[np.int64],
-    flags: NDArray[np.uint8],
-    channel: NDArray[np.uint8],
-    out_start: NDArray[np.int64],
-    in_start: NDArray[np.int64],
-    base_in: NDArray[np.int64],
-    base_out: NDArray[np.int64],
-    out_off: NDArray[np.int64],
-    out_len: NDArray[np.int32],
-    in_off: NDArray[np.int64],
-    in_len: NDArray[np.int32],
-    out_rows: NDArray[np.int32],
-    out_starts: NDArray[np.int64],
-    in_rows: NDArray[np.int32],
-    counts: NDArray[np.int64],
-    heap: NDArray[np.int64],
-    items: NDArray[np.int64],
-    free: NDArray[np.int64],
-    pieces: NDArray[np.int64],
-    others: NDArray[np.int64],
-    table: NDArray[np.int64],
-    used: NDArray[np.int64],
-    records: NDArray[np.int64],
-    found: NDArray[np.int64],
+    ledger: LedgerArrays,
+    scratch: Scratch,
     claims: NDArray[np.int64],
     hubs: NDArray[np.int64],
     held: NDArray[np.int64],
@@ -279,35 +288,22 @@ def walk(
 ) -> int:
     """Trace all cases at once by fifo; returns DONE, GROW or HELD_REACHED.
 
-    The ledger and scratch come taken apart: compiled code needs three times as long to accept a
-    tuple of arrays. `claims`: three rows, of transfers, amounts and cases, in ledger order of
-    their transfers, on one transfer as filed. `hubs` and `held` (accounts with hold events) are
-    sorted. Fills `totals` (zeros, TOTALS by cases) and scratch.
+    `claims`: one row each (row, amount, case), in ledger order of their transfers, on one transfer
+    as filed. `hubs` and `held` (accounts with hold events) are sorted. Fills `totals` (zeros,
+    TOTALS by cases) and scratch. Compiled code takes notes for the ledger and for scratch.
     """
-    ledger = LedgerArrays(
-        time_us,
-        debtor,
-        creditor,
-        amount,
-        flags,
-        channel,
-        out_start,
-        in_start,
-        base_in,
-        base_out,
-        out_off,
-        out_len,
-        in_off,
-        in_len,
-        out_rows,
-        out_starts,
-        in_rows,
-        base_in,
-        base_out,
-    )
-    ledger = uncounted_ledger(ledger)
-    s = Scratch(counts, heap, items, free, pieces, others, table, used, records, found)
-    s = uncounted_scratch(s)
+    s = scratch_at(scratch)
+    claims, hubs, held, totals = uncounted((claims, hubs, held, totals))
     return follow(
-        ledger, s, claims, hubs, held, totals, at_us, dust, transfers_max, accounts_max, lots_max
+        ledger_at(ledger),
+        s,
+        claims,
+        hubs,
+        held,
+        totals,
+        at_us,
+        dust,
+        transfers_max,
+        accounts_max,
+        lots_max,
     )

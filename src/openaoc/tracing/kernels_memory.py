@@ -1,8 +1,7 @@
-"""Stage tracing: views of arrays that the compiled kernels may pass about without counting.
+"""Stage tracing: how the kernels come by their arrays: the interpreter is given them as they are.
 
-A compiled function counts the references to every array of every tuple it is given, each by an
-atomic step, twice a call; in a walk that was nine tenths of the time. The entrances hold the
-arrays anyway. To the interpreter a view is the array itself.
+compiled.py puts functions of views.py in the place of these: compiled code is given notes of where
+the arrays stand, because to accept an array takes it longer than to follow a transfer.
 """
 
 from __future__ import annotations
@@ -16,58 +15,28 @@ from openaoc.ledger.arrays import LedgerArrays
 from openaoc.tracing.scratch import Books, Scratch
 
 T = TypeVar("T", bound=np.generic)
+Tuple = TypeVar("Tuple", bound=tuple[object, ...])
 
 
-def uncounted(array: NDArray[T]) -> NDArray[T]:
-    """The array; compiled.py puts a view without an owner in the place of this function."""
-    return array
+def ledger_at(given: LedgerArrays) -> LedgerArrays:
+    """The ledger's arrays."""
+    return given
+
+
+def scratch_at(given: Scratch) -> Scratch:
+    """A thread's scratch."""
+    return given
+
+
+def books_at(given: Books) -> Books:
+    """A thread's books."""
+    return given
+
+
+def uncounted(values: Tuple) -> Tuple:
+    """The tuple; in compiled code its arrays are owned by nobody, so that nothing is counted."""
+    return values
 
 
 def soon(array: NDArray[T], place: int) -> None:
     """Nothing; in compiled code the processor begins to load what will be read there."""
-
-
-def uncounted_ledger(ledger: LedgerArrays) -> LedgerArrays:
-    """A ledger of views."""
-    return LedgerArrays(
-        uncounted(ledger.time_us),
-        uncounted(ledger.debtor),
-        uncounted(ledger.creditor),
-        uncounted(ledger.amount),
-        uncounted(ledger.flags),
-        uncounted(ledger.channel),
-        uncounted(ledger.out_start),
-        uncounted(ledger.in_start),
-        uncounted(ledger.base_in),
-        uncounted(ledger.base_out),
-        uncounted(ledger.out_off),
-        uncounted(ledger.out_len),
-        uncounted(ledger.in_off),
-        uncounted(ledger.in_len),
-        uncounted(ledger.out_rows),
-        uncounted(ledger.out_starts),
-        uncounted(ledger.in_rows),
-        uncounted(ledger.bare),
-        uncounted(ledger.unseen),
-    )
-
-
-def uncounted_scratch(s: Scratch) -> Scratch:
-    """Scratch of views."""
-    return Scratch(
-        uncounted(s.counts),
-        uncounted(s.heap),
-        uncounted(s.items),
-        uncounted(s.free),
-        uncounted(s.pieces),
-        uncounted(s.others),
-        uncounted(s.table),
-        uncounted(s.used),
-        uncounted(s.records),
-        uncounted(s.found),
-    )
-
-
-def uncounted_books(b: Books) -> Books:
-    """Books of views."""
-    return Books(uncounted(b.accounts), uncounted(b.lots), uncounted(b.free))

@@ -40,12 +40,7 @@ from openaoc.tracing.kernels_lots import (
     take_newest,
     take_oldest,
 )
-from openaoc.tracing.kernels_memory import (
-    uncounted,
-    uncounted_books,
-    uncounted_ledger,
-    uncounted_scratch,
-)
+from openaoc.tracing.kernels_memory import books_at, ledger_at, scratch_at, uncounted
 from openaoc.tracing.kernels_shares import (
     hold_share,
     raise_share,
@@ -140,25 +135,6 @@ TRANSFERS_MAX: Final = 5
 ACCOUNTS_MAX: Final = 6
 LOTS_MAX: Final = 7
 """Places in `Task.settings`."""
-
-
-def uncounted_task(task: Task) -> Task:
-    """A task of views."""
-    return Task(
-        uncounted(task.claim_row),
-        uncounted(task.claim_amount),
-        uncounted(task.claim_case),
-        uncounted(task.event_time),
-        uncounted(task.event_kind),
-        uncounted(task.event_account),
-        uncounted(task.event_case),
-        uncounted(task.event_amount),
-        uncounted(task.event_excess),
-        uncounted(task.hubs),
-        uncounted(task.held),
-        uncounted(task.paying),
-        uncounted(task.settings),
-    )
 
 
 def take(s: Scratch, b: Books, task: Task, slot: int, amount: int) -> int:
@@ -413,11 +389,14 @@ def transfer(
 
 
 def replay(
-    ledger: LedgerArrays, task: Task, s: Scratch, b: Books, totals: NDArray[np.int64]
+    arrays: LedgerArrays, task: Task, scratch: Scratch, books: Books, totals: NDArray[np.int64]
 ) -> int:
-    """Trace all cases at once; returns DONE or GROW. Fills `totals`, scratch and the excesses."""
-    s, b = uncounted_scratch(s), uncounted_books(b)
-    ledger, task = uncounted_ledger(ledger), uncounted_task(task)
+    """Trace all cases at once; returns DONE or GROW. Fills `totals`, scratch and the excesses.
+
+    Compiled code takes notes for the ledger, scratch and books.
+    """
+    ledger, s, b = ledger_at(arrays), scratch_at(scratch), books_at(books)
+    task = uncounted(task)
     clear(s)
     claim = event = 0
     claims, events = len(task.claim_row), len(task.event_time)

@@ -6,7 +6,8 @@ Grows when a kernel says so; never proportional to the ledger.
 from __future__ import annotations
 
 import threading
-from typing import Final, NamedTuple, Self
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,8 @@ I_END: Final = 1
 I_POS: Final = 2
 I_ARRIVED: Final = 3
 I_CASE: Final = 4
-ITEM_COLUMNS: Final = 5
+I_AHEAD: Final = 5
+ITEM_COLUMNS: Final = 6
 
 P_START: Final = 0
 P_END: Final = 1
@@ -138,22 +140,35 @@ class Scratch(NamedTuple):
     found: NDArray[np.int64]
 
 
+SCRATCH_COLUMNS: Final = (
+    0,
+    HEAP_COLUMNS,
+    ITEM_COLUMNS,
+    0,
+    PIECE_COLUMNS,
+    PIECE_COLUMNS,
+    TABLE_COLUMNS,
+    0,
+    RECORD_COLUMNS,
+    FOUND_COLUMNS,
+)
+"""Numbers in a row of each array of Scratch; 0: the array has one dimension."""
+BOOKS_COLUMNS: Final = (ACCOUNT_COLUMNS, LOT_COLUMNS, 0)
+"""The same of Books."""
+
+
 def make_scratch(size: int) -> Scratch:
     """A set with `size` (a power of two) rows in each array, twice as many in the table."""
-    table = np.empty((2 * size, TABLE_COLUMNS), np.int64)
-    table[:, T_KEY] = NONE
-    return Scratch(
-        counts=np.zeros(COUNTS, np.int64),
-        heap=np.empty((size, HEAP_COLUMNS), np.int64),
-        items=np.empty((size, ITEM_COLUMNS), np.int64),
-        free=np.empty(size, np.int64),
-        pieces=np.empty((size, PIECE_COLUMNS), np.int64),
-        others=np.empty((size, PIECE_COLUMNS), np.int64),
-        table=table,
-        used=np.empty(size, np.int64),
-        records=np.empty((size, RECORD_COLUMNS), np.int64),
-        found=np.empty((size, FOUND_COLUMNS), np.int64),
-    )
+    rows = [size] * len(SCRATCH_COLUMNS)
+    rows[0], rows[Scratch._fields.index("table")] = COUNTS, 2 * size
+    made = Scratch(*map(_array, rows, SCRATCH_COLUMNS))
+    made.counts[:] = 0
+    made.table[:, T_KEY] = NONE
+    return made
+
+
+def _array(rows: int, columns: int) -> NDArray[np.int64]:
+    return np.empty((rows, columns) if columns else rows, np.int64)
 
 
 class Books(NamedTuple):
@@ -172,11 +187,11 @@ class Books(NamedTuple):
 
 def make_books(size: int) -> Books:
     """Room for `size` active accounts and `size` lots."""
-    return Books(
-        accounts=np.empty((size, ACCOUNT_COLUMNS), np.int64),
-        lots=np.empty((size, LOT_COLUMNS), np.int64),
-        free=np.empty(size, np.int64),
-    )
+    return Books(*(_array(size, columns) for columns in BOOKS_COLUMNS))
+
+
+Given = Callable[[tuple[NDArray[Any], ...]], object]
+"""What the kernels take for a tuple of arrays: see `compiled.Kernels`."""
 
 
 class Lent:
@@ -185,6 +200,7 @@ class Lent:
     def __init__(self, scratch: Scratch) -> None:
         self.scratch = scratch
         self._books: Books | None = None
+        self._given: tuple[Given, object] | None = None
 
     @property
     def books(self) -> Books:
@@ -194,9 +210,15 @@ class Lent:
             self._books = make_books(size)
         return self._books
 
+    def scratch_as(self, given: Given) -> object:
+        """The scratch as the kernels take it."""
+        if self._given is None or self._given[0] is not given:
+            self._given = given, given(self.scratch)
+        return self._given[1]
+
     def grow(self) -> None:
         """Four times as large; what was in it is lost."""
-        self.scratch = make_scratch(4 * len(self.scratch.free))
+        self.scratch, self._given = make_scratch(4 * len(self.scratch.free)), None
 
     def __enter__(self) -> Self:
         return self
