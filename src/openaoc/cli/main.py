@@ -54,6 +54,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "witness": Place(
         "openaoc.cli.witness:command", "Run an outside witness of a centre's journal."
     ),
+    "prove": Place("openaoc.cli.prove:command", "Show that what must always hold does."),
     "db": Place("openaoc.cli.db:command", "Prepare the database."),
     "bench": Place("openaoc.cli.bench:command", "Measure this machine."),
 }

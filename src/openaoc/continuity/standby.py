@@ -108,7 +108,7 @@ class Tunnel:
             try:
                 channel = self._dial()
             except OpenAOCError as error:
-                _LOG.info("continuity.tunnel.away", error=str(error)[:200])
+                _LOG.debug("continuity.tunnel.away", error=str(error)[:200])
                 return
             try:
                 pump(channel.sock, plain)

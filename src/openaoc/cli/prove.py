@@ -1,0 +1,49 @@
+"""CLI: `openaoc prove`: show that what must always hold does, on a scratch centre of its own."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import rich_click as click
+
+from openaoc.cli.output import REFUSED, json_option, say, show_json, show_table
+
+
+@click.command(help="Show that what must always hold does, on a scratch centre.")
+@click.argument("names", nargs=-1)
+@click.option("--list", "only_list", is_flag=True, help="List the proofs there are.")
+@json_option
+def command(names: tuple[str, ...], *, only_list: bool, as_json: bool) -> None:
+    """Run the proofs named NAMES, or all of them; exit 1 when one does not hold.
+
+    Each makes a scratch centre in a temporary folder, tries to break what it claims, and says what
+    it did and found. No running centre is touched.
+    """
+    from openaoc.cli.logs import configure
+    from openaoc.proofs.frame import PROOFS, Step, run_proof
+
+    configure(level="critical")
+    if only_list:
+        if as_json:
+            show_json([{"name": name, "claim": place.claim} for name, place in PROOFS.items()])
+        else:
+            show_table(("proof", "claim"), [(name, p.claim) for name, p in PROOFS.items()])
+        return
+
+    def tell(step: Step) -> None:
+        if not as_json:
+            say(f"  {'ok ' if step.ok else 'NOT'} {step.did}: {step.found}")
+
+    results: list[Any] = []
+    for name in names or PROOFS:
+        if not as_json and name in PROOFS:
+            say(f"{name}: {PROOFS[name].claim}")
+        results.append(run_proof(name, tell=tell))
+        if not as_json:
+            verdict = "holds" if results[-1].holds else "DOES NOT HOLD"
+            say(f"  {verdict}, {results[-1].seconds} s")
+    if as_json:
+        show_json({"proofs": results, "hold": all(one.holds for one in results)})
+    if not all(one.holds for one in results):
+        sys.exit(REFUSED)
