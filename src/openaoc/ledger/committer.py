@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -495,7 +495,9 @@ class Committer:
         """No more batches; the running ones finish, journal marks are logged."""
         with self._snapshotting, self._commit, self._apply:
             if not self._stopped and self._journalled:
-                self._append([])
+                # Marks that no follower confirms any more are on our own disk all the same.
+                with suppress(LedgerStopped):
+                    self._append([])
             self._stopped = self._stopped or "the ledger is closed"
             self._refuse_all(LedgerStopped(self._stopped))
             self._wal.close()
