@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -38,7 +39,7 @@ class Feed:
         self._seed = seed
         self._banks = pa.array(BANKS, pa.string())
         numbers = np.arange(self.accounts, dtype=np.int64) * 2_654_435_761 % 10_000_000_000
-        self._names = pa.array(np.char.zfill(numbers.astype("U10"), 10), pa.string())
+        self._names = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 10, "0")
 
     def table(self, first: int, count: int, *, prefix: str = "T") -> pa.Table:
         """Transfers `first` to `first + count`, in SCHEMA, nearly in time order."""
@@ -51,18 +52,18 @@ class Feed:
         times = START_US + np.arange(first, first + count, dtype=np.int64) * STEP_US
         late = draw.random(count) < LATE_SHARE
         times[late] -= draw.integers(1, LATE_US_MAX, int(late.sum()))
-        ids = np.char.add(prefix, np.arange(first, first + count).astype("U12"))
+        numbers = pa.array(np.arange(first, first + count)).cast(pa.string())
         withdrawal = pa.array(channel == CHANNELS.index("cash_withdrawal"))
         bank = self._bank(debtor)
         none = pa.scalar(None, pa.string())
         columns = [
-            pa.array(ids, pa.string()),
+            pc.binary_join_element_wise(prefix, numbers, ""),
             bank,
             pa.array(times).view(pa.timestamp("us", "UTC")),
             bank,
             self._names.take(pa.array(debtor)),
-            pa.compute.if_else(withdrawal, none, self._bank(creditor)),
-            pa.compute.if_else(withdrawal, none, self._names.take(pa.array(creditor))),
+            pc.if_else(withdrawal, none, self._bank(creditor)),
+            pc.if_else(withdrawal, none, self._names.take(pa.array(creditor))),
             pa.array(np.maximum(amount, 1).astype(np.int64)),
             pa.array(["THB"], pa.string()).take(pa.array(np.zeros(count, np.int8))),
             pa.array(CHANNELS, pa.string()).take(pa.array(channel)),
@@ -93,7 +94,7 @@ def as_parquet(table: pa.Table) -> bytes:
 
 def as_ndjson(table: pa.Table) -> bytes:
     """The table as NDJSON, without its empty fields."""
-    times = pa.compute.strftime(table["booked_at"], format="%Y-%m-%dT%H:%M:%SZ").to_pylist()
+    times = pc.strftime(table["booked_at"], format="%Y-%m-%dT%H:%M:%SZ").to_pylist()
     lines = []
     for item, time in zip(table.to_pylist(), times, strict=True):
         row = {name: value for name, value in item.items() if value is not None}

@@ -76,7 +76,7 @@ def _run(home: Path, transfers: int, callers: int, *, peers: bool) -> dict[str, 
         results["memory"] = {
             "accounts": stats.accounts,
             "computed_bytes_per_transfer": round(stats.memory_bytes / stats.transfers, 1),
-            "arrays_resident_bytes_per_transfer": round(_array_bytes() / stats.transfers, 1),
+            "arrays_resident_bytes_per_transfer": round(array_bytes() / stats.transfers, 1),
             "process_growth_bytes_per_transfer": round(
                 (_anonymous_bytes() - anonymous) / stats.transfers, 1
             ),
@@ -261,7 +261,7 @@ def _anonymous_bytes() -> int:
     return 0
 
 
-def _array_bytes() -> int:
+def array_bytes() -> int:
     """Resident memory of the ledger's large reservations: mapped without reserve, huge pages."""
     total = resident = 0
     for line in Path("/proc/self/smaps").read_text("ascii", "replace").splitlines():

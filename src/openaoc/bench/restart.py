@@ -6,6 +6,7 @@ Beside it, the time in which PostgreSQL would load the same rows is what bench i
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from openaoc.bench.feed import Feed
+from openaoc.bench.feed import ACCOUNTS_PER_TRANSFER, Feed
+from openaoc.bench.ingest import array_bytes
 from openaoc.kernel.clock import SystemClock
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.schema import TransferTable
@@ -23,69 +25,104 @@ from openaoc.ledger.service import Ledger
 BATCH_ROWS: Final = 500_000
 TAIL_ROWS: Final = 1_000_000
 """Rows that stand in the log only, behind the snapshot."""
+_FILLED: Final = "filled.json"
 _CHILD: Final = """
 import json, sys, time
 begun = time.perf_counter()
-from openaoc.bench.restart import start
-print(json.dumps(start(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), begun)))
+from openaoc.bench import restart
+call, folder, *numbers = sys.argv[1:]
+print(json.dumps(getattr(restart, call)(folder, *map(int, numbers), begun)))
 """
 
 
-def run(*, transfers: int = 10_000_000, folder: str = "") -> dict[str, object]:
-    """Fill a ledger, snapshot it but for its last rows, close it, start it in a new process."""
+def run(*, transfers: int = 10_000_000, folder: str = "", keep: bool = False) -> dict[str, object]:
+    """Fill a ledger, snapshot it but for its last rows, close it, start it in a new process.
+
+    The files are put out of the system's cache first. With `keep` the ledger stays in `folder`,
+    and the next call only starts it.
+    """
     home = Path(tempfile.mkdtemp(prefix="openaoc-bench-", dir=folder or None))
+    if keep:
+        home.rmdir()
+        home = Path(folder) / f"ledger-of-{transfers}"
     try:
-        feed = Feed(transfers)
-        snapshot_seconds = _fill(home, feed, transfers)
+        filled = _in_child("fill", home, transfers)
         size = sum(path.stat().st_blocks * 512 for path in home.iterdir())
-        command = [sys.executable, "-c", _CHILD, str(home), str(transfers), str(feed.accounts)]
+        _forget(home)
         begun = time.perf_counter()
-        done = subprocess.run(  # noqa: S603 - our own interpreter
-            command, capture_output=True, check=True, text=True
-        )
+        figures = _in_child("start", home, transfers)
         whole = time.perf_counter() - begun
-        figures = json.loads(done.stdout)
         return {
             "transfers": transfers,
-            "accounts": feed.accounts,
             "in_log_only": min(TAIL_ROWS, transfers),
-            "snapshot_seconds": round(snapshot_seconds, 1),
+            "snapshot_seconds": filled["snapshot_seconds"],
             "bytes_on_disk_per_transfer": round(size / transfers, 1),
             "process_start_to_exit_seconds": round(whole, 1),
             **figures,
         }
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _in_child(call: str, home: Path, transfers: int) -> dict[str, float]:
+    """What `fill` or `start` says in a process of its own, which gives its memory back."""
+    command = [sys.executable, "-c", _CHILD, call, str(home), str(transfers)]
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        command, capture_output=True, check=True, text=True
+    )
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def _forget(home: Path) -> None:
+    """Put the files out of the system's cache, so that they come from the disk."""
+    for path in home.iterdir():
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(fd)
 
 
 def _settings(transfers: int, accounts: int) -> Settings:
     return Settings(ledger_rows_max=transfers + 1000, ledger_accounts_max=accounts + 1000)
 
 
-def _fill(home: Path, feed: Feed, transfers: int) -> float:
-    """Seconds of the last snapshot, which reaches to TAIL_ROWS before the end."""
+def fill(folder: str, transfers: int, begun: float) -> dict[str, float]:
+    """Fill the ledger unless it is; seconds of its last snapshot, TAIL_ROWS before the end."""
+    del begun
+    home = Path(folder)
+    done = home / _FILLED
+    if done.exists():
+        told: dict[str, float] = json.loads(done.read_text("ascii"))
+        return told
+    feed = Feed(transfers)
     settings = _settings(transfers, feed.accounts)
     ledger = Ledger.open(home, settings=settings, clock=SystemClock())
     taken, seconds = False, 0.0
     try:
-        for start in range(0, transfers, BATCH_ROWS):
+        for start in range(ledger.stats().transfers, transfers, BATCH_ROWS):
             if not taken and start >= transfers - TAIL_ROWS:
-                begun = time.perf_counter()
+                at = time.perf_counter()
                 ledger.snapshot()
-                seconds, taken = time.perf_counter() - begun, True
+                seconds, taken = time.perf_counter() - at, True
             table = feed.table(start, min(BATCH_ROWS, transfers - start))
             ledger.ingest(TransferTable(table=table), live=False, told_by="FEED")
     finally:
         ledger.close()
-    return seconds
+    told = {"snapshot_seconds": round(seconds, 1)}
+    done.write_text(json.dumps(told), "ascii")
+    return told
 
 
-def start(folder: str, transfers: int, accounts: int, begun: float) -> dict[str, float]:
+def start(folder: str, transfers: int, begun: float) -> dict[str, float]:
     """Open the ledger and trace once; seconds since the process began to import."""
     from openaoc.tracing.engine import trace_cases
     from openaoc.tracing.model import Claim, Rule
 
-    settings = _settings(transfers, accounts)
+    settings = _settings(transfers, max(int(transfers * ACCOUNTS_PER_TRANSFER), 100))
     opening = time.perf_counter()
     ledger = Ledger.open(Path(folder), settings=settings, clock=SystemClock())
     opened = time.perf_counter()
@@ -95,6 +132,7 @@ def start(folder: str, transfers: int, accounts: int, begun: float) -> dict[str,
             claim = Claim(row=row, amount_minor=None, case=0)
             trace_cases(arrays, [claim], rule=Rule.FIFO)
         traced = time.perf_counter()
+        resident = array_bytes()
         assert ledger.stats().transfers == transfers, "the whole ledger is back"
     finally:
         ledger.close()
@@ -102,4 +140,5 @@ def start(folder: str, transfers: int, accounts: int, begun: float) -> dict[str,
         "import_seconds": round(opening - begun, 2),
         "open_seconds": round(opened - opening, 2),
         "to_first_trace_seconds": round(traced - begun, 2),
+        "resident_bytes_per_transfer": round(resident / transfers, 1),
     }
