@@ -160,6 +160,7 @@ class TrialSize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How large the nation of a trial is."""
 
     accounts: Marked[int]
+    mule_share: Marked[float]
     a_day: Marked[float]
     days: Marked[float]
     until_s: Marked[float]

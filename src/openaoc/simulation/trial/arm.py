@@ -154,8 +154,11 @@ class Arm:
     def _stops(self, scam: Scam, payment: int, at_s: float) -> bool:
         """Whether the victim is warned and heeds; whether one does is settled once for all."""
         del at_s
-        if not self.scenario.heeding or not self.known(scam.payments[payment].payee):
-            return False
+        payee = scam.payments[payment].payee
+        burnt = self.life.world.burnt
+        assert burnt is not None, "scammers of a trial react"
+        if not self.scenario.heeding or burnt[payee] or not self.known(payee):
+            return False  # where something is blocked the victim is told another account
         if scam.number not in self._heeds:
             draw = self.chance(1, scam.number).random()
             self._heeds[scam.number] = bool(draw < self.scenario.heeding)

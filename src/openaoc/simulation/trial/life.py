@@ -40,7 +40,13 @@ def nation_of(parameters: Parameters, scenario: Scenario) -> Parameters:
     changed = scenario.change(parameters)
     size = changed.trial
     changed = figure(changed, "cases", a_day=size.a_day.value)
-    return figure(changed, "mules", gangs=size.gangs.value, rings=size.rings.value)
+    return figure(
+        changed,
+        "mules",
+        gangs=size.gangs.value,
+        rings=size.rings.value,
+        account_share=size.mule_share.value,
+    )
 
 
 class TrialScams(Scams):

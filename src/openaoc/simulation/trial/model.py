@@ -80,6 +80,8 @@ class TrialFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     scenario: str
     says: str
+    figures: str
+    """Digest of every figure and change the trial rests on."""
     seed: int
     accounts: int
     scams: int
@@ -87,5 +89,6 @@ class TrialFigures(msgspec.Struct, frozen=True, kw_only=True):
     at_rest_share: float
     coverage: float
     heeding: float
+    rule: str
     centre: ArmFigures
     telephone: ArmFigures

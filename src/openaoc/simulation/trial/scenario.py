@@ -29,8 +29,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     coverage: share of the nation's accounts whose institutions take part (feed and orders).
     load: reports a day over the ordinary. crypto_delay_s: how long every exit to a coin waits.
-    heeding: share of victims who heed a warning at payment about an account of an open case; the
-    centre of this version warns nobody, so that it is 0 but where the sensitivity is asked for.
+    rule: the rule by which the centre traces. heeding: share of victims who heed a warning at
+    payment about an account of an open case; the centre of this version warns nobody, so that it
+    is 0 but where the sensitivity is asked for.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     load: float = 1.0
     crypto_delay_s: float = 0.0
     heeding: float = 0.0
+    rule: str = "fifo"
 
 
 def figure(parameters: Parameters, group: str, **values: object) -> Parameters:

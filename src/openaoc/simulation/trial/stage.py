@@ -56,7 +56,7 @@ class Stage:
         self._server.stop()
 
     @contextlib.contextmanager
-    def fresh(self) -> Iterator[Settings]:
+    def fresh(self, *, rule: str) -> Iterator[Settings]:
         """Settings of a centre with a database and a folder of its own, gone afterwards."""
         self._numbers += 1
         name = f"trial_{self._numbers}"
@@ -71,6 +71,7 @@ class Stage:
             yield Settings(
                 data_dir=str(folder),
                 dsn=conninfo.make_conninfo(**self._server.parameters(database=name)),
+                rule=rule,
                 ledger_rows_max=LEDGER_ROWS_MAX,
                 ledger_accounts_max=LEDGER_ACCOUNTS_MAX,
             )

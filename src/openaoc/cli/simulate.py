@@ -1,0 +1,109 @@
+"""CLI: `openaoc simulate`: one trial with and without a centre, or all of them into a page.
+
+Needs no running centre: it makes one of its own, in a temporary folder, and removes it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from openaoc.cli.output import json_option, note, say, show_json, show_table
+
+if TYPE_CHECKING:
+    from openaoc.kernel.clock import ManualClock
+    from openaoc.kernel.settings import Settings
+    from openaoc.simulation.trial.centre import OpenCentre
+    from openaoc.simulation.trial.model import TrialFigures
+
+
+@click.command("simulate")
+@click.option("--scenario", default="base", show_default=True, help="Which; `list` names them.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--outcome",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Run every scenario with many seeds and write this page, with its chart in images/.",
+)
+@click.option("--seeds", type=click.IntRange(1, 100), default=10, show_default=True)
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("simulation-results"),
+    show_default=True,
+    help="With --outcome: where each trial is kept, so that what was interrupted goes on.",
+)
+@json_option
+def command(
+    *, scenario: str, seed: int, outcome: Path | None, seeds: int, results: Path, as_json: bool
+) -> None:
+    """Live a simulated nation twice: with the centre, and with telephone and spreadsheet.
+
+    The same scenario and seed give the same figures each time. A trial takes half a minute or so.
+    """
+    from openaoc.cli.logs import configure
+    from openaoc.simulation.parameters import load_parameters
+    from openaoc.simulation.trial.run import run_trial
+    from openaoc.simulation.trial.scenario import SCENARIOS, scenario_named
+    from openaoc.simulation.trial.stage import stage
+
+    if scenario == "list":
+        show_table(["scenario", "says"], [[one.name, one.says] for one in SCENARIOS])
+        return
+    configure(level="error")
+    if outcome is not None:
+        _outcome(outcome, seeds=seeds, results=results, as_json=as_json)
+        return
+    wanted = scenario_named(scenario)
+    with stage() as made:
+        trial = run_trial(load_parameters(), wanted, seed=seed, stage=made, open_with=_open)
+    if as_json:
+        show_json(trial)
+    else:
+        _show(trial)
+
+
+def _open(settings: Settings, clock: ManualClock) -> AbstractContextManager[OpenCentre]:
+    from openaoc.bootstrap import build_centre
+
+    return build_centre(settings, clock=clock).opened()
+
+
+def _outcome(path: Path, *, seeds: int, results: Path, as_json: bool) -> None:
+    from openaoc.simulation.parameters import load_parameters
+    from openaoc.simulation.trial.chart import write_chart
+    from openaoc.simulation.trial.outcome import run_all
+    from openaoc.simulation.trial.page import page
+    from openaoc.simulation.trial.scenario import SCENARIOS
+    from openaoc.simulation.trial.stage import stage
+
+    parameters = load_parameters()
+    with stage() as made:
+        kept = run_all(
+            parameters, seeds=seeds, results=results, stage=made, open_with=_open, say=note
+        )
+    trials = [one.trial for one in kept]
+    chart = path.parent / "images" / f"{path.stem}.svg"
+    chart.parent.mkdir(parents=True, exist_ok=True)
+    write_chart(chart, trials, [one.name for one in SCENARIOS])
+    path.write_text(page(parameters, kept), "utf-8")
+    if as_json:
+        show_json({"page": str(path), "chart": str(chart), "trials": len(kept)})
+    else:
+        say(f"{path} and {chart}, from {len(kept)} trials")
+
+
+def _show(trial: TrialFigures) -> None:
+    rows = []
+    for name in ("attempted_minor", "held_minor", "averted_minor", "returned_minor"):
+        centre, telephone = getattr(trial.centre, name), getattr(trial.telephone, name)
+        rows.append([f"{name.removesuffix('_minor')}, baht", centre // 100, telephone // 100])
+    names = ("reports", "orders", "innocents", "innocents_felt")
+    rows += [[name, getattr(trial.centre, name), getattr(trial.telephone, name)] for name in names]
+    hours = [round(arm.innocent_baht_hours) for arm in (trial.centre, trial.telephone)]
+    rows.append(["innocents' baht-hours", *hours])
+    say(f"{trial.scenario}, seed {trial.seed}: {trial.says}")
+    show_table(["", "centre", "telephone"], rows)

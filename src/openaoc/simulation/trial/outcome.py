@@ -1,0 +1,79 @@
+"""Simulation, trials: many of them, kept one by one, so that what was interrupted goes on.
+
+Runs nothing twice whose figures are the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from openaoc.kernel.errors import BadInput
+from openaoc.simulation.parameters import Parameters
+from openaoc.simulation.trial.centre import OpenWith
+from openaoc.simulation.trial.model import TrialFigures
+from openaoc.simulation.trial.run import digest_of, run_trial
+from openaoc.simulation.trial.scenario import SCENARIOS, Scenario
+from openaoc.simulation.trial.sensitivity import SENSITIVITY
+from openaoc.simulation.trial.stage import Stage
+
+SEEDS_MAX: Final = 100
+SENSITIVITY_SEEDS: Final = 3
+"""The sensitivity is asked with so many seeds, the first ones."""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial that was run, and how many seconds it took on the machine that ran it."""
+
+    seconds: float
+    trial: TrialFigures
+
+
+def jobs(seeds: int) -> Iterator[tuple[Scenario, int]]:
+    """Every scenario with every seed, then the sensitivity; seeds count from 1."""
+    if not 0 < seeds <= SEEDS_MAX:
+        raise BadInput(f"between 1 and {SEEDS_MAX} seeds", where="seeds")
+    for seed in range(1, seeds + 1):
+        for scenario in SCENARIOS:
+            yield scenario, seed
+    for seed in range(1, min(SENSITIVITY_SEEDS, seeds) + 1):
+        for scenario in SENSITIVITY:
+            yield scenario, seed
+
+
+def run_all(
+    parameters: Parameters,
+    *,
+    seeds: int,
+    results: Path,
+    stage: Stage,
+    open_with: OpenWith,
+    say: Callable[[str], None],
+) -> Sequence[Kept]:
+    """All trials, from `results` where they were run with these figures, else run and kept."""
+    results.mkdir(parents=True, exist_ok=True)
+    found = []
+    todo = list(jobs(seeds))
+    for place, (scenario, seed) in enumerate(todo, start=1):
+        path = results / f"{scenario.name}-{seed}.json"
+        kept = _kept(path, digest=digest_of(parameters, scenario))
+        if kept is None:
+            started = time.monotonic()
+            trial = run_trial(parameters, scenario, seed=seed, stage=stage, open_with=open_with)
+            kept = Kept(seconds=round(time.monotonic() - started, 1), trial=trial)
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(kept)))
+            say(f"{place} of {len(todo)}: {scenario.name}, seed {seed}, {kept.seconds} s")
+        found.append(kept)
+    return found
+
+
+def _kept(path: Path, *, digest: str) -> Kept | None:
+    try:
+        kept = msgspec.json.decode(path.read_bytes(), type=Kept)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+    return kept if kept.trial.figures == digest else None
