@@ -56,6 +56,9 @@ COMMANDS: Final[dict[str, Place]] = {
     ),
     "prove": Place("openaoc.cli.prove:command", "Show that what must always hold does."),
     "db": Place("openaoc.cli.db:command", "Prepare the database."),
+    "simulate": Place(
+        "openaoc.cli.simulate:command", "Live a simulated nation with and without a centre."
+    ),
     "bench": Place("openaoc.cli.bench:command", "Measure this machine."),
 }
 
