@@ -1,6 +1,7 @@
 """A process that fills a ledger until it is killed; each receipt is printed once it is given.
 
-Run by the crash test: `python -m tests.ledger.feeder FOLDER SEED`.
+Run by the crash tests: `python -m tests.ledger.feeder FOLDER SEED [cut]`; with `cut`, older
+transfers leave for cold segments all the time.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import sys
 import threading
 from pathlib import Path
 
-from openaoc.kernel.clock import ManualClock
+from openaoc.kernel.clock import ManualClock, from_us
 from openaoc.ledger.service import Ledger
-from tests.ledger.worlds import NOW, SETTINGS, row, table
+from tests.ledger.worlds import NOW, SETTINGS, START_US, row, table
 
 CALLERS = 3
 
@@ -47,8 +48,12 @@ def main() -> None:
     sys.stdout.flush()
     for caller in range(CALLERS):
         threading.Thread(target=_feed, args=(opened, seed, caller), daemon=True).start()
+    moment = START_US
     while True:
         opened.snapshot()
+        if sys.argv[3:]:
+            moment += 500
+            opened.cut(from_us(moment))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from openaoc.kernel.clock import from_us
 from tests.ledger.twins import Twins, stream
 from tests.ledger.worlds import START_US
 
@@ -33,9 +32,11 @@ def live_through(seed: int, count: int) -> None:
                 told = told[size:]
                 what = draw.random()
                 if what < 0.4:
-                    twins.split.cut(from_us(draw.randint(START_US, latest + 2)))
+                    twins.cut(draw, draw.randint(START_US, latest + 2))
                 elif what < 0.5:
                     twins.restart()
+                elif what < 0.53:
+                    twins.split.snapshot()
                 elif what < 0.6:
                     twins.open_lines(draw, draw.randrange(latest - START_US + 1))
                 if draw.random() < 0.3:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import cast
+from unittest import mock
 
 import msgspec
 import numpy as np
@@ -93,7 +95,7 @@ class Twins:
     """The whole ledger and the one that is cut."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.name, self.lives = folder, "split", 0
         self.whole = self._open("whole")
         self.split = self._open("split")
 
@@ -105,9 +107,21 @@ class Twins:
         self.split.close()
 
     def restart(self) -> None:
-        """Only of the one that is cut."""
+        """Only of the one that is cut, and as if it had been killed."""
+        self.lives += 1
+        shutil.copytree(self.folder / self.name, self.folder / f"split{self.lives}")
         self.split.close()
-        self.split = self._open("split")
+        shutil.rmtree(self.folder / self.name)
+        self.name = f"split{self.lives}"
+        self.split = self._open(self.name)
+
+    def cut(self, draw: Random, before_us: int) -> None:
+        """Cut, now and then without the snapshot that follows: killed before it is written."""
+        if draw.random() < 0.5:
+            self.split.cut(from_us(before_us))
+            return
+        with mock.patch.object(self.split._commits, "snapshot"):
+            self.split.cut(from_us(before_us))
 
     def ingest(self, rows: Sequence[Row]) -> None:
         """Both say the same of a batch."""

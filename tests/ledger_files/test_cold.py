@@ -164,7 +164,7 @@ def test_old_segments_expire_whole(tmp_path: Path) -> None:
     accounts = [name(table, row) for row in range(100)]
     found = store.accounts_history(accounts)["sequence"].to_numpy()
     assert np.array_equal(np.sort(found), np.arange(50, 100))
-    assert len(list(tmp_path.glob("0*"))) == 2
+    assert len(list(tmp_path.glob("0*"))) == 3
     store.close()
 
 

@@ -181,7 +181,7 @@ def live_through(seed: int, count: int) -> None:
                 centres.report(latest)
                 what = draw.random()
                 if what < 0.4:
-                    twins.split.cut(from_us(draw.randint(START_US, latest + 2)))
+                    twins.cut(draw, draw.randint(START_US, latest + 2))
                 elif what < 0.5:
                     twins.restart()
                     centres.start()

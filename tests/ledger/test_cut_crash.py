@@ -1,0 +1,110 @@
+"""Killed while older days leave, the ledger has every transfer once: in memory or in a segment."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from openaoc.ledger.service import Ledger
+from tests.ledger.feeder import CALLERS, batch
+from tests.ledger.twins import hot_lines
+from tests.ledger.worlds import ledger, table
+
+
+def _run_and_kill(folder: Path, seed: int, seconds: float) -> list[list[int]]:
+    """Feed and cut for some seconds, kill -9; the receipts that were given."""
+    command = [sys.executable, "-m", "tests.ledger.feeder", str(folder), str(seed), "cut"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        time.sleep(seconds)
+        process.kill()
+        lines = process.stdout.read().splitlines(keepends=True)
+    receipts = [line.split() for line in lines if line.endswith("\n") and "[" not in line]
+    return [[int(word) for word in words] for words in receipts]
+
+
+def _assert_each_once(opened: Ledger) -> int:
+    """No arrival number is missing, none in two places but where memory says so; how many cold."""
+    store, cold = opened._store, opened._cold
+    hot = store.numbers.sequences(np.arange(store.rows)).tolist()
+    assert len(set(hot)) == len(hot)
+    kept: set[int] = set()
+    for segment in cold._manifest.segments:
+        assert segment.cut <= store.cuts, "a cut that was not made left a segment"
+        sides = pq.read_table(cold._folder / segment.sides.name, columns=["sequence"])
+        numbers = set(sides["sequence"].to_pylist())
+        assert segment.amends or not numbers & kept, "a transfer left twice"
+        kept |= numbers
+    assert kept & set(hot) <= store.stored
+    assert kept | set(hot) == set(range(store.numbers.sequence(store.rows)))
+    return len(kept)
+
+
+def _check(opened: Ledger, told: list[dict[int, int]], fresh: Path) -> None:
+    """Everything acknowledged is there, the rest whole or not at all, and the lines are right."""
+    for seed, done in enumerate(told):
+        for caller in range(CALLERS):
+            for number in range(done.get(caller, -1) + 2):
+                rows = batch(seed, caller, number)
+                receipt = opened.ingest(table(rows), live=False)
+                if number <= done.get(caller, -1):
+                    assert (receipt.accepted, receipt.corrected) == (0, 0), "a batch was lost"
+                originals = sum(item["corrects"] is None for item in rows)
+                assert receipt.accepted in (0, originals), "a batch was taken by half"
+    _assert_each_once(opened)
+    with ledger(fresh) as whole:
+        for seed, done in enumerate(told):
+            for caller in range(CALLERS):
+                for number in range(done.get(caller, -1) + 2):
+                    whole.ingest(table(batch(seed, caller, number)), live=False)
+        assert whole.stats().transfers == opened._store.numbers.sequence(opened._store.rows)
+        _assert_same_ends(whole, opened)
+
+
+def _assert_same_ends(whole: Ledger, opened: Ledger) -> None:
+    """Every account has had the same money in and out, by name; arrival orders differ."""
+    ends = []
+    for one in (whole, opened):
+        lines = hot_lines(one, since=one._store.hot_from_us)
+        with one.reading() as arrays:
+            names = [one.account(number) for number in lines]
+            store = one._store.lines
+            assert len(arrays.base_in) == len(names)
+            ends.append({n: int(store.out_end[k]) for k, n in enumerate(names)})
+    assert ends[0] == ends[1]
+
+
+def _crash(folder: Path, rounds: int) -> int:
+    """Kill, restart and check; how many transfers were cold in the end."""
+    draw = random.Random(rounds)  # noqa: S311 - repeatable, not secret
+    told: list[dict[int, int]] = []
+    left = 0
+    for seed in range(rounds):
+        done: dict[int, int] = {}
+        for caller, number, _, _ in _run_and_kill(folder / "kept", seed, draw.uniform(0.3, 1.2)):
+            done[caller] = max(done.get(caller, -1), number)
+        told.append(done)
+        with ledger(folder / "kept") as opened:
+            left = _assert_each_once(opened)
+            _check(opened, told, folder / f"fresh{seed}")
+        with ledger(folder / "kept") as opened:
+            _assert_each_once(opened)
+    return left
+
+
+def test_killed_while_older_days_leave(tmp_path: Path) -> None:
+    assert _crash(tmp_path, 2) > 0, "the test must kill a ledger that has cut"
+
+
+@pytest.mark.long
+def test_killed_many_times(tmp_path: Path) -> None:
+    for part in range(10):
+        assert _crash(tmp_path / str(part), 5) > 0, "the test must kill a ledger that has cut"
