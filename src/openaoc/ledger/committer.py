@@ -33,7 +33,7 @@ from openaoc.ledger.encode import digest, from_logged
 from openaoc.ledger.gate import Gate
 from openaoc.ledger.hot import SLICE_ROWS_MIN, HotLog, Staged
 from openaoc.ledger.line_limits import NeedsApplied
-from openaoc.ledger.model import Batch, DiskRefused, IngestReceipt, LedgerStopped
+from openaoc.ledger.model import DiskRefused, IngestReceipt, LedgerStopped
 from openaoc.ledger.tickets import (
     Opened,
     Ticket,
@@ -290,19 +290,8 @@ class Committer:
             return
         if staged.accepted:
             ticket.first = self._hot.store.numbers.sequence(staged.first_row)
-        self._batches.add(
-            Batch(
-                position=ticket.position,
-                told_by=ticket.told_by,
-                accepted=staged.accepted,
-                corrected=staged.corrected,
-                first_row=ticket.first,
-                digest=ticket.digest,
-                told_at=ticket.told_at,
-            ),
-            first_row=staged.first_row,
-            told_at_us=to_us(ticket.told_at),
-        )
+        told_at_us = to_us(ticket.told_at)
+        self._batches.add(ticket.record(), first_row=staged.first_row, told_at_us=told_at_us)
 
     def _take_back(self, staged: list[Ticket], error: OpenAOCError) -> None:
         for ticket in reversed(staged):

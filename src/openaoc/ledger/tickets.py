@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from openaoc.kernel.errors import OpenAOCError
 from openaoc.ledger.encode import Prepared
 from openaoc.ledger.hot import Staged
-from openaoc.ledger.model import IngestReceipt
+from openaoc.ledger.model import Batch, IngestReceipt
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +64,19 @@ class Ticket:
             first_row=self.first,
             position=self.position,
             digest=self.digest,
+        )
+
+    def record(self) -> Batch:
+        """What is kept of a batch that changed something, for its journal row."""
+        assert self.staged is not None, "only staged tickets are kept"
+        return Batch(
+            position=self.position,
+            told_by=self.told_by,
+            accepted=self.staged.accepted,
+            corrected=self.staged.corrected,
+            first_row=self.first,
+            digest=self.digest,
+            told_at=self.told_at,
         )
 
 
