@@ -93,7 +93,8 @@ def test_what_the_holder_wrote_is_sealed_and_each_look_is_on_record(centre: Cent
     appeal = contest(centre, order, text="My name is Malee, 0812223333.").appeal
     with centre.database.uow.begin(SUPERVISOR) as tx:
         for table in ("appeals", "appeal_statements", "journal_rows"):
-            rows = tx.connection.execute(sa.text(f"select t::text from {table} t")).scalars()  # noqa: S608 - names of ours
+            asked = f"select t::text from {table} t"  # noqa: S608 - names of ours
+            rows = tx.connection.execute(sa.text(asked)).scalars()
             assert not any("Malee" in row for row in rows), table
         found = centre.matter.appeals.statements(tx, appeal, reason="review of the contest")
         assert [s.statement for s in found.statements] == ["My name is Malee, 0812223333."]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import date, timedelta
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -79,7 +80,7 @@ def open_task(centre: Centre, review: str, who: Actor = REVIEWER) -> BlindTask:
 def judge(centre: Centre, review: str, who: Actor = REVIEWER, **changes: object) -> BlindView:
     values: dict[str, object] = {"verdict": "right", "note": "as traced"} | changes
     with centre.database.uow.begin(who) as tx:
-        return centre.matter.blind.judge(tx, review, BlindVerdict(**values))  # type: ignore[arg-type]  # short form
+        return centre.matter.blind.judge(tx, review, msgspec.convert(values, BlindVerdict))
 
 
 @pytest.mark.usefixtures("everything")

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from openaoc.appeals.model import DECIDED, OPEN, AppealState, AppealView
 from openaoc.holds.model import ENDED, HOLDING, OrderState
 from openaoc.holds.record import OrderRecord
-from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.actor import SYSTEM, Actor
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import OpenAOCError
 from openaoc.storage.database import connect_database
@@ -93,10 +93,10 @@ class Contests(RuleBasedStateMachine):
             self.tried(lambda: contest(self.centre, order, code=code_of(self.centre, order)))
 
     @rule(data=st.data(), who=st.sampled_from([REVIEWER, OTHER, SUPERVISOR]))
-    def a_review(self, data: st.DataObject, who: object) -> None:
+    def a_review(self, data: st.DataObject, who: Actor) -> None:
         found = self.some(data)
         if found is not None:
-            self.tried(lambda: take(self.centre, found.appeal, who))  # type: ignore[arg-type]  # an actor
+            self.tried(lambda: take(self.centre, found.appeal, who))
 
     @rule(
         data=st.data(),
@@ -104,7 +104,7 @@ class Contests(RuleBasedStateMachine):
         outcome=st.sampled_from(["uphold", "uphold_in_part", "refuse"]),
         part=st.integers(1, 9_000_000),
     )
-    def a_decision(self, data: st.DataObject, who: object, outcome: str, part: int) -> None:
+    def a_decision(self, data: st.DataObject, who: Actor, outcome: str, part: int) -> None:
         found = self.some(data)
         if found is None:
             return
@@ -113,13 +113,13 @@ class Contests(RuleBasedStateMachine):
             "uphold_in_part": uphold(outcome="uphold_in_part", release_minor=part),
             "refuse": refuse(),
         }[outcome]
-        self.tried(lambda: decide(self.centre, found.appeal, decision, who))  # type: ignore[arg-type]  # an actor
+        self.tried(lambda: decide(self.centre, found.appeal, decision, who))
 
     @rule(data=st.data(), who=st.sampled_from([SUPERVISOR, SECOND]), agree=st.booleans())
-    def a_second_word(self, data: st.DataObject, who: object, *, agree: bool) -> None:
+    def a_second_word(self, data: st.DataObject, who: Actor, *, agree: bool) -> None:
         found = self.some(data)
         if found is not None:
-            self.tried(lambda: second(self.centre, found.appeal, agree=agree, who=who))  # type: ignore[arg-type]  # an actor
+            self.tried(lambda: second(self.centre, found.appeal, agree=agree, who=who))
 
     @rule(data=st.data(), whole=st.booleans())
     def a_release(self, data: st.DataObject, *, whole: bool) -> None:

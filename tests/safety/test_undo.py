@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from openaoc.holds.model import OrderState, SamePerson
@@ -41,11 +42,12 @@ def fill(centre: Centre, count: int = 3) -> None:
 
 def preview(centre: Centre, **selection: object) -> Preview:
     with centre.database.uow.read(INVESTIGATOR) as tx:
-        return centre.matter.undo.preview(tx, Selection(**selection))  # type: ignore[arg-type]  # short form
+        return centre.matter.undo.preview(tx, msgspec.convert(selection, Selection))
 
 
 def propose(centre: Centre, **selection: object) -> RunView:
-    request = UndoRequest(selection=Selection(**selection), reason="false reports")  # type: ignore[arg-type]  # short form
+    chosen = msgspec.convert(selection, Selection)
+    request = UndoRequest(selection=chosen, reason="false reports")
     with centre.database.uow.begin(SUPERVISOR) as tx:
         return centre.matter.undo.propose(tx, request)
 

@@ -70,6 +70,11 @@ class ReviewRow(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
 
 
+def _named(row: sa.Row[tuple[object, ...]]) -> dict[str, object]:
+    named = row._mapping  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    return {str(name): value for name, value in named.items()}
+
+
 def commit(connection: Connection, day: date, *, commitment: bytes, at: datetime) -> bool:
     """Add a day's commitment; False when it stands already."""
     statement = (
@@ -89,7 +94,7 @@ def undrawn(connection: Connection, *, before: date) -> list[DrawRow]:
         .order_by(draws.c.day)
         .with_for_update(skip_locked=True)
     )
-    return [DrawRow(**row._mapping) for row in connection.execute(statement)]  # noqa: SLF001 - documented
+    return [msgspec.convert(_named(row), DrawRow) for row in connection.execute(statement)]
 
 
 def drawn(
@@ -145,7 +150,7 @@ def get(connection: Connection, review_id: str, *, lock: bool = False) -> Review
     if lock:
         statement = statement.with_for_update()
     row = connection.execute(statement).first()
-    return None if row is None else ReviewRow(**row._mapping)  # noqa: SLF001 - documented
+    return None if row is None else msgspec.convert(_named(row), ReviewRow)
 
 
 def save(connection: Connection, row: ReviewRow) -> None:
@@ -165,10 +170,10 @@ def waiting_first(connection: Connection, *, limit: int) -> list[ReviewRow]:
     statement = (
         sa.select(reviews).order_by(reviews.c.verdict.is_not(None), reviews.c.sequence).limit(limit)
     )
-    return [ReviewRow(**row._mapping) for row in connection.execute(statement)]  # noqa: SLF001 - documented
+    return [msgspec.convert(_named(row), ReviewRow) for row in connection.execute(statement)]
 
 
 def newest_draws(connection: Connection, *, limit: int) -> list[DrawRow]:
     """The newest draws."""
     statement = sa.select(draws).order_by(draws.c.day.desc()).limit(limit)
-    return [DrawRow(**row._mapping) for row in connection.execute(statement)]  # noqa: SLF001 - documented
+    return [msgspec.convert(_named(row), DrawRow) for row in connection.execute(statement)]
