@@ -171,7 +171,7 @@ class Twins:
             assert found[0] == found[1]
 
 
-def asked(ledger: Ledger, names: list[str], creditor: bool, amount: int, at: int) -> list[int]:  # noqa: FBT001 - of a test
+def asked(ledger: Ledger, names: list[str], creditor: object, amount: int, at: int) -> list[int]:
     """Candidates between two accounts, or from one."""
     payer, payee = (ledger.account_index(name[0], name[2:], "THB") for name in names)
     if payer is None or payee is None:

@@ -54,8 +54,7 @@ def build_arrays(
     _check(payers, payees, amounts, marks, opens)
     paying, paid = (marks & SELF) == 0, (marks & (SELF | EXIT)) == 0
     if line_from is not None:
-        paying &= times >= line_from[payers]
-        paid &= times >= line_from[payees]
+        paying, paid = paying & (times >= line_from[payers]), paid & (times >= line_from[payees])
     out_len = np.bincount(payers[paying], minlength=accounts).astype(np.int32)
     in_len = np.bincount(payees[paid], minlength=accounts).astype(np.int32)
     account = account_columns(account_records(accounts))
