@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, SELF, LedgerArrays
 from openaoc.ledger.bulk import build_arrays
+from openaoc.ledger.memory import HUGE_PAGES_FROM_BYTES, keep_near
 
 PER_SECOND: Final = 868
 """75 million transfers a day, a nation's."""
@@ -97,6 +98,10 @@ def mule_world(transfers: int, *, seed: int = 1) -> World:
         channel=(payee < 0).astype(np.uint8),
         opening=np.where(rng.random(newest) < KNOWN_OPENINGS, _amounts(rng, newest), 0),
     )
+    for array in arrays:
+        owner = array if array.base is None else np.asarray(array.base)
+        if owner.nbytes >= HUGE_PAGES_FROM_BYTES:
+            keep_near(owner)
     return World(arrays, np.flatnonzero(origin & ((flags & SELF) == 0)))
 
 
