@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -91,7 +92,7 @@ def test_a_code_is_normalised_and_unique(uow: UnitOfWork, parties: Parties) -> N
 def test_bad_institutions_are_refused(
     uow: UnitOfWork, parties: Parties, change: dict[str, str]
 ) -> None:
-    given_ = {"code": "SCB", "name": "Name", "jurisdiction": "TH", **change}
+    given_: dict[str, Any] = {"code": "SCB", "name": "Name", "jurisdiction": "TH", **change}
     with uow.begin(SYSTEM) as tx, pytest.raises(BadInput):
         parties.add_institution(tx, kind=InstitutionKind.BANK, **given_)
 
