@@ -21,7 +21,7 @@ _BITS: Final = 5
 def make_secret(case_id: str, *, key: bytes) -> str:
     """The case's secret such as `7K3M-9QX2-…`: the same for the same key."""
     assert len(key) >= KEY_BYTES_MIN, "a key of 256 bits"
-    digest = int.from_bytes(hmac.digest(key, case_id.encode("ascii"), "sha256"), "big")
+    digest = int.from_bytes(hmac.new(key, case_id.encode("ascii"), "sha256").digest(), "big")
     letters = [ALPHABET[(digest >> (_BITS * i)) & 31] for i in range(SECRET_CHARACTERS)]
     groups = ["".join(letters[i : i + 4]) for i in range(0, SECRET_CHARACTERS, 4)]
     return "-".join(groups)

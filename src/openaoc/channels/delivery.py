@@ -79,6 +79,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     batch: list[OutboxMessage]
     form: MessageFormat
     epoch: int
+    more: bool
+    """Whether others may wait behind them."""
 
 
 class DeliveryRun:
@@ -131,6 +133,8 @@ class DeliveryRun:
                 self._refused(batch[0], f"HTTP {outcome.status}")
             else:
                 self._delivered(due, outcome)
+                if not due.more:
+                    return False
             singly = max(singly - 1, 0)
         return True
 
@@ -149,8 +153,11 @@ class DeliveryRun:
         batch = alike(waiting, spoken=to.message_format)
         if not batch:
             return None
+        more = len(waiting) == limit or len(batch) < len(waiting)
         form = format_of(batch[0], spoken=to.message_format)
-        return Due(to=institution, at=to.endpoint, batch=batch, form=form, epoch=state.epoch)
+        return Due(
+            to=institution, at=to.endpoint, batch=batch, form=form, epoch=state.epoch, more=more
+        )
 
     def _send(self, due: Due) -> Reply | None:
         """The reply to a signed batch; None, with the line marked, when the line failed."""

@@ -19,7 +19,7 @@ from openaoc.storage.outage import Outage
 log = structlog.get_logger("openaoc.channels")
 
 DELIVERY_THREADS: Final = 24
-REST_SECONDS: Final = 0.15
+REST_SECONDS: Final = 0.2
 """Between two runs for one institution: what is enqueued meanwhile goes out together."""
 SWEEP_SECONDS: Final = 0.5
 STOP_SECONDS_MAX: Final = 20.0

@@ -7,10 +7,11 @@ check character.
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Final, NewType
+
+from openaoc.kernel.randomness import random_bytes
 
 CaseId = NewType("CaseId", str)
 ReportId = NewType("ReportId", str)
@@ -34,7 +35,7 @@ def _check_character(body: str) -> str:
     return ALPHABET[total]
 
 
-_drawn: ContextVar[Callable[[int], bytes]] = ContextVar("drawn", default=secrets.token_bytes)
+_drawn: ContextVar[Callable[[int], bytes]] = ContextVar("drawn", default=random_bytes)
 
 
 @contextlib.contextmanager

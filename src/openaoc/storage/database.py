@@ -24,8 +24,9 @@ from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.storage.unit_of_work import UnitOfWork
 from openaoc.storage.vault import Vault
 
-POOL_SIZE: Final = 20
-POOL_OVERFLOW: Final = 40
+POOL_SIZE: Final = 60
+POOL_OVERFLOW: Final = 0
+"""A connection costs both sides some ten milliseconds to make: those made are kept."""
 POOL_WAIT_SECONDS_MAX: Final = 10
 STATEMENT_SECONDS_MAX: Final = 60
 LOCK_SECONDS_MAX: Final = 10

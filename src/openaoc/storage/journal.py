@@ -42,8 +42,8 @@ LOCK_NUMBER: Final = 0x0A0C_106
 BATCH_MAX: Final = 2_000
 BATCHES_PER_CALL_MAX: Final = 50
 EVERY_S: Final = 0.5
-REST_S: Final = 0.1
-"""At most ten heads a second, however many changes."""
+REST_S: Final = 0.25
+"""At most four heads a second, however many changes."""
 
 _LOG = structlog.get_logger(__name__)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.errors import BadInput, TooLarge
+from openaoc.kernel.randomness import random_bytes
 from openaoc.storage.canonical import canonical_json
 
 BODY_BYTES_MAX: Final = 1 << 20
@@ -52,7 +52,7 @@ NONCE_BYTES: Final = 16
 
 def fresh_nonce() -> str:
     """128 random bits in hexadecimal."""
-    return secrets.token_hex(NONCE_BYTES)
+    return random_bytes(NONCE_BYTES).hex()
 
 
 def _raw(value: msgspec.Struct | None) -> msgspec.Raw:
