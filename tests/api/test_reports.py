@@ -154,6 +154,8 @@ def test_body_over_the_limit_is_refused_when_announced(world: World) -> None:
     answer = world.as_("agent").post("/v1/reports", content=content, headers=headers)
     assert answer.status_code == 413
     assert answer.headers["content-type"] == "application/problem+json"
+    wrong = [{"path": "$", "reason": f"the body is longer than {REPORT_BODY_BYTES_MAX} bytes"}]
+    assert answer.json()["errors"] == wrong
 
 
 def test_body_over_the_limit_is_refused_before_all_of_it_is_read(world: World) -> None:

@@ -142,13 +142,17 @@ def on_http_error(request: ApiRequest, error: HTTPException) -> Response[Problem
         for item in extra
         if isinstance(item, dict)
     ]
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        limit = request.route_handler.resolve_request_max_body_size()
+        faults = [Fault(path="$", reason=f"the body is longer than {limit} bytes")]
     code = status.phrase.lower().replace(" ", "-")
+    shown = f"{faults[0].path}: {faults[0].reason}" if faults else error.detail
     problem = Problem(
         type=TYPE_BASE + code,
         title=status.phrase,
         status=int(status),
         code=code,
-        detail="" if faults else error.detail[:DETAIL_CHARACTERS_MAX],
+        detail=shown[:DETAIL_CHARACTERS_MAX],
         errors=faults,
     )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
