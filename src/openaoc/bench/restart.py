@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from openaoc.bench.feed import ACCOUNTS_PER_TRANSFER, Feed
-from openaoc.bench.ingest import array_bytes
+from openaoc.bench.ingest import ROOM, array_bytes
 from openaoc.kernel.clock import SystemClock
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.schema import TransferTable
@@ -87,7 +87,7 @@ def _forget(home: Path) -> None:
 
 
 def _settings(transfers: int, accounts: int) -> Settings:
-    return Settings(ledger_rows_max=transfers + 1000, ledger_accounts_max=accounts + 1000)
+    return Settings(ledger_rows_max=int(ROOM * transfers), ledger_accounts_max=accounts + 1000)
 
 
 def fill(folder: str, transfers: int, begun: float) -> dict[str, float]:
