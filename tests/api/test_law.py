@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
-
 from tests.api.test_decisions import MEASURE, citizens_case, held_at
 from tests.cli.world import World, fresh_key, moment, post, report, tell, transfer
 
@@ -30,9 +28,9 @@ def test_anybody_compares_the_rules(world: World) -> None:
     assert (victim["ground"], victim["rules"]["TH"]["longest_hours"]) == ("victim_report", 72)
     assert not victim["rules"]["SG"]["confirmed"]
     assert len(world.as_("nobody").get("/v1/rules").json()["jurisdictions"]) == 6
-    for wrong, status in (("ZZ", 404), ("../TH", 400)):
+    for wrong in ("ZZ", "../TH", "th"):
         asked = world.as_("nobody").get("/v1/rules", params={"jurisdiction": wrong})
-        assert asked.status_code == status
+        assert asked.status_code == 404
 
 
 def test_an_unconfirmed_jurisdiction_is_not_proposed(world: World) -> None:
@@ -73,11 +71,11 @@ def suspicion(number: str, **changes: Any) -> dict[str, Any]:
 
 
 def test_an_institution_tells_of_its_own_hold(world: World, number: str) -> None:
-    key = fresh_key()
-    told = post(world.as_("SCB-liaison"), "/v1/suspicions", suspicion(number), **key)
+    key, body = fresh_key(), suspicion(number)
+    told = post(world.as_("SCB-liaison"), "/v1/suspicions", body, **key)
     assert told.status_code == 201, told.text
-    again = post(world.as_("SCB-liaison"), "/v1/suspicions", told_again(told, number), **key)
-    assert again.status_code in (201, 409)
+    again = post(world.as_("SCB-liaison"), "/v1/suspicions", body, **key)
+    assert (again.status_code, again.json()) == (201, told.json())
     one = told.json()
     assert one["rule"] == "TH-2566-s6-suspicion"
     for who in ("agent", "supervisor", "nobody"):
@@ -93,11 +91,6 @@ def test_an_institution_tells_of_its_own_hold(world: World, number: str) -> None
     assert (done.status_code, done.json()["state"]) == (200, "released")
     late = post(world.as_("supervisor"), f"{path}/convert", MEASURE)
     assert late.status_code == 409
-
-
-def told_again(told: httpx.Response, number: str) -> dict[str, Any]:
-    """The same request in another form of time: another body under one key."""
-    return suspicion(number, held_at=told.json()["held_at"])
 
 
 def proposed(world: World, number: str) -> tuple[dict[str, Any], str]:
@@ -116,9 +109,9 @@ def proposed(world: World, number: str) -> tuple[dict[str, Any], str]:
 def test_from_proposal_to_decided_objection(world: World, number: str) -> None:
     one, order = proposed(world, number)
     path = f"/v1/restitutions/{one['id']}"
-    assert [(ln["institution"], ln["payee_account"], ln["amount_minor"]) for ln in one["lines"]] == [
-        ("SCB", f"1{number}", 500_000)
-    ]  # fmt: skip
+    (line,) = one["lines"]
+    assert (line["institution"], line["payee_account"]) == ("SCB", f"1{number}")
+    assert (line["amount_minor"], line["state"]) == (500_000, "open")
     assert world.as_("SCB-liaison").get(path).status_code == 404
     for who, status in (("investigator", 403), ("agent", 403), ("SCB-machine", 403)):
         assert post(world.as_(who), f"{path}/publish", {}).status_code == status, who

@@ -122,6 +122,51 @@ def test_persons_decide_by_command(server: Server, people: dict[str, str], tmp_p
     assert (dropped["state"], dropped["orders"][0]["state"]) == ("dropped", "released")
 
 
+def test_held_money_is_given_back_by_command(
+    server: Server, people: dict[str, str], tmp_path: Path
+) -> None:
+    row = transfer("700051")
+    server.run_json("ledger", "import", str(write(tmp_path / "back.csv", row)))
+    paper = msgspec.json.encode(report(row))
+    receipt = server.run_json("report", "submit", "-", key=people["kbank"], stdin=paper)
+    case, order = receipt["case"], receipt["orders"][0]["order"]
+    server.run_json("hold", "answer", order, "--applied", "500000", key=people["scb"])
+    ann, bob = people["ann"], people["bob"]
+    draft = tmp_path / "complaint.html"
+    words = ("case", "complaint-draft", case, "--reason", "the victim calls")
+    assert server.run_json(*words, "--html", str(draft), key=ann)["case"] == case
+    assert case in draft.read_text("utf-8")
+    measure = ("--authority", "AMLO 7/2569", "--reason", "for the victims")
+    until = ("--until", moment(-60 * 24 * 40))
+    assert server.run_json("hold", "extend", order, *until, *measure, key=ann)["rule"]
+    one = server.run_json("restitution", "propose", case, key=ann)["id"]
+    assert server.run_json("restitution", "publish", one, key=bob)["state"] == "published"
+    says = ("--order", order, "--kind", "holder", "--grounds", "sold fruit", "--amount", "16000")
+    assert server.run_json("restitution", "object", one, *says, key=people["scb"])["objections"]
+    for who, state in ((ann, "objected"), (bob, "decided")):
+        decision = ("decide", one, "1", "--upheld", "16000", "--reason", "receipts")
+        assert server.run_json("restitution", *decision, key=who)["state"] == state
+    listed = server.run_json("restitution", "list", "--case", case, key=ann)["restitutions"]
+    assert listed[0]["lines"][0]["amount_minor"] == 484_000
+    shown = server.run("restitution", "show", one, key=ann)
+    assert b"4,840.00 THB" in shown.stdout
+    early = server.run("restitution", "payable", one, "--to", str(tmp_path / "x.csv"), key=ann)
+    assert (early.returncode, b"pays nothing" in early.stderr) == (1, True)
+    unpaid = ("confirm", one, "1", "--transfer", "B", "--amount", "1", "--paid-at", moment())
+    assert server.run("restitution", *unpaid, key=people["scb"]).returncode == 1
+    assert server.run_json("restitution", "end", one, "--reason", "over", key=bob)["ended_at"]
+    assert server.run_json("restitution", "returned", key=ann)["jurisdictions"]
+    tell = ("--account", "3700051", "--amount", "700", "--held-at", moment(5), "--grounds", "new")
+    told = server.run_json("suspicion", "tell", *tell, key=people["scb"])["id"]
+    for verb, state in (("extend", "extended"), ("convert", "converted")):
+        more = until if verb == "extend" else ()
+        done = server.run_json("suspicion", verb, told, *more, *measure, key=ann)
+        assert done["state"] == state
+    assert server.run("suspicion", "list", key=people["scb"]).stdout.count(b"converted") == 1
+    for words in (("list",), ("show", "TH"), ("compare", "TH", "SG")):
+        assert b"TH" in server.run("rules", *words).stdout
+
+
 def test_person_reads_the_same_without_json(server: Server, people: dict[str, str]) -> None:
     for words in (
         ("hold", "list"),

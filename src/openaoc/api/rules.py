@@ -13,7 +13,7 @@ from openaoc.api.rates import PUBLIC_FIGURES
 from openaoc.holds.comparing import Comparison, compare
 
 Codes = Annotated[
-    list[Annotated[str, Parameter(pattern="^[A-Z]{2}$")]] | None,
+    list[str] | None,
     Parameter(
         query="jurisdiction",
         max_items=50,
