@@ -71,7 +71,7 @@ def _in_child(call: str, home: Path, transfers: int) -> dict[str, float]:
     done = subprocess.run(  # noqa: S603 - our own interpreter
         command, capture_output=True, check=True, text=True
     )
-    figures: dict[str, float] = json.loads(done.stdout)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
