@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tests.cli.server import Server
+from tests.cli.server import Server, end_left_behind
 from tests.cli.world import World, moment, report, tell, transfer
 
 DAY_MINUTES = 24 * 60
@@ -43,7 +43,8 @@ def hop(number: str, debtor: str, creditor: str, *, days_ago: float, amount: int
 
 
 def test_money_is_followed_through_cold_days(tmp_path: Path) -> None:
-    server = OneDayServer(tmp_path).start()
+    server = OneDayServer(tmp_path)
+    server.start()
     try:
         world = World(server).fill()
         origin = hop("C1", "VICTIM", "MULE1", days_ago=6, amount=500_000)
@@ -80,3 +81,4 @@ def test_money_is_followed_through_cold_days(tmp_path: Path) -> None:
         assert server.cold_transfers() == 3
     finally:
         server.stop()
+        end_left_behind(server)

@@ -6,13 +6,14 @@ Sends what the other side has not, whole, and waits for its word.
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
 from openaoc.continuity.line import Channel, LineBroken
 from openaoc.continuity.standby_model import Ack, CopyHead, FileHead, Listing
 from openaoc.kernel.errors import Corrupt
-from openaoc.ledger.copying import ID_FILE
+from openaoc.ledger.copying import ID_FILES
 from openaoc.ledger.service import Ledger
 from openaoc.storage.files import private_folder, sync_folder
 
@@ -36,7 +37,8 @@ def send_copy(channel: Channel, ledger: Ledger, have: dict[str, int], *, log: bo
             known = 0 if file.name in MUTABLE else have.get(file.name, -1)
             if known == file.size and file.name not in MUTABLE:
                 continue
-            offset = known if file.name == ID_FILE and 0 < known < file.size else 0
+            grows = fnmatch(file.name, ID_FILES)
+            offset = known if grows and 0 < known < file.size else 0
             channel.send(FileHead(name=file.name, size=file.size, offset=offset))
             _send_bytes(channel, file.path, offset=offset, end=file.size)
         channel.send(FileHead(name="", size=0))

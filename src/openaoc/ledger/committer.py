@@ -462,7 +462,7 @@ class Committer:
                 self._wal.rotate()
                 position, store = self._wal.sequence, self._hot.store
                 at_instant(position)
-                files = hold_files(self._path, staging, position=position, id_bytes=store.id_bytes)
+                files = hold_files(self._path, staging, position=position, ids=store.ids_held)
                 held = HeldCopy(position, store.applied, files)
             yield held
         finally:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from openaoc.ledger.model import DiskRefused
 from openaoc.ledger.wal import SEGMENT_PATTERN
 
-ID_FILE: Final = "ids.text"
+ID_FILES: Final = "ids*.text"
 LOCK_FILE: Final = "lock"
 STAGING_PREFIX: Final = "copy-"
 _PASSING: Final = (".tmp", ".draft")
@@ -36,23 +36,33 @@ class HeldCopy(NamedTuple):
     files: list[HeldFile]
 
 
-def hold_files(folder: Path, staging: Path, *, position: int, id_bytes: int) -> list[HeldFile]:
+def hold_files(
+    folder: Path, staging: Path, *, position: int, ids: tuple[str, int]
+) -> list[HeldFile]:
     """Link everything that counts at `position` into `staging`. Raises DiskRefused.
 
-    The caller keeps writers off and files from being deleted; afterwards the links keep the bytes.
+    `ids`: the file of ids, and how many of its bytes count; a newer one is not in use yet. The
+    caller keeps writers off and files from being deleted; afterwards the links keep the bytes.
     """
     held = []
     try:
         for source in sorted(_counting(folder, position)):
             name = source.relative_to(folder).as_posix()
+            if source.match(ID_FILES) and generation_of(name) > generation_of(ids[0]):
+                continue
             target = staging / name
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(source, target)
-            size = id_bytes if name == ID_FILE else target.stat().st_size
+            size = ids[1] if name == ids[0] else target.stat().st_size
             held.append(HeldFile(name, target, size))
     except OSError as error:
         raise DiskRefused(f"the ledger's files cannot be held: {error.strerror}") from error
     return held
+
+
+def generation_of(ids: str) -> int:
+    """For which numbering of the rows a file of ids is: its number, 0 without one."""
+    return int(ids.removeprefix("ids").removesuffix(".text").removeprefix("-") or 0)
 
 
 def _counting(folder: Path, position: int) -> list[Path]:

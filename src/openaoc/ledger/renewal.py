@@ -161,7 +161,7 @@ def _move_batches(
 def swap(hot: HotLog, batches: Batches, new: Renewed) -> LedgerArrays:
     """Put the new arrays in place; nobody else is inside. The old ones, for who must let go."""
     store, corrections = hot.store, hot.corrections
-    before, old_ids = store.view(), store.ids
+    before, old_ids, old_end = store.view(), store.ids, store.id_bytes
     store.lines, store.facts, store.ids = new.lines, new.facts, new.ids
     store.id_slots, store.id_count = new.id_slots, new.id_count
     store.id_bytes, store.exits = new.id_bytes, new.exits
@@ -172,5 +172,5 @@ def swap(hot: HotLog, batches: Batches, new: Renewed) -> LedgerArrays:
     store.numbers.renumber(new.sequences, following=new.following)
     corrections.known, corrections.renamed = new.known, new.renamed
     batches.replace(new.batches)
-    old_ids.let_go()
+    old_ids.close(old_end)
     return before

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from openaoc.kernel.errors import Corrupt
 from openaoc.ledger.batches import Batches
 from openaoc.ledger.column_file import ColumnReader, write_columns
+from openaoc.ledger.copying import ID_FILES, generation_of
 from openaoc.ledger.corrections import Content, Known
 from openaoc.ledger.hot import HotLog
 from openaoc.ledger.kernels_intern import ROWS_PER_BLOCK, rebuild_rows
@@ -333,9 +334,8 @@ def _tidy(folder: Path, manifest: Manifest) -> None:
     for path in folder.glob("*.cols"):
         if path.name not in kept:
             path.unlink()
-    for path in folder.glob("ids*.text"):
-        number = path.stem.removeprefix("ids").removeprefix("-")
-        if int(number or 0) < manifest.days.generation:
+    for path in folder.glob(ID_FILES):
+        if generation_of(path.name) < manifest.days.generation:
             path.unlink()
 
 

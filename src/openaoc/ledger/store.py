@@ -118,7 +118,7 @@ class IdFile:
         os.fdatasync(self._fd)
 
     def let_go(self) -> None:
-        """Close without cutting; the memory stays readable as long as somebody has it."""
+        """Close without cutting: it is opened again under its name."""
         os.close(self._fd)
 
     def close(self, end: int) -> None:
@@ -186,6 +186,11 @@ class Store:
             out_sorted=_array(2 * SLICE_ROWS_MAX, np.int32),
             in_sorted=_array(2 * SLICE_ROWS_MAX, np.int32),
         )
+
+    @property
+    def ids_held(self) -> tuple[str, int]:
+        """The name of the file of ids, and how many of its bytes count."""
+        return id_file_name(self.generation), self.id_bytes
 
     @property
     def ends(self) -> Ends:
