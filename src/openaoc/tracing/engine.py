@@ -230,7 +230,24 @@ def _results(
     amounts: Sequence[int],
 ) -> list[CaseTrace]:
     """The kernel's numbers; `rank` is each case's place there, `amounts` the events' excess."""
-    counts, sums = s.counts.tolist(), totals.tolist()
+    counts = s.counts.tolist()
+    truncated = sc.LIMIT_NAMES[counts[sc.LIMIT]]
+    if plan.cases == 1 and not plan.events:
+        loss, overlap, dropped, restituted, exited, *_ = totals[:, 0].tolist()
+        return [
+            CaseTrace(
+                loss_minor=loss,
+                overlap_minor=overlap,
+                dropped_minor=dropped,
+                exited_minor=exited,
+                restituted_minor=restituted,
+                accounts=s.found[: counts[sc.FOUND]].copy(),
+                carried=s.records[: counts[sc.RECORDS]].copy(),
+                excess=(),
+                truncated=truncated,
+            )
+        ]
+    sums = totals.tolist()
     found = _by_case(s.found[: counts[sc.FOUND]], sc.F_CASE, plan.cases)
     carried = _by_case(s.records[: counts[sc.RECORDS]], sc.R_CASE, plan.cases)
     excess: dict[int, list[Excess]] = {}
@@ -246,8 +263,8 @@ def _results(
             restituted_minor=sums[RESTITUTED][place],
             accounts=found[place],
             carried=carried[place],
-            excess=tuple(sorted(excess.get(case, ()))) if excess else (),
-            truncated=sc.LIMIT_NAMES[counts[sc.LIMIT]],
+            excess=tuple(sorted(excess.get(case, ()))),
+            truncated=truncated,
         )
         for case, place in enumerate(rank)
     ]
