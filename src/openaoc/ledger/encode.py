@@ -161,6 +161,8 @@ def text_of(array: pa.Array, seed: int) -> Text:
         offsets = np.frombuffer(offset_buffer, np.int32)
         offsets = offsets[array.offset : array.offset + len(array) + 1]
     data = np.frombuffer(data_buffer, np.uint8) if data_buffer else np.zeros(0, np.uint8)
+    # A kernel is compiled anew for memory that may be written, which depends on where it is from.
+    offsets.flags.writeable = data.flags.writeable = False
     hashes = np.zeros(len(array), np.uint64)
     hash_column(data, offsets, np.uint64(seed), hashes)
     return Text(offsets=offsets, data=data, hashes=hashes)
