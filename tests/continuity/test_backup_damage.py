@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+from psycopg import conninfo
 
 from openaoc.continuity import keys_backup
 from openaoc.continuity.backup import make_backup
@@ -29,6 +30,7 @@ from openaoc.kernel.errors import BadInput, OpenAOCError, Unavailable
 from openaoc.kernel.settings import Settings
 from openaoc.storage.journal import JournalService
 from openaoc.storage.marks import RESTORE_MARK, NotACentre, check_marks
+from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.storage.vault import Vault
 from tests.conftest import START
 from tests.continuity.small import fill, opened, settings_for, tiny_disk
@@ -181,6 +183,27 @@ def test_restored_with_its_sealed_keys_it_is_the_same_centre(
         assert known.startswith(b"Somchai")
     with pytest.raises(BadTarget):
         restore(copy, settings=target, clock=ManualClock(START))
+
+
+def test_another_server_takes_the_backup_and_a_filled_one_does_not(
+    kept: Kept, tmp_path: Path, postgres: EmbeddedPostgres
+) -> None:
+    with postgres.superuser() as connection:
+        connection.execute("DROP DATABASE IF EXISTS test_elsewhere WITH (FORCE)")
+        connection.execute("CREATE DATABASE test_elsewhere")
+    dsn = conninfo.make_conninfo(**postgres.parameters(database="test_elsewhere"))
+    shutil.copytree(kept.settings.keys_path, tmp_path / "new" / "keys")
+    target = msgspec.structs.replace(settings_for(tmp_path / "new"), dsn=dsn)
+    try:
+        assert restore(kept.backup, settings=target, clock=ManualClock(START)).epoch == 2
+        shutil.copytree(kept.settings.keys_path, tmp_path / "again" / "keys")
+        again = msgspec.structs.replace(settings_for(tmp_path / "again"), dsn=dsn)
+        with pytest.raises(BadTarget, match="database is not empty"):
+            restore(kept.backup, settings=again, clock=ManualClock(START))
+        assert not again.data_path.exists()
+    finally:
+        with postgres.superuser() as connection:
+            connection.execute("DROP DATABASE test_elsewhere WITH (FORCE)")
 
 
 def test_an_erased_identity_stays_erased_after_a_restore_of_older_keys(

@@ -74,7 +74,6 @@ _STREAMING: Final = (
     "SELECT sync_state = 'sync' AND flush_lsn >= %s::pg_lsn FROM pg_stat_replication"
     " WHERE application_name = %s AND state = 'streaming' LIMIT 1"
 )
-_IDLE_S: Final = 0.001
 _LOG = structlog.get_logger(__name__)
 
 
@@ -99,7 +98,7 @@ class StandbyLine:
         self._on_fenced = on_fenced
         self._address = parse_address(settings.standby_listen, where="standby_listen")
         self._changed = threading.Condition()
-        self._acked = 0
+        self._acked = self._durable = 0
         self._ledger_here = self._keys_here = self._postgres_here = False
         self._heard: float | None = None
         self._gone_since = time.monotonic()
@@ -127,6 +126,7 @@ class StandbyLine:
         self._listener = listener
         self.address = listener.getsockname()[:2]
         threading.Thread(target=self._accept, name="standby-line", daemon=True).start()
+        self._durable = self._ledger.stats().position
         self._ledger.follow(self.confirm)
         self._database.keys.written = self.key_written
         self._ticker.start()
@@ -172,7 +172,7 @@ class StandbyLine:
         """For the operator and `/health`."""
         return LineStatus(
             state=self._state,
-            position=self._ledger.stats().position,
+            position=self._durable,
             acknowledged=self._acked,
             database=self._postgres_here,
             ledger=self._ledger_here,
@@ -191,6 +191,8 @@ class StandbyLine:
     def confirm(self, position: int) -> None:
         """Return when the standby has the entry, or need not. Raises LedgerStopped at the end."""
         with self._changed:
+            self._durable = position
+            self._changed.notify_all()
             while self._must_wait() and self._acked < position:
                 if self._stopping:
                     raise LedgerStopped("the standby did not confirm it; it is not acknowledged")
@@ -232,7 +234,7 @@ class StandbyLine:
                 self._join()
             case FollowState.JOINING | FollowState.WAITING if here:
                 # What was acknowledged before nobody had to wait is over there too, by now.
-                kept = bool(row and row[0]) and self._acked >= self._ledger.stats().position
+                kept = bool(row and row[0]) and self._acked >= self._durable
                 if kept:
                     self._in_sync()
             case FollowState.JOINING:
@@ -329,7 +331,7 @@ class StandbyLine:
     def _refusal(self, hello: Hello) -> str:
         if hello.kind == "fence":
             return "this centre is of a later epoch"
-        if hello.kind == "ledger" and hello.position > self._ledger.stats().position:
+        if hello.kind == "ledger" and hello.position > self._durable:
             return "the standby knows more than this centre: promote it, or make it anew"
         return ""
 
@@ -359,7 +361,7 @@ class StandbyLine:
         self._ledger_here = True
         try:
             while not self._stopping:
-                frame = tail.next(durable=self._ledger.stats().position)
+                frame = tail.next(durable=self._durable)
                 if frame is None:
                     if not self._wait_for_more(tail.position):
                         self._beat(channel)
@@ -376,12 +378,8 @@ class StandbyLine:
 
     def _wait_for_more(self, position: int) -> bool:
         """Whether the ledger went on within a beat."""
-        end = time.monotonic() + BEAT_S
-        while time.monotonic() < end and not self._stopping:
-            if self._ledger.stats().position > position:
-                return True
-            time.sleep(_IDLE_S)
-        return False
+        with self._changed:
+            return self._changed.wait_for(lambda: self._durable > position, BEAT_S)
 
     def _beat(self, channel: Channel) -> None:
         channel.send_bytes(BEAT + self._state.value.encode("ascii"))

@@ -76,6 +76,9 @@ def restore(
     `check` raises; DiskFull, Unavailable.
     """
     manifest = check(folder, settings=settings, progress=progress)
+    if settings.dsn is not None:
+        with roles.connect(roles.parse_dsn(settings.dsn)) as connection:
+            _refuse_filled(connection)
     data = _empty_target(settings)
     mark = data / RESTORE_MARK
     write_once(mark, f"{manifest.id}\n".encode("ascii"))
@@ -126,14 +129,18 @@ def _empty_target(settings: Settings) -> Path:
 
 def _fill(folder: Path, manifest: BackupManifest, database: Database) -> None:
     with roles.connect(database.owner) as connection:
-        if count_rows(connection):
-            raise BadTarget("the database is not empty; restore into a new one")
+        _refuse_filled(connection)
         major = connection.info.server_version // 10_000
     restore_database(database.owner, source=folder / DUMP_NAME, server_major=major)
     with roles.connect(database.owner) as connection:
         connection.execute("ANALYZE")
         _compare_rows(manifest, connection)
     database.migrate()
+
+
+def _refuse_filled(connection: psycopg.Connection) -> None:
+    if count_rows(connection):
+        raise BadTarget("the database is not empty; restore into a new one")
 
 
 def _compare_rows(manifest: BackupManifest, connection: psycopg.Connection) -> None:

@@ -65,9 +65,11 @@ def current(parameters: Mapping[str, str]) -> str | None:
 
 
 def migrate(
-    parameters: Mapping[str, str], *, keys: Keyring | None = None
+    parameters: Mapping[str, str], *, keys: Keyring | None = None, revision: str = "head"
 ) -> tuple[str | None, str]:
     """Apply every missing migration as the owner, all or none; revision before and after.
+
+    `revision` stops at an earlier one.
 
     A second process waits until the first is done. With `keys`, the database is tied to their
     master key (see vault.bind_master). Raises Conflict when the database is newer than the
@@ -82,7 +84,7 @@ def migrate(
         before = MigrationContext.configure(connection).get_current_revision()
         config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
         except CommandError as error:
             raise Conflict(
                 "the database was made by a newer version", where=before or ""
