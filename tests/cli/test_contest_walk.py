@@ -59,7 +59,7 @@ def test_a_contest_is_filed_decided_and_seen(
     )
     assert decided["state"] == "proposed"
     assert b"a second person" in server.run("appeal", "show", appeal, key=investigator).stdout
-    done = server.run_json("appeal", "second", appeal, "agree", "--note", "so", key=people["ann"])
+    done = server.run_json("appeal", "second", appeal, "agree", "--note", "seen", key=people["ann"])
     assert done["state"] == "upheld"
     status = server.run_json("appeal", "status", order, "--code", notice["contest_code"])
     assert status["released_minor"] == 500_000
