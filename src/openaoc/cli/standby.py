@@ -92,7 +92,8 @@ def serve(data_dir: Path | None, *, as_json: bool) -> None:
     if promoted:
         os.environ["OPENAOC_DATA_DIR"] = str(settings.data_path)
         sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "openaoc", "serve"])  # noqa: S606 - becomes the centre
+        words = [sys.executable, "-m", "openaoc", "serve"]
+        os.execv(words[0], words)  # noqa: S606 - becomes the centre
 
 
 def _follow(settings: Any, following: Any, *, as_json: bool) -> bool:

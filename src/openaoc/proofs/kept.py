@@ -78,7 +78,9 @@ def _acknowledged(scratch: Path, *, kills: int, chance: random.Random) -> list[s
     words: list[str] = []
     for turn in range(kills):
         command = [sys.executable, "-m", "openaoc.proofs.kept", str(scratch), str(turn)]
-        worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - our own interpreter
+        worker = subprocess.Popen(  # noqa: S603 - our own interpreter
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         assert worker.stdout is not None, "piped"
         first = worker.stdout.readline().split()
         assert first[:1] == [b"ready"], "the worker began"
