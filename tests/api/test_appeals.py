@@ -59,9 +59,9 @@ def test_a_contest_from_notice_to_answer(world: World, number: str) -> None:
 
 def test_who_may_see_contests(world: World, number: str) -> None:
     order, code = held(world, number)
-    filed = post(
-        world.as_("nobody"), "/v1/appeals", {"order": order, "code": code, "statement": "mine"}
-    )
+    said = {"order": order, "code": code, "statement": "mine"}
+    filed = post(world.as_("SCB-liaison"), "/v1/appeals", said)
+    assert filed.status_code == 201, filed.text
     appeal = filed.json()["appeal"]
     for who in ("SCB-liaison", "SCB-machine", "administrator"):
         assert world.as_(who).get("/v1/appeals").status_code == 403
