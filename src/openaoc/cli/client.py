@@ -35,14 +35,17 @@ class FromCentre(OpenAOCError):
     """The centre refused."""
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
-        detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
-        faults = problem.get("errors") or []
+        title = str(problem.get("title") or f"HTTP {status}")
+        detail = str(problem.get("detail") or title)
+        faults, self.rows = problem.get("errors") or [], problem.get("rows") or []
         if faults and not problem.get("detail"):
             detail = "; ".join(f"{f.get('path')}: {f.get('reason')}" for f in faults)
+        elif not faults and not self.rows and detail != title:
+            # A place says what is wrong by itself; anything else may be a mere number.
+            detail = f"{title}: {detail}"
         super().__init__(detail)
         self.status = status
         self.problem_code = str(problem.get("code") or "")
-        self.rows = problem.get("rows") or []
 
     @property
     def code(self) -> str:

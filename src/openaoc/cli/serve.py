@@ -158,7 +158,9 @@ def listening(settings: Settings) -> socket.socket:
         listener.close()
         place = f"{settings.host}:{settings.port}"
         if error.errno == errno.EADDRINUSE:
-            raise PortInUse("stop it, or choose another with --port", where=place) from error
+            raise PortInUse(
+                "something else listens there; stop it, or choose another with --port", where=place
+            ) from error
         raise Unavailable(error.strerror or "cannot listen", where=place) from error
     listener.set_inheritable(True)
     return listener
