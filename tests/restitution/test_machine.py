@@ -143,8 +143,9 @@ class Life:
         if self.choice.random() < 0.3:
             self.centre.matter = self.centre.build()
 
-    def step(self) -> None:
-        weights = {
+    def acts(self) -> dict[Callable[[], None], int]:
+        """What may happen next, and how often."""
+        return {
             self.report: 4,
             self.propose: 5,
             self.publish: 5,
@@ -156,6 +157,9 @@ class Life:
             self.wait: 4,
             self.restart: 1,
         }
+
+    def step(self) -> None:
+        weights = self.acts()
         [act] = self.choice.choices(list(weights), weights=list(weights.values()))
         with contextlib.suppress(OpenAOCError):  # refused, whatever the reason: nothing changed
             act()
