@@ -128,7 +128,7 @@ class CentreArm(Arm):
         self.refused: list[str] = []
         """Answers the centre did not take: there should be none but of the latest moment."""
         self._woken: set[str] = set()
-        self._delivery = centre.channels.by_hand(transport=self._desks, woken=self._woken.add)
+        self._delivery = centre.channels.by_hand(transport=self._desks, woken=self._wake)
         self._given: dict[str, list[Given]] = {}
 
     def run(self) -> ArmFigures:
@@ -219,7 +219,8 @@ class CentreArm(Arm):
     def _regular(self) -> None:
         self._regular_turns += 1
         self._turn(hurried=self._regular_turns % REVIEW_TURNS > 0)
-        self._centre.channels.sweep()
+        self._woken = set(self._centre.channels.sweep())
+        self._deliver()
         self.at(self.now_s + TURN_S, self._regular)
 
     def _turn(self, *, hurried: bool = True) -> None:
@@ -228,14 +229,18 @@ class CentreArm(Arm):
         self._centre.matter.duties.run_due(hurried=hurried)
         self._deliver()
 
+    def _wake(self, institution: str) -> None:
+        self._woken.add(institution)
+
     def _deliver(self) -> None:
+        """Send to whoever has something due; to whom nothing got through, again before long."""
         for code in sorted(self._woken):
+            before = self._desks.taken[code]
             while self._delivery.deliver(code):
                 pass
-        self._woken.clear()
-        if self._desks.missed:
-            self._woken |= self._desks.missed
-            self._desks.missed.clear()
+            if self._desks.taken[code] > before:
+                self._woken.discard(code)
+        if self._woken:
             self._want_turn(self.now_s + AGAIN_S)
 
     # Reports.

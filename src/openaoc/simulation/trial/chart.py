@@ -18,7 +18,7 @@ HEIGHT_EACH: Final = 0.62
 
 
 class NoChart(Unavailable):
-    """matplotlib is needed for the chart: it is in the development dependencies."""
+    """What draws the chart is not installed."""
 
 
 def write_chart(path: Path, trials: Sequence[TrialFigures], names: Sequence[str]) -> None:
@@ -28,7 +28,7 @@ def write_chart(path: Path, trials: Sequence[TrialFigures], names: Sequence[str]
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise NoChart(str(error)) from error
+        raise NoChart("the chart needs matplotlib, a development dependency") from error
     mpl.rcParams["svg.hashsalt"] = "openaoc"
     figure = Figure(figsize=(8.4, 1.3 + HEIGHT_EACH * len(names)))
     axes = figure.add_subplot()

@@ -5,6 +5,7 @@ Takes deliveries as an institution's system does, without a network; acts when i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -59,8 +60,8 @@ class Desks:
         self._seen: set[str] = set()
         self._held: dict[str, HeldOrder] = {}
         self._wait_s = life.parameters.machines.centre_s.value
-        self.missed: set[str] = set()
-        """Who was out of reach."""
+        self.taken: Counter[str] = Counter()
+        """Deliveries each institution's system has taken."""
         self.sent_s: dict[str, float] = {}
         """When each order reached its institution's system first."""
         answers = _lines(life.parameters)
@@ -75,8 +76,8 @@ class Desks:
         institution = url.removesuffix("/v1/holds").rpartition("/")[2]
         line, now_s = self._lines[institution], self._now_s()
         if not line.reachable(now_s):
-            self.missed.add(institution)
             raise NotReached("out of reach")
+        self.taken[institution] += 1
         for message in msgspec.json.decode(body, type=Delivery).messages:
             if message.idempotency_key in self._seen:
                 continue

@@ -22,7 +22,7 @@ from openaoc.simulation.trial.sensitivity import SENSITIVITY
 from openaoc.simulation.trial.stage import Stage
 
 SEEDS_MAX: Final = 100
-SENSITIVITY_SEEDS: Final = 3
+SENSITIVITY_SEEDS: Final = 2
 """The sensitivity is asked with so many seeds, the first ones."""
 
 

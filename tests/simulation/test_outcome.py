@@ -1,0 +1,128 @@
+"""The page of the outcome: from trials to words, a chart, and what is kept between two runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from openaoc.kernel.errors import BadInput
+from openaoc.simulation.parameters import load_parameters
+from openaoc.simulation.trial import outcome
+from openaoc.simulation.trial.chart import NoChart, write_chart
+from openaoc.simulation.trial.model import TrialFigures
+from openaoc.simulation.trial.outcome import Kept, jobs, run_all
+from openaoc.simulation.trial.page import page, percent
+from openaoc.simulation.trial.run import digest_of
+from openaoc.simulation.trial.scenario import SCENARIOS
+from openaoc.simulation.trial.sensitivity import SENSITIVITY
+from tests.measures.test_tally import trial
+
+PARAMETERS = load_parameters()
+
+
+def every(seeds: int) -> list[Kept]:
+    """A made-up trial for every job."""
+    return [
+        Kept(
+            seconds=2.0,
+            trial=msgspec.structs.replace(
+                trial(seed),
+                scenario=scenario.name,
+                figures=digest_of(PARAMETERS, scenario),
+            ),
+        )
+        for scenario, seed in jobs(seeds)
+    ]
+
+
+def test_the_page_has_every_scenario_and_no_place_left_open() -> None:
+    text = page(PARAMETERS, every(2))
+    assert "{{" not in text
+    assert "}}" not in text
+    for scenario in (*SCENARIOS, *SENSITIVITY):
+        assert scenario.name in text
+    assert "10 % (10 % to 10 %)" in text
+    assert all(mark in text for mark in ("known", "derived", "assumed", "size"))
+    assert "placeholder" in text, "what is not known is said"
+
+
+def test_percent_keeps_small_shares_readable() -> None:
+    assert [percent(s) for s in (0.0, 0.004, 0.1, 0.256)] == ["0 %", "0.4 %", "10 %", "26 %"]
+
+
+def test_jobs_are_every_scenario_with_every_seed_and_the_sensitivity_with_few() -> None:
+    todo = list(jobs(5))
+    assert len(todo) == 5 * len(SCENARIOS) + outcome.SENSITIVITY_SEEDS * len(SENSITIVITY)
+    assert len({(scenario.name, seed) for scenario, seed in todo}) == len(todo)
+    with pytest.raises(BadInput, match="seeds"):
+        list(jobs(0))
+
+
+def test_what_was_run_with_the_same_figures_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, int]] = []
+
+    def run(_: object, scenario: object, *, seed: int, **__: object) -> TrialFigures:
+        name = scenario.name  # type: ignore[attr-defined]
+        ran.append((name, seed))
+        return next(
+            kept.trial
+            for kept in every(1)
+            if (kept.trial.scenario, kept.trial.seed) == (name, seed)
+        )
+
+    monkeypatch.setattr(outcome, "run_trial", run)
+    said: list[str] = []
+
+    def go() -> int:
+        return len(
+            run_all(
+                PARAMETERS,
+                seeds=1,
+                results=tmp_path / "results",
+                stage=None,  # type: ignore[arg-type]
+                open_with=None,  # type: ignore[arg-type]
+                say=said.append,
+            )
+        )
+
+    total = len(SCENARIOS) + len(SENSITIVITY)
+    assert go() == total == len(ran) == len(said)
+    assert go() == total == len(ran), "nothing is run again"
+    (tmp_path / "results" / "base-1.json").write_text("{}")
+    surge = tmp_path / "results" / "surge-1.json"
+    surge.write_bytes(surge.read_bytes().replace(b'"figures": "', b'"figures": "0'))
+    go()
+    assert ran[total:] == [("base", 1), ("surge", 1)], "damaged, or of other figures"
+
+
+def test_the_chart_is_the_same_each_time(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    trials = [kept.trial for kept in every(2)]
+    names = [scenario.name for scenario in SCENARIOS]
+    write_chart(tmp_path / "one.svg", trials, names)
+    write_chart(tmp_path / "two.svg", trials, names)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_without_matplotlib_the_chart_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(NoChart, match="development"):
+        write_chart(tmp_path / "one.svg", [], [])
+
+
+def test_the_command_names_its_scenarios_and_refuses_others() -> None:
+    call = [sys.executable, "-c", "from openaoc.cli.main import main; main()", "simulate"]
+    listed = subprocess.run([*call, "--scenario", "list"], capture_output=True, check=False)
+    assert listed.returncode == 0
+    assert all(scenario.name in listed.stdout.decode() for scenario in SCENARIOS)
+    refused = subprocess.run([*call, "--scenario", "nothing"], capture_output=True, check=False)
+    assert refused.returncode == 1
+    assert "told-in-10-minutes" in refused.stderr.decode()

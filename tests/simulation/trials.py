@@ -1,0 +1,71 @@
+"""A trial small enough for a test, and both of its arms at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from openaoc.bootstrap import build_centre
+from openaoc.kernel.clock import ManualClock
+from openaoc.simulation.parameters import Parameters, load_parameters
+from openaoc.simulation.trial.centre import CentreArm
+from openaoc.simulation.trial.life import BORN, Life
+from openaoc.simulation.trial.run import run_trial
+from openaoc.simulation.trial.scenario import Scenario, figure, scenario_named
+from openaoc.simulation.trial.stage import Stage, stage
+from openaoc.simulation.trial.telephone import TelephoneArm
+
+SEED = 3
+BASE = scenario_named("base")
+
+
+def small(parameters: Parameters | None = None) -> Parameters:
+    """Half a day of scams in a village, lived for two days."""
+    return figure(
+        parameters or load_parameters(),
+        "trial",
+        accounts=2_500,
+        a_day=10.0,
+        days=0.4,
+        until_s=2 * 86_400.0,
+        past_transfers=4_000,
+        transfers_a_day=1_500,
+    )
+
+
+def told_soon(parameters: Parameters) -> Parameters:
+    """Every victim notices after ten minutes, so that a short trial has something to show."""
+    return figure(parameters, "notice", shares=[1.0], medians_s=[600.0], sigma_log=0.0)
+
+
+def telephone(scenario: Scenario = BASE, *, seed: int = SEED) -> TelephoneArm:
+    """The arm without a centre, not lived yet."""
+    life = Life(told_soon(small()), scenario, seed=seed)
+    return TelephoneArm(life, scenario, seed=seed)
+
+
+@contextmanager
+def with_centre(made: Stage, scenario: Scenario = BASE, *, seed: int = SEED) -> Iterator[CentreArm]:
+    """The arm with a centre, not lived yet."""
+    clock = ManualClock(BORN)
+    life = Life(told_soon(small()), scenario, seed=seed)
+    with (
+        made.fresh(rule=scenario.rule) as settings,
+        build_centre(settings, clock=clock).opened() as centre,
+    ):
+        yield CentreArm(life, scenario, seed=seed, centre=centre, clock=clock)
+
+
+def trial_json() -> bytes:
+    """One whole small trial on a stage of its own, as JSON."""
+    import msgspec
+
+    with stage() as made:
+        trial = run_trial(
+            told_soon(small()),
+            BASE,
+            seed=SEED,
+            stage=made,
+            open_with=lambda settings, clock: build_centre(settings, clock=clock).opened(),
+        )
+    return msgspec.json.encode(trial)
