@@ -19,7 +19,7 @@ from openaoc.ledger.schema import SCHEMA, TransferTable
 from openaoc.ledger.service import Ledger
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-SETTINGS = Settings(ledger_rows_max=20_000, ledger_accounts_max=5_000)
+SETTINGS = Settings(ledger_rows_max=100_000, ledger_accounts_max=5_000)
 HOUR_US = 3_600_000_000
 START_US = 1_772_000_000_000_000
 
