@@ -40,6 +40,7 @@ from openaoc.storage.database import Database, open_database
 from openaoc.storage.files import private_folder, write_once
 from openaoc.storage.journal import JournalService, Sequencer
 from openaoc.storage.marks import check_marks
+from openaoc.storage.ticker import Ticker
 from openaoc.storage.unit_of_work import UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.tracing.model import Rule
@@ -56,6 +57,8 @@ log = structlog.get_logger("openaoc")
 LOCK_FILE: Final = "centre.lock"
 KEY_FILE: Final = "administrator.key"
 LEDGER_FOLDER: Final = "ledger"
+WATCH_SECONDS: Final = 0.5
+"""How often it is asked whether a case's money has moved; a batch of transfers asks at once."""
 FIGURES_SECONDS: Final = 0.5
 """Published figures are computed at most so often, however many look."""
 
@@ -100,6 +103,7 @@ class Centre:
         self.tracing: Tracing
         self.matter: Matter
         self.answering: Answering
+        self.watching: Ticker
         self.telling: Telling
         self.journal: JournalService
         self.witnessing: Witnessing
@@ -207,11 +211,13 @@ class Centre:
         )
         self.channels.complete_with(CONTROL_CHECK, self.matter.control.with_code)
         self.answering = Answering(uow=self.uow, holds=self.matter.holds, outbox=self.channels)
+        self.watching = Ticker("watch", self.matter.pursuit.pursue, every_s=WATCH_SECONDS)
         self.telling = Telling(
             uow=self.uow,
             ledger=self.ledger,
             parties=self.parties,
             wake=self.matter.duties.wake,
+            applied=self.watching.wake,
             corrected=self.tracing.distrust,
         )
         self.journal = JournalService(self.database)
@@ -240,6 +246,8 @@ class Centre:
         undo.callback(self.matter.housekeeping.stop)
         self.matter.duties.start()
         undo.callback(self.matter.duties.stop)
+        self.watching.start()
+        undo.callback(self.watching.stop)
         acknowledging = Acknowledging(uow=self.uow, holds=self.matter.holds)
         acknowledging.start()
         undo.callback(acknowledging.stop)

@@ -18,6 +18,7 @@ def _tell(centre: Centre, told: list[bool], **row: object) -> None:
         centre.tracing.distrust()
 
     telling = Telling(
+        applied=lambda: None,
         uow=centre.database.uow,
         ledger=centre.ledger,
         parties=centre.parties,

@@ -29,7 +29,7 @@ from openaoc.cases.model import (
     check_case_transition,
 )
 from openaoc.cases.secret import matches
-from openaoc.cases.store import CaseRow
+from openaoc.cases.store import CaseRow, Due
 from openaoc.kernel.actor import SYSTEM, Actor, Role
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.events import Event
@@ -330,7 +330,7 @@ class Cases:
         store.change(tx.connection, case_id, mode=mode)
 
     def mark_due(self, tx: Transaction, case_ids: Sequence[str], *, at: datetime) -> None:
-        """These cases are traced again at `at`, or before if they were due before."""
+        """These cases are planned again at `at`, or before if they were due before."""
         if case_ids:
             store.set_due(tx.connection, case_ids, at=at)
             tx.emit(Event(name="cases.case.due", subject=case_ids[0], at=tx.now))
@@ -338,6 +338,18 @@ class Cases:
     def due(self, tx: Transaction, *, limit: int) -> Sequence[str]:
         """Cases whose trace is due now, the longest due first."""
         return store.due(tx.connection, now=tx.now, limit=limit)
+
+    def due_by_schedule(self, tx: Transaction, *, limit: int) -> Sequence[Due]:
+        """Of the cases that are due those to which nobody did anything: only time went by."""
+        return store.due_by_schedule(tx.connection, now=tx.now, limit=limit)
+
+    def all_due(self, tx: Transaction) -> None:
+        """Every case that is pursued is planned again: the centre was away."""
+        store.all_due(tx.connection, now=tx.now)
+
+    def put_off(self, tx: Transaction, fresh: Sequence[tuple[str, datetime]]) -> None:
+        """Nothing has changed for these cases: they are due again at their time."""
+        store.put_off(tx.connection, fresh, now=tx.now)
 
     def claims_pursued(
         self, tx: Transaction, *, only: Sequence[str] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -40,6 +40,7 @@ cases: Final = sa.Table(
     sa.Column("held_minor", sa.BigInteger, nullable=False),
     sa.Column("traced_at", moment),
     sa.Column("retrace_at", moment),
+    sa.Column("retrace_must", sa.Boolean, nullable=False),
     sa.Column("complaint_at", moment),
     sa.Column("complaint_ref", sa.Text),
     sa.Column("closed_at", moment),
@@ -83,6 +84,8 @@ class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
     held_minor: int
     traced_at: datetime | None = None
     retrace_at: datetime | None = None
+    retrace_must: bool = False
+    """Planned again when due though its trace is what it was: somebody did something to it."""
     complaint_at: datetime | None = None
     complaint_ref: str | None = None
     closed_at: datetime | None = None
@@ -190,6 +193,7 @@ def save_figures(
             "held_minor": found.held_minor,
             "traced_at": at,
             "retrace_at": again,
+            "retrace_must": False,
         }
         for case_id, found, again in traced
     ]
@@ -200,7 +204,15 @@ def save_figures(
 _SAVE_FIGURES: Final = updating(
     cases,
     "id",
-    ("figures", "loss_minor", "located_minor", "held_minor", "traced_at", "retrace_at"),
+    (
+        "figures",
+        "loss_minor",
+        "located_minor",
+        "held_minor",
+        "traced_at",
+        "retrace_at",
+        "retrace_must",
+    ),
 )
 
 
@@ -225,9 +237,51 @@ def set_due(connection: Connection, ids: Sequence[str], *, at: datetime) -> None
     connection.execute(
         sa.update(cases)
         .where(cases.c.id.in_(list(ids)))
-        .where(sa.or_(cases.c.retrace_at.is_(None), cases.c.retrace_at > at))
-        .values(retrace_at=at)
+        .where(sa.or_(cases.c.retrace_at.is_(None), cases.c.retrace_at > at, ~cases.c.retrace_must))
+        .values(retrace_at=sa.func.least(cases.c.retrace_at, at), retrace_must=True)
     )
+
+
+class Due(NamedTuple):
+    """A case whose time has come by the schedule alone."""
+
+    id: str
+    opened_at: datetime
+
+
+def due_by_schedule(connection: Connection, *, now: datetime, limit: int) -> list[Due]:
+    """Cases under work that are due because time went by, the longest due first."""
+    statement = (
+        sa.select(cases.c.id, cases.c.opened_at)
+        .where(cases.c.retrace_at <= now, cases.c.state.in_(_UNDER_WORK), ~cases.c.retrace_must)
+        .order_by(cases.c.retrace_at, cases.c.sequence)
+        .limit(limit)
+    )
+    return [Due(row.id, row.opened_at) for row in connection.execute(statement)]
+
+
+def all_due(connection: Connection, *, now: datetime) -> None:
+    """Every pursued case that is traced at all is due now."""
+    connection.execute(
+        sa.update(cases)
+        .where(cases.c.state == CaseState.PURSUED, cases.c.retrace_at.is_not(None))
+        .values(retrace_at=now, retrace_must=True)
+    )
+
+
+def put_off(
+    connection: Connection, fresh: Sequence[tuple[str, datetime]], *, now: datetime
+) -> None:
+    """These cases are due again at their time, unless somebody did something to them meanwhile."""
+    values = {"ids": [one for one, _ in fresh], "times": [at for _, at in fresh], "now": now}
+    connection.execute(_PUT_OFF, values)
+
+
+_PUT_OFF: Final = sa.text(
+    "UPDATE cases SET retrace_at = fresh.at FROM unnest(CAST(:ids AS text[]),"
+    " CAST(:times AS timestamptz[])) AS fresh (id, at)"
+    " WHERE cases.id = fresh.id AND NOT retrace_must AND retrace_at <= :now"
+)
 
 
 def claims_pursued(

@@ -16,6 +16,7 @@ BENCHES: Final = {
     "ingest": "Transfers a second into the ledger, durable before acknowledged.",
     "restart": "Seconds from start to the first trace.",
     "report": "Report received until every order is on the wire.",
+    "pursuit": "Money moves on until the pursuit's next order is committed.",
 }
 _KINDS: Final[dict[str, click.ParamType[Any]]] = {
     "int": click.INT,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +16,7 @@ import rich_click as click
 
 from openaoc.cli.output import json_option, say, show_json
 from openaoc.kernel.errors import Conflict, Unavailable
+from openaoc.kernel.interpreter import suit_interpreter
 from openaoc.kernel.settings import Settings
 
 BACKLOG: Final = 2048
@@ -29,12 +28,6 @@ CONNECTIONS_MAX: Final = 2_000
 
 REQUEST_THREADS: Final = 128
 """Requests at work at once: most of them sleep until their transaction, shared, is on disk."""
-
-COLLECT_AFTER: Final = (20_000, 20, 50)
-"""Records are made in thousands and rarely in circles: at the usual 700, looking for circles took
-an eighth of a busy centre's time."""
-SWITCH_SECONDS: Final = 0.001
-"""Who comes back from the database waits no longer for the interpreter."""
 
 
 class PortInUse(Conflict):
@@ -100,21 +93,13 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
                 limit_concurrency=CONNECTIONS_MAX,
                 backlog=BACKLOG,
             )
-            _suit_interpreter()
+            suit_interpreter()
             set_asyncio_executor(ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request"))
             started()
             announce(listener, settings, key_file=centre.key_file, as_json=as_json)
             uvicorn.Server(config).run(sockets=[listener])
         finally:
             centre.stop()
-
-
-def _suit_interpreter() -> None:
-    """Settings of the interpreter for a process of many threads and long-lived records."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
-    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 @contextlib.contextmanager

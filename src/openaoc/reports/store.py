@@ -232,11 +232,14 @@ def unmatched(connection: Connection, case_ids: Sequence[str]) -> list[tuple[str
     statement = (
         sa.select(reports.c.case_id, *payments.c)
         .join(payments, payments.c.report_id == reports.c.id)
-        .where(reports.c.case_id.in_(list(case_ids)), payments.c.matched_id.is_(None))
+        .where(
+            reports.c.case_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
+            payments.c.matched_id.is_(None),
+        )
         .order_by(reports.c.case_id, payments.c.report_id, payments.c.no)
     )
     found = []
-    for row in connection.execute(statement):
+    for row in connection.execute(statement, {"ids": list(case_ids)}):
         values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
         case_id = values.pop("case_id")
         found.append((case_id, PaymentRow(**values)))

@@ -57,6 +57,8 @@ class CaseLook(msgspec.Struct, frozen=True, kw_only=True):
     excess: tuple[ExcessHold, ...]
     inferred_under_hold: tuple[tuple[str, str], ...]
     linked: tuple[str, ...]
+    sent: tuple[tuple[int, int], ...]
+    """The accounts where free money rests, no hub, and how many outflows each had when seen."""
     group: Group
     named: Callable[[], Trace]
 

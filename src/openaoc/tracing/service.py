@@ -225,6 +225,17 @@ class Tracing:
                 lambda: group.doubt(reading, look.case, account_index, with_held=True)
             )
 
+    def unchanged(self, case_keys: Sequence[str]) -> dict[str, CaseTrace]:
+        """Of these registered cases those whose last trace still stands, with it."""
+        with self._lock:
+            self._stale()
+            found = {}
+            for key in case_keys:
+                group = self._groups.get(key)
+                if key in self._links.files and group is not None and self._stands(group):
+                    found[key] = group.of(key)
+            return found
+
     def settle(self) -> int:
         """Trace what has changed since it was last traced; how many groups.
 
@@ -298,7 +309,7 @@ class Tracing:
 
     def _look(self, file: CaseFile, *, at: datetime | None, rule: Rule) -> CaseLook:
         self._settle_others(file)
-        group, end_us = self._fetching(lambda: self._read_group(file, at=at, rule=rule))
+        group, end_us, sent = self._fetching(lambda: self._read_group(file, at=at, rule=rule))
         numbers, sides = group.of(file.key), group.exits(file.key)
         payer = group.payer(file.key)
         if not group.whole:
@@ -317,6 +328,7 @@ class Tracing:
                 for account in numbers.inferred_under_hold
             ),
             linked=group.linked(file.key),
+            sent=sent,
             group=group,
             named=functools.partial(
                 to_document,
@@ -329,17 +341,21 @@ class Tracing:
             ),
         )
 
-    def _read_group(self, file: CaseFile, *, at: datetime | None, rule: Rule) -> tuple[Group, int]:
-        """The case's group traced, and the moment (µs) that is told for."""
+    def _read_group(
+        self, file: CaseFile, *, at: datetime | None, rule: Rule
+    ) -> tuple[Group, int, tuple[tuple[int, int], ...]]:
+        """The case's group traced, the moment (µs) that is told for, and CaseLook.sent."""
         with self._ledger.reading() as arrays:
             group = self._group(arrays, file)
             if at is not None or rule is not self.rule:
                 at_us = None if at is None else to_us(at)
                 group = self._traced(arrays, group.files, rule=rule, at_us=at_us, whole=group.whole)
+            resting = [item.account for item in group.of(file.key).located if not item.hub]
+            sent = tuple(zip(resting, arrays.out_len[resting].tolist(), strict=True))
             if group.at_us is not None:
-                return group, group.at_us
+                return group, group.at_us, sent
             cold_us = self._archive.last_us if self._archive else 0
-            return group, max(self._end.of(arrays), cold_us)
+            return group, max(self._end.of(arrays), cold_us), sent
 
     def _located(self, numbers: CaseTrace) -> list[LocatedLook]:
         held = {item.account: item.amount_minor for item in numbers.held}

@@ -81,6 +81,7 @@ class Duties:
         `hurried` leaves out what need not be looked at in every round.
         """
         unhurried = () if hurried else self._unhurried
+        self._pursuit.pursue()
         return Done(
             expired=self._drain(self.expire_due, DUE_BATCH_MAX),
             escalated=self._drain(self.escalate_due, DUE_BATCH_MAX),

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from openaoc.ledger.arrays import LedgerArrays
 from openaoc.storage.unit_of_work import Transaction
 from openaoc.tracing.model import CaseTrace
 from openaoc.tracing.service import CaseLook
+from openaoc.workflow.watch import Watch
 
 CASES_MAX: Final = 50_000
 """Cases remembered; the longest remembered goes first."""
@@ -24,16 +26,22 @@ class Followed:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[int, CaseTrace]] = {}
+        self._known: dict[str, tuple[int, CaseTrace | None]] = {}
+        self._watch = Watch()
         self._turn = 0
 
-    def note(self, tx: Transaction, looks: Mapping[str, CaseLook]) -> None:
-        """These cases' orders are in step with these looks as soon as this is committed."""
+    def note(
+        self, tx: Transaction, looks: Mapping[str, CaseLook], *, drafted: Iterable[str] = ()
+    ) -> None:
+        """These cases' orders are in step with these looks as soon as this is committed.
+
+        Those with `drafted` orders are planned again whenever they are looked at: what a draft
+        waits for is not in the trace.
+        """
         with self._lock:
             self._turn += 1
             turn = self._turn
-        traces = {case_id: look.group.of(case_id) for case_id, look in looks.items()}
-        tx.after_commit(functools.partial(self._keep, turn, traces))
+        tx.after_commit(functools.partial(self._keep, turn, dict(looks), frozenset(drafted)))
 
     def stands(self, case_id: str, trace: CaseTrace) -> bool:
         """Whether a plan made from this trace would be the one that was carried out last."""
@@ -41,15 +49,30 @@ class Followed:
             _, known = self._known.get(case_id, (0, None))
         return known is not None and (known is trace or _same(known, trace))
 
-    def _keep(self, turn: int, traces: Mapping[str, CaseTrace]) -> None:
+    def moved(self, arrays: LedgerArrays) -> list[str]:
+        """The cases whose money may have moved on: an account where it rests has sent since."""
         with self._lock:
-            for case_id, trace in traces.items():
+            return self._watch.moved(arrays)
+
+    def forget(self, case_id: str) -> None:
+        """The case is under work no more."""
+        with self._lock:
+            self._known.pop(case_id, None)
+            self._watch.drop(case_id)
+
+    def _keep(self, turn: int, looks: Mapping[str, CaseLook], drafted: frozenset[str]) -> None:
+        with self._lock:
+            for case_id, look in looks.items():
                 before, _ = self._known.get(case_id, (0, None))
                 if before < turn:  # two that committed in turn may tell us in any order
                     self._known.pop(case_id, None)
+                    trace = None if case_id in drafted else look.group.of(case_id)
                     self._known[case_id] = (turn, trace)
+                    self._watch.put(case_id, look.sent)
             while len(self._known) > CASES_MAX:
-                del self._known[next(iter(self._known))]
+                oldest = next(iter(self._known))
+                del self._known[oldest]
+                self._watch.drop(oldest)
 
 
 def _same(one: CaseTrace, other: CaseTrace) -> bool:

@@ -18,6 +18,7 @@ from openaoc.cases.service import CaseRow, Cases
 from openaoc.channels.replay import accept_together
 from openaoc.channels.signing import Verified
 from openaoc.holds.lock import hold_matter
+from openaoc.holds.model import OrderState
 from openaoc.holds.record import OrderRecord
 from openaoc.holds.service import Holds
 from openaoc.holds.standing import Standing
@@ -370,7 +371,8 @@ class Intake:
             tx, [(order, authority[case.case_id]) for case in opened for order in case.orders]
         )
         looks = {case.case_id: case.look for case in opened if case.look is not None}
-        self._pursuit.followed.note(tx, looks)
+        drafted = {o.case_id for c in opened for o in c.orders if o.state is OrderState.DRAFTED}
+        self._pursuit.followed.note(tx, looks, drafted=drafted)
         others = self._pursuit.prevailed_on(looks)
         if others:
             self._pursuit.retrace(tx, others)

@@ -6,6 +6,8 @@ together. Never asks anything of anybody outside the transaction's outbox.
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -13,7 +15,7 @@ from typing import Final, Literal, Protocol
 
 import structlog
 
-from openaoc.cases.model import NO_FIGURES, CaseState, Figures
+from openaoc.cases.model import NO_FIGURES, UNDER_WORK, CaseState, Figures
 from openaoc.cases.service import CaseRow, Cases
 from openaoc.holds.drafting import Grounds
 from openaoc.holds.history import history_missing
@@ -29,6 +31,7 @@ from openaoc.ledger.arrays import LedgerArrays
 from openaoc.parties.service import Parties
 from openaoc.safety.breakers import Breakers
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
+from openaoc.tracing.model import CaseTrace
 from openaoc.tracing.service import CaseLook, Tracing
 from openaoc.workflow.figures import figures_of
 from openaoc.workflow.followed import Followed
@@ -42,6 +45,12 @@ RETRACE_AGE_SHARE: Final = 0.1
 """Later, after this share of the case's age: old money moves slowly."""
 RETRACE_LAST: Final = timedelta(hours=1)
 CASES_PER_RUN_MAX: Final = 50
+CASES_PUT_OFF_MAX: Final = 1_000
+"""Cases that are due by the schedule alone, looked at together."""
+UNCHANGED_TOGETHER_MAX: Final = 200
+"""Of those as many at once: a trace waits no longer than looking at them takes."""
+MOVED_TOGETHER_MAX: Final = 8
+"""Cases whose money has moved, traced in one transaction: few, for each waits for all."""
 CASES_TOGETHER_MAX: Final = 10
 """Due cases traced in one transaction: others wait for the matter no longer than that takes."""
 LINKED_PER_RUN_MAX: Final = 200
@@ -88,12 +97,16 @@ class Pursuit:
         self.breakers = breakers
         self._rules = rulebook(settings.jurisdiction)
         self.followed = Followed()
+        self._pursuing = threading.Lock()
+        """Whoever comes second finds less that has moved."""
 
     def start(self) -> int:
         """Register all open cases with tracing, from the database; how many. Once, at start."""
         with self._uow.begin(SYSTEM, purpose="reconcile tracing with open cases") as tx:
             hold_matter(tx)
             self.breakers.load(tx)
+            # What happened while nobody watched: each is looked at once.
+            self._cases.all_due(tx)
             return self.registry.load(tx)
 
     def retrace_due(self) -> int:
@@ -101,6 +114,7 @@ class Pursuit:
 
         In short transactions of a few cases each, so that reports and answers come between.
         """
+        self.put_off_unchanged()
         with self._uow.read(SYSTEM, purpose="which cases are due") as tx:
             due = self._cases.due(tx, limit=CASES_PER_RUN_MAX)
         if due:
@@ -108,6 +122,55 @@ class Pursuit:
         for _ in range(0, len(due), CASES_TOGETHER_MAX):
             retrying(self._retrace_due)
         return len(due)
+
+    def put_off_unchanged(self) -> int:
+        """Put off the cases that are due by the schedule alone and are as they were; how many.
+
+        Nobody is made to wait for that. A payment that is not found yet is looked for again.
+        """
+        with self._uow.read(SYSTEM, purpose="which cases are due by the schedule") as tx:
+            due = self._cases.due_by_schedule(tx, limit=CASES_PUT_OFF_MAX)
+            sought = self._standings.seeking(tx, [case.id for case in due])
+        if not due:
+            return 0
+        traces: dict[str, CaseTrace] = {}
+        keys = [case.id for case in due if case.id not in sought]
+        for first in range(0, len(keys), UNCHANGED_TOGETHER_MAX):
+            traces |= self._tracing.unchanged(keys[first : first + UNCHANGED_TOGETHER_MAX])
+        same = [
+            case
+            for case in due
+            if case.id in traces and self.followed.stands(case.id, traces[case.id])
+        ]
+        if same:
+            with self._uow.begin(SYSTEM, purpose="cases are as they were") as tx:
+                fresh = [(c.id, self.next_after(c.opened_at, now=tx.now)) for c in same]
+                self._cases.put_off(tx, fresh)
+        return len(same)
+
+    def pursue(self) -> int:
+        """Trace the cases whose money has moved on, at once, and carry out what follows; how many.
+
+        In short transactions, so that reports and answers come between. What fails is still
+        moved, and comes again.
+        """
+        with self._pursuing:
+            with self._ledger.reading() as arrays:
+                moved = self.followed.moved(arrays)
+            for first in range(0, len(moved), MOVED_TOGETHER_MAX):
+                together = moved[first : first + MOVED_TOGETHER_MAX]
+                retrying(functools.partial(self._pursue, together))
+        return len(moved)
+
+    def _pursue(self, case_ids: Sequence[str]) -> None:
+        with self._uow.begin(SYSTEM, purpose="money of a case has moved") as tx:
+            hold_matter(tx)
+            self.registry.refresh(tx)
+            under_work = {c.id for c in self._cases.rows(tx, case_ids) if c.state in UNDER_WORK}
+            for ended in set(case_ids) - under_work:
+                self.followed.forget(ended)
+            if under_work:
+                self.retrace(tx, sorted(under_work))
 
     def _retrace_due(self) -> None:
         with self._uow.begin(SYSTEM, purpose="pursue open cases") as tx:
@@ -153,6 +216,7 @@ class Pursuit:
         rows = {row.id: row for row in self._cases.rows(tx, list(looks) or list(case_ids))}
         orders = self._holds.orders_of(tx, sorted(looks))
         around = self.surroundings(tx, list(looks.values()))
+        drafted: list[str] = []
         traced: list[tuple[str, Figures, datetime | None]] = [
             (case_id, NO_FIGURES, self._look_again(rows[case_id], now=tx.now))
             for case_id in case_ids
@@ -171,8 +235,10 @@ class Pursuit:
             again = next_at(rows[case_id], now=tx.now)
             traced.append((case_id, figures, again))
             self._note(look)
+            if any(o.state is OrderState.DRAFTED for o in (*own, *plan.fresh)):
+                drafted.append(case_id)
         self._cases.save_figures(tx, traced)
-        self.followed.note(tx, looks)
+        self.followed.note(tx, looks, drafted=drafted)
 
     def _looks(self, tx: Transaction, case_ids: Sequence[str]) -> dict[str, CaseLook]:
         """Looks of these cases and of linked cases that these prevail on."""
@@ -323,10 +389,14 @@ class Pursuit:
                 self._holds.explain_shortfall(tx, short.order, short_minor=short.short_minor)
         self._holds.issue(tx, [(order, authority) for order in plan.fresh])
 
-    @staticmethod
-    def next_at(case: CaseRow, *, now: datetime) -> datetime:
+    def next_at(self, case: CaseRow, *, now: datetime) -> datetime:
         """When the case is traced again: soon while it is fresh, ever later as it ages."""
-        wait = (now - case.opened_at) * RETRACE_AGE_SHARE
+        return self.next_after(case.opened_at, now=now)
+
+    @staticmethod
+    def next_after(opened_at: datetime, *, now: datetime) -> datetime:
+        """As `next_at`, for a case opened at this moment."""
+        wait = (now - opened_at) * RETRACE_AGE_SHARE
         return now + min(max(wait, RETRACE_FIRST), RETRACE_LAST)
 
     def _look_again(self, case: CaseRow, *, now: datetime) -> datetime | None:

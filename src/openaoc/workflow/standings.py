@@ -36,6 +36,10 @@ class Standings:
         self._registry = registry
         self._rules = rulebook(jurisdiction)
 
+    def seeking(self, tx: Transaction, case_ids: Sequence[str]) -> set[str]:
+        """Those of these cases with a payment that is not found in the ledger yet."""
+        return {case_id for case_id, _ in self._reports.unmatched(tx, case_ids)}
+
     def rematch(self, tx: Transaction, case_ids: Sequence[str]) -> list[str]:
         """Look again for payments that were not in the ledger; the cases that gained a claim."""
         fresh = [

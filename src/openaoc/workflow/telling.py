@@ -57,13 +57,18 @@ class Telling:
         ledger: Ledger,
         parties: Parties,
         wake: Callable[[], None],
+        applied: Callable[[], None],
         corrected: Callable[[], None],
     ) -> None:
-        """`corrected` is called when a batch changed what was told before."""
+        """`applied` is called when the ledger has new transfers.
+
+        `corrected` is called when a batch changed what was told before.
+        """
         self._uow = uow
         self._ledger = ledger
         self._parties = parties
         self._wake = wake
+        self._applied = applied
         self._corrected = corrected
 
     def transfers(
@@ -92,6 +97,7 @@ class Telling:
         table = parse_transfers(body, content_type, assume_utc=assume_utc)
         _check_word(table, bound)
         receipt = self._ledger.ingest(table, live=live, told_by=actor.institution or actor.id)
+        self._applied()
         if receipt.corrected:
             self._corrected()
         with self._uow.begin(SYSTEM, purpose="keep what a batch was answered") as tx:

@@ -5,6 +5,7 @@ The one place that knows which stage listens to which; bootstrap calls it once.
 
 from __future__ import annotations
 
+import functools
 from typing import Protocol
 
 import msgspec
@@ -364,6 +365,7 @@ def _listen(uow: UnitOfWork, *, pursuit: Pursuit, duties: Duties) -> None:
     def left_work(tx: Transaction, event: Event) -> None:
         assert event.subject, "a case left work"
         tx.after_commit(pursuit.registry.distrust)
+        tx.after_commit(functools.partial(pursuit.followed.forget, event.subject))
 
     uow.subscribe("cases.case.due", due)
     for name in ("cases.case.closed", "cases.case.dropped", "cases.case.open"):

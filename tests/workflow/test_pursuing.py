@@ -1,0 +1,107 @@
+"""Money that moves on is followed at once; what stands still is left alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from openaoc.kernel.actor import SYSTEM
+from openaoc.workflow.pursuit import RETRACE_FIRST
+from tests.workflow import invariants
+from tests.workflow.centre import SUPERVISOR, Centre
+
+
+def places(centre: Centre, case: str) -> dict[tuple[str, str], tuple[int, str]]:
+    return {
+        (o.institution, o.account): (o.amount_minor, o.state.value) for o in centre.orders(case)
+    }
+
+
+def retrace_at(centre: Centre, case: str) -> object:
+    with centre.database.uow.read(SYSTEM) as tx:
+        return centre.matter.cases.row(tx, case).retrace_at
+
+
+def test_a_transfer_out_of_a_watched_account_moves_the_order_with_it(centre: Centre) -> None:
+    case = centre.file(centre.pay("KBANK:1", "SCB:M", 1_000)).case
+    assert centre.matter.pursuit.pursue() == 0
+    centre.pay("SCB:M", "BBL:NEXT", 600, ago=timedelta(0))
+    assert centre.matter.pursuit.pursue() == 1
+    assert places(centre, case) == {
+        ("SCB", "M"): (400, "issued"),
+        ("BBL", "NEXT"): (600, "issued"),
+    }
+    assert centre.matter.pursuit.pursue() == 0
+    centre.pay("SCB:M", "WALLET:W", 400, ago=timedelta(0))
+    centre.pay("BBL:NEXT", None, 600, ago=timedelta(0), channel="cash_withdrawal")
+    assert centre.matter.pursuit.pursue() == 1
+    assert places(centre, case) == {
+        ("SCB", "M"): (400, "withdrawn"),
+        ("BBL", "NEXT"): (600, "withdrawn"),
+        ("WALLET", "W"): (400, "issued"),
+    }
+    invariants.check(centre)
+
+
+def test_only_the_case_whose_money_moved_is_pursued(centre: Centre) -> None:
+    paid = [centre.pay("KBANK:1", f"SCB:M{n}", 1_000) for n in range(5)]
+    cases = [centre.file(p).case for p in paid]
+    before = [retrace_at(centre, case) for case in cases]
+    centre.clock.advance(timedelta(seconds=1))
+    centre.pay("KBANK:x", "SCB:M1", 50, ago=timedelta(0))  # comes in: nothing moves on
+    centre.pay("SCB:M3", "BBL:Z", 1_000, ago=timedelta(0))
+    assert centre.matter.pursuit.pursue() == 1
+    after = [retrace_at(centre, case) for case in cases]
+    assert [a != b for a, b in zip(after, before, strict=True)] == [
+        False, False, False, True, False,
+    ]  # fmt: skip
+
+
+def test_a_case_as_it_was_is_put_off_and_one_that_was_touched_is_not(centre: Centre) -> None:
+    still = centre.file(centre.pay("KBANK:1", "SCB:A", 1_000)).case
+    touched = centre.file(centre.pay("KBANK:2", "SCB:B", 1_000)).case
+    centre.clock.advance(RETRACE_FIRST + timedelta(seconds=1))
+    with centre.database.uow.begin(SYSTEM) as tx:
+        centre.matter.cases.mark_due(tx, [touched], at=tx.now)
+    assert centre.matter.pursuit.put_off_unchanged() == 1
+    assert retrace_at(centre, still) == centre.clock.now() + RETRACE_FIRST
+    assert centre.matter.pursuit.retrace_due() == 1
+    assert centre.matter.pursuit.retrace_due() == 0
+    centre.clock.advance(RETRACE_FIRST + timedelta(seconds=1))
+    assert centre.matter.pursuit.put_off_unchanged() == 2
+
+
+def test_a_case_with_a_payment_not_found_yet_is_looked_at_again(centre: Centre) -> None:
+    paid = centre.pay("KBANK:1", "SCB:A", 1_000)
+    [found] = centre.report(paid).payments
+    lost = msgspec.structs.replace(found, transfer_id=None, creditor_account="UNSEEN")
+    case = centre.file(paid, payments=[found, lost]).case
+    centre.clock.advance(RETRACE_FIRST + timedelta(seconds=1))
+    assert centre.matter.pursuit.put_off_unchanged() == 0
+    assert centre.matter.pursuit.retrace_due() == 1
+    assert retrace_at(centre, case) == centre.clock.now() + RETRACE_FIRST
+
+
+def test_what_moved_while_the_centre_was_away_is_followed_after_the_start(centre: Centre) -> None:
+    case = centre.file(centre.pay("KBANK:1", "SCB:M", 1_000)).case
+    centre.pay("SCB:M", "BBL:NEXT", 1_000, ago=timedelta(0))
+    centre.matter = centre.build()
+    centre.matter.pursuit.start()
+    centre.matter.duties.run_due()
+    assert places(centre, case) == {
+        ("SCB", "M"): (1_000, "withdrawn"),
+        ("BBL", "NEXT"): (1_000, "issued"),
+    }
+    centre.pay("BBL:NEXT", "WALLET:W", 1_000, ago=timedelta(0))
+    assert centre.matter.pursuit.pursue() == 1
+    assert places(centre, case)["WALLET", "W"] == (1_000, "issued")
+
+
+def test_a_case_that_ended_is_watched_no_more(centre: Centre) -> None:
+    case = centre.file(centre.pay("KBANK:1", "SCB:M", 1_000)).case
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        centre.matter.pursuit.drop(tx, case, reason="a false report")
+    centre.pay("SCB:M", "BBL:NEXT", 1_000, ago=timedelta(0))
+    assert centre.matter.pursuit.pursue() == 0
+    assert {state for _, state in places(centre, case).values()} == {"withdrawn"}
