@@ -63,6 +63,8 @@ def write(database: Database, name: str, rows: int) -> None:
 
 
 def join(database: Database, witnessing: Witnessing, url: str, key: str = "") -> None:
+    if not key and url.startswith("http"):
+        key = WitnessClient(url).info().key
     with database.uow.begin(SYSTEM) as tx:
         witnessing.add(tx, url=url, key=key)
     Sequencer(database).place()
@@ -297,8 +299,12 @@ def test_another_witness_under_the_same_address_is_not_believed(
             WitnessClient(url, key=witness.public_key).newest(witnessing.identity().centre)
     with database.uow.begin(SYSTEM) as tx, pytest.raises(Conflict):
         witnessing.add(tx, url=url, key=other.public_key)
-    with database.uow.begin(SYSTEM) as tx, pytest.raises(Unavailable):
-        witnessing.add(tx, url="http://127.0.0.1:1", key="")
+    with database.uow.begin(SYSTEM) as tx:
+        for wrong in ("", "bm90IGEga2V5", "%%%"):
+            with pytest.raises(BadInput):
+                witnessing.add(tx, url="http://127.0.0.1:1", key=wrong)
+    with pytest.raises(Unavailable):
+        WitnessClient("http://127.0.0.1:1").info()
     with database.uow.begin(SYSTEM) as tx:
         witnessing.remove(tx, url=url, reason="it was another")
     with database.uow.read(SYSTEM) as tx:

@@ -141,8 +141,13 @@ def witness() -> None:
 def witness_add(url: str, key: str, *, as_json: bool) -> None:
     """Offer every head to the witness at URL (http, https, or file:/path) from now on."""
     from openaoc.cli.client import CentreClient
+    from openaoc.continuity.witness_client import WitnessClient, check_url, is_file
 
-    added = CentreClient().post("/v1/journal/witnesses", {"url": url, "key": key})
+    place = check_url(url)
+    if not key and not is_file(place):
+        key = WitnessClient(place).info().key
+        note(f"the witness says that its key is {key}: compare it with what its operator told you")
+    added = CentreClient().post("/v1/journal/witnesses", {"url": place, "key": key})
     if as_json:
         show_json(added)
     else:

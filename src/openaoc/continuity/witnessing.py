@@ -23,7 +23,7 @@ from openaoc.continuity.witness_client import (
     read_heads,
 )
 from openaoc.kernel.actor import SYSTEM
-from openaoc.kernel.errors import Conflict, NotFound, OpenAOCError
+from openaoc.kernel.errors import BadInput, Conflict, Corrupt, NotFound, OpenAOCError
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage import merkle
 from openaoc.storage.journal import JournalService, UnknownLeaf
@@ -65,14 +65,12 @@ class Witnessing:
     def add(self, tx: Transaction, *, url: str, key: str) -> WitnessStatus:
         """Offer heads to this witness from now on; over HTTP its key is pinned.
 
-        Raises NotPermitted, BadInput, Conflict for one that is there, Unavailable when no key is
-        given and the witness does not answer.
+        Raises NotPermitted, BadInput, also for a key that is none, Conflict for one that is there.
         """
         require(tx.actor, Permission.JOURNAL_WITNESS)
         place = check_url(url)
         if not is_file(place):
-            key = key or WitnessClient(place).info().key
-            decode_public(key)
+            _check_key(key)
         if not store.add(tx.connection, url=place, key=key, now=tx.now):
             raise Conflict("this witness is known already", where=place)
         added = self._one(tx, place)
@@ -185,3 +183,10 @@ class Witnessing:
             if one.url == url:
                 return one
         raise NotFound("no such witness", where=url)
+
+
+def _check_key(key: str) -> None:
+    try:
+        decode_public(key)
+    except Corrupt as error:
+        raise BadInput("its public key, as its operator told it", where="key") from error

@@ -107,9 +107,9 @@ def _rewrite(scratch: Path, database: Database, journal: JournalService, steps: 
         witness.trust(identity.first_key)
     with serving(kept[0]) as first, serving(kept[1]) as second:
         urls = (first, second)
-        for url in urls:
+        for url, witness in zip(urls, kept, strict=True):
             with database.uow.begin(SYSTEM, purpose="proof") as tx:
-                witnessing.add(tx, url=url, key="")
+                witnessing.add(tx, url=url, key=witness.public_key)
         Sequencer(database).place()
         steps.check(
             "offered the head to two witnesses",
