@@ -133,9 +133,7 @@ def confirm(
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="check who confirms") as tx:
         check_signature(request, tx, body=body, header=signature)
-    standing = centre.matter.confirming.confirm(
-        case, actor=request.user, transfers=told.transfers
-    )
+    standing = centre.matter.confirming.confirm(case, actor=request.user, transfers=told.transfers)
     return Confirmation(case=case, standing=standing.kind)
 
 
