@@ -221,7 +221,7 @@ def test_bank_switches_its_key_and_endpoint(server: Server, tmp_path: Path) -> N
     ("words", "code", "reason"),
     [
         (["report", "submit", "/nowhere.json"], 1, b"No such file"),
-        (["case", "show", "AOC-0000-0000-0"], 1, b"There is no such case: AOC-0000-0000-0"),
+        (["case", "show", "AOC-0000-0000-0"], 1, b"wrong: AOC-0000-0000-0"),
         (["hold", "release", "ord_x", "--reason", "because"], 1, b""),
         (["hold", "release", "ord_x"], 2, b"--reason"),
         (["hold", "convert", "ord_x", "--reason", "seized"], 2, b"--authority"),
