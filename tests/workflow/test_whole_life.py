@@ -132,8 +132,8 @@ class WholeLife(Life):
 
 def live_through(
     make_owner: Callable[[], dict[str, str]], folder: Path, *, seed: int, steps: int
-) -> None:
-    """One life from its seed."""
+) -> int:
+    """One life from its seed; how many cases it had."""
     clock = ManualClock(START)
     database = connect_database(make_owner(), keys=Keyring(folder / "keys"), clock=clock)
     centre = Centre(database, folder, clock)
@@ -143,6 +143,7 @@ def live_through(
         life = WholeLife(centre, random.Random(seed))  # noqa: S311 - a replayable example
         for _ in range(steps):
             life.step()
+        return len(life.cases)
     finally:
         centre.close()
         database.close()
@@ -157,10 +158,10 @@ def live_through(
 def test_what_always_holds_holds_after_every_step(
     make_owner: Callable[[], dict[str, str]], tmp_path: Path, seed: int
 ) -> None:
-    live_through(make_owner, tmp_path / random_text(8), seed=seed, steps=STEPS)
+    assert live_through(make_owner, tmp_path / random_text(8), seed=seed, steps=STEPS)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(60))
 def test_long_lives(make_owner: Callable[[], dict[str, str]], tmp_path: Path, seed: int) -> None:
-    live_through(make_owner, tmp_path, seed=seed, steps=4 * STEPS)
+    assert live_through(make_owner, tmp_path, seed=seed, steps=4 * STEPS)
