@@ -14,7 +14,7 @@ from openaoc.simulation.parameters import load_parameters
 from openaoc.simulation.trial import outcome
 from openaoc.simulation.trial.chart import NoChart, write_chart
 from openaoc.simulation.trial.model import TrialFigures
-from openaoc.simulation.trial.outcome import Kept, jobs, run_all
+from openaoc.simulation.trial.outcome import Kept, all_kept, jobs, run_all
 from openaoc.simulation.trial.page import page, percent
 from openaoc.simulation.trial.run import digest_of
 from openaoc.simulation.trial.scenario import SCENARIOS
@@ -48,6 +48,17 @@ def test_the_page_has_every_scenario_and_no_place_left_open() -> None:
     assert "10 % (10 % to 10 %)" in text
     assert all(mark in text for mark in ("known", "derived", "assumed", "size"))
     assert "placeholder" in text, "what is not known is said"
+
+
+def test_the_page_is_written_from_what_there_is(tmp_path: Path) -> None:
+    base = [kept for kept in every(1) if kept.trial.scenario == "base"]
+    text = page(PARAMETERS, base)
+    assert "{{" not in text
+    assert "| surge |" not in text
+    with pytest.raises(BadInput, match="base"):
+        all_kept(PARAMETERS, seeds=1, results=tmp_path)
+    (tmp_path / "base-1.json").write_bytes(msgspec.json.encode(base[0]))
+    assert all_kept(PARAMETERS, seeds=1, results=tmp_path) == base
 
 
 def test_percent_keeps_small_shares_readable() -> None:

@@ -36,9 +36,17 @@ if TYPE_CHECKING:
     show_default=True,
     help="With --outcome: where each trial is kept, so that what was interrupted goes on.",
 )
+@click.option("--kept", is_flag=True, help="With --outcome: from the trials kept; run nothing.")
 @json_option
 def command(
-    *, scenario: str, seed: int, outcome: Path | None, seeds: int, results: Path, as_json: bool
+    *,
+    scenario: str,
+    seed: int,
+    outcome: Path | None,
+    seeds: int,
+    results: Path,
+    kept: bool,
+    as_json: bool,
 ) -> None:
     """Live a simulated nation twice: with the centre, and with telephone and spreadsheet.
 
@@ -55,7 +63,7 @@ def command(
         return
     configure(level="error")
     if outcome is not None:
-        _outcome(outcome, seeds=seeds, results=results, as_json=as_json)
+        _outcome(outcome, seeds=seeds, results=results, kept_only=kept, as_json=as_json)
         return
     wanted = scenario_named(scenario)
     with stage() as made:
@@ -72,23 +80,27 @@ def _open(settings: Settings, clock: ManualClock) -> AbstractContextManager[Open
     return build_centre(settings, clock=clock).opened()
 
 
-def _outcome(path: Path, *, seeds: int, results: Path, as_json: bool) -> None:
+def _outcome(path: Path, *, seeds: int, results: Path, kept_only: bool, as_json: bool) -> None:
     from openaoc.simulation.parameters import load_parameters
     from openaoc.simulation.trial.chart import write_chart
-    from openaoc.simulation.trial.outcome import run_all
+    from openaoc.simulation.trial.outcome import all_kept, run_all
     from openaoc.simulation.trial.page import page
     from openaoc.simulation.trial.scenario import SCENARIOS
     from openaoc.simulation.trial.stage import stage
 
     parameters = load_parameters()
-    with stage() as made:
-        kept = run_all(
-            parameters, seeds=seeds, results=results, stage=made, open_with=_open, say=note
-        )
+    if kept_only:
+        kept = all_kept(parameters, seeds=seeds, results=results)
+    else:
+        with stage() as made:
+            kept = run_all(
+                parameters, seeds=seeds, results=results, stage=made, open_with=_open, say=note
+            )
     trials = [one.trial for one in kept]
+    names = [one.name for one in SCENARIOS if any(t.scenario == one.name for t in trials)]
     chart = path.parent / "images" / f"{path.stem}.svg"
     chart.parent.mkdir(parents=True, exist_ok=True)
-    write_chart(chart, trials, [one.name for one in SCENARIOS])
+    write_chart(chart, trials, names)
     path.write_text(page(parameters, kept), "utf-8")
     if as_json:
         show_json({"page": str(path), "chart": str(chart), "trials": len(kept)})

@@ -59,7 +59,7 @@ def run_all(
     found = []
     todo = list(jobs(seeds))
     for place, (scenario, seed) in enumerate(todo, start=1):
-        path = results / f"{scenario.name}-{seed}.json"
+        path = _path(results, scenario, seed)
         kept = _kept(path, digest=digest_of(parameters, scenario))
         if kept is None:
             started = time.monotonic()
@@ -69,6 +69,25 @@ def run_all(
             say(f"{place} of {len(todo)}: {scenario.name}, seed {seed}, {kept.seconds} s")
         found.append(kept)
     return found
+
+
+def all_kept(parameters: Parameters, *, seeds: int, results: Path) -> Sequence[Kept]:
+    """The trials of `results` that were run with these figures. Raises BadInput without any base.
+
+    Nothing is run.
+    """
+    found = [
+        kept
+        for scenario, seed in jobs(seeds)
+        if (kept := _kept(_path(results, scenario, seed), digest=digest_of(parameters, scenario)))
+    ]
+    if not any(kept.trial.scenario == SCENARIOS[0].name for kept in found):
+        raise BadInput("no trial of the scenario base is kept there", where=str(results))
+    return found
+
+
+def _path(results: Path, scenario: Scenario, seed: int) -> Path:
+    return results / f"{scenario.name}-{seed}.json"
 
 
 def _kept(path: Path, *, digest: str) -> Kept | None:

@@ -24,13 +24,14 @@ from openaoc.simulation.trial.measures import (
 )
 from openaoc.simulation.trial.model import TrialFigures
 from openaoc.simulation.trial.outcome import SENSITIVITY_SEEDS, Kept
-from openaoc.simulation.trial.scenario import SCENARIOS
+from openaoc.simulation.trial.scenario import SCENARIOS, Scenario
 from openaoc.simulation.trial.sensitivity import SENSITIVITY
 from openaoc.simulation.trial.tally import Reason
 
 TEMPLATE: Final = "outcome.md.in"
 WAVES: Final = (("at once", "centre"), ("person", "centre"), ("followed", "centre"))
 LAYERS: Final = range(1, 8)
+TOLD: Final = "told-in-10-minutes"
 CALIBRATION: Final = ("uncalibrated", "rest-0.10", "base", "rest-0.20")
 MINUTE_S: Final = 60.0
 HOUR_S: Final = 3_600.0
@@ -84,19 +85,21 @@ def spread(shares: Shares) -> str:
 
 
 def _summary(trials: Sequence[TrialFigures], base: OfScenario, telephone: OfScenario) -> str:
-    told, told_telephone = (
-        of_scenario(trials, "told-in-10-minutes", arm) for arm in ("centre", "telephone")
-    )
     ratio = telephone.innocent_baht_hours / max(base.innocent_baht_hours, 1.0)
-    return (
+    text = (
         f"With victims who notice after a day, the centre holds {percent(base.held.pooled)} of the "
         f"loss attempted and today's telephone {percent(telephone.held.pooled)}: by then most has "
         "left, and speed no longer helps. What differs is who pays for it: the centre blocks "
         f"{millions(base.innocent_baht_hours)} baht-hours of innocent people's money per 1,000 "
         f"cases, the telephone {millions(telephone.innocent_baht_hours)}, about {ratio:,.0f} times "
-        "as much, because it freezes whole accounts. If victims notice within ten minutes, the "
-        f"centre holds {percent(told.held.pooled)} and the telephone "
-        f"{percent(told_telephone.held.pooled)}."
+        "as much, because it freezes whole accounts."
+    )
+    if not any(trial.scenario == TOLD for trial in trials):
+        return text
+    told, today = (of_scenario(trials, TOLD, arm) for arm in ("centre", "telephone"))
+    return (
+        f"{text} If victims notice within ten minutes, the centre holds "
+        f"{percent(told.held.pooled)} and the telephone {percent(today.held.pooled)}."
     )
 
 
@@ -116,15 +119,22 @@ def _size(parameters: Parameters, trials: Sequence[TrialFigures]) -> str:
     )
 
 
+def _there(trials: Sequence[TrialFigures], scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """The scenarios that were run."""
+    names = {trial.scenario for trial in trials}
+    return [scenario for scenario in scenarios if scenario.name in names]
+
+
 def _main(trials: Sequence[TrialFigures]) -> str:
     rows = []
-    for scenario in SCENARIOS:
+    for scenario in _there(trials, SCENARIOS):
         for arm in ("centre", "telephone"):
             found = of_scenario(trials, scenario.name, arm)
             rows.append(
                 [
                     scenario.name if arm == "centre" else "",
                     arm,
+                    str(found.seeds) if arm == "centre" else "",
                     spread(found.held),
                     percent(found.averted.pooled),
                     percent(found.returned.pooled),
@@ -134,7 +144,7 @@ def _main(trials: Sequence[TrialFigures]) -> str:
                     f"{found.orders:.1f}",
                 ]
             )
-    heads = ["scenario", "", "held", "averted", "returned", "innocents", "felt"]
+    heads = ["scenario", "", "seeds", "held", "averted", "returned", "innocents", "felt"]
     return table([*heads, "baht-hours", "orders a case"], rows)
 
 
@@ -224,7 +234,8 @@ def _sensitivity(trials: Sequence[TrialFigures]) -> str:
     seeds = range(1, SENSITIVITY_SEEDS + 1)
     few = [trial for trial in trials if trial.seed in seeds]
     rows = []
-    lines = [("base", "as it is"), *((s.name, s.says) for s in SENSITIVITY)]
+    lines = [("base", "as it is")]
+    lines += [(one.name, one.says) for one in _there(few, SENSITIVITY)]
     for name, says in lines:
         centre, telephone = (of_scenario(few, name, arm) for arm in ("centre", "telephone"))
         rows.append(
@@ -245,7 +256,9 @@ def _calibration(trials: Sequence[TrialFigures]) -> str:
     few = [trial for trial in trials if trial.seed <= SENSITIVITY_SEEDS]
     rows = []
     for name in CALIBRATION:
-        one = next(trial for trial in few if trial.scenario == name)
+        one = next((trial for trial in few if trial.scenario == name), None)
+        if one is None:
+            continue
         every = of_scenario(trials, name, "telephone")
         rows.append(
             [
