@@ -311,7 +311,5 @@ class Days:
                 (line.in_rows, line.in_off, line.in_len),
             ):
                 rows = pool[offsets[number] :][: lengths[number]]
-                ordered = rows[np.lexsort((rows, line.time_us[rows]))]
-                if not np.array_equal(rows, ordered):
-                    rows[:] = ordered
-                    repair(line, number, _FIRST, -1)
+                rows[:] = rows[np.lexsort((rows, line.time_us[rows]))]
+            repair(line, number, _FIRST, -1)

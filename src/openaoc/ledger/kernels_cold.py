@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, SELF
 from openaoc.ledger.kernels_intern import ROWS_PER_BLOCK, Facts, text_place
-from openaoc.ledger.kernels_lines import Lines, place, push_in, push_out
+from openaoc.ledger.kernels_lines import IN_END, OUT_END, Lines, class_rows, place, size_class
+from openaoc.ledger.kernels_memory import uncounted
 from openaoc.ledger.kernels_text import mix, store_text, stored_length
 
 FILTER_WORDS: Final = 8
@@ -143,6 +144,7 @@ def cut_lines(
     Fills the bases; `bare` and `unseen` come with what they are before. stays_out and stays_in are
     the places in its two lists of the first row that stays.
     """
+    lines = uncounted(lines)
     rows_out, rows_in, time_us = lines.out_rows, lines.in_rows, lines.time_us
     for account in range(accounts):
         outs, ins = int(lines.out_len[account]), int(lines.in_len[account])
@@ -190,18 +192,29 @@ def move_lists(
 
     Positions stay what they were: they count from the account's first transfer ever.
     """
+    old, new = uncounted(old), uncounted(new)
+    # Arrays taken out of the tuples once: taken inside the loop, each costs a reference count.
+    old_out, old_starts, old_in = old.out_rows, old.out_starts, old.in_rows
+    new_out, new_starts, new_in = new.out_rows, new.out_starts, new.in_rows
+    out_start, in_start, was_in = new.out_start, new.in_start, old.in_start
+    out_end, in_end = 0, 0
     for account in range(accounts):
         new.in_end[account], new.out_end[account] = old.in_end[account], old.out_end[account]
         new.last_us[account] = old.last_us[account]
-        offset = old.out_off[account]
-        for k in range(stays_out[account], old.out_len[account]):
-            row = int(moved[old.out_rows[offset + k]])
-            start = old.out_starts[offset + k]
-            push_out(new, account, row, start)
-            new.out_start[row] = start
-        offset = old.in_off[account]
-        for k in range(stays_in[account], old.in_len[account]):
-            was = old.in_rows[offset + k]
-            row = int(moved[was])
-            push_in(new, account, row)
-            new.in_start[row] = old.in_start[was]
+        first, count = old.out_off[account] + stays_out[account], old.out_len[account]
+        count -= stays_out[account]
+        new.out_off[account], new.out_len[account] = out_end, count
+        for k in range(count):
+            row = moved[old_out[first + k]]
+            start = old_starts[first + k]
+            new_out[out_end + k], new_starts[out_end + k], out_start[row] = row, start, start
+        first, more = old.in_off[account] + stays_in[account], old.in_len[account]
+        more -= stays_in[account]
+        new.in_off[account], new.in_len[account] = in_end, more
+        for k in range(more):
+            was = old_in[first + k]
+            row = moved[was]
+            new_in[in_end + k], in_start[row] = row, was_in[was]
+        out_end += class_rows(size_class(count)) if count else 0
+        in_end += class_rows(size_class(more)) if more else 0
+    new.pool_end[OUT_END], new.pool_end[IN_END] = out_end, in_end
