@@ -163,8 +163,8 @@ def test_held_money_is_given_back_by_command(
         done = server.run_json("suspicion", verb, told, *more, *measure, key=ann)
         assert done["state"] == state
     assert server.run("suspicion", "list", key=people["scb"]).stdout.count(b"converted") == 1
-    for words in (("list",), ("show", "TH"), ("compare", "TH", "SG")):
-        assert b"TH" in server.run("rules", *words).stdout
+    for law in (["list"], ["show", "TH"], ["compare", "TH", "SG"]):
+        assert b"TH" in server.run("rules", *law).stdout
 
 
 def test_person_reads_the_same_without_json(server: Server, people: dict[str, str]) -> None:

@@ -93,22 +93,22 @@ def test_scammers_use_another_account_once_something_is_blocked() -> None:
         burn(account)
 
     def note_moves(tick: object) -> None:
-        moved(tick)  # type: ignore[arg-type]
-        rows = tick.rows  # type: ignore[attr-defined]
+        moved(tick)  # type: ignore[arg-type]  # a part of what is asked for is enough here
+        rows = tick.rows  # type: ignore[attr-defined]  # the part has it
         stays = rows.creditor[rows.creditor >= 0].tolist()
-        if len(tick.moves):  # type: ignore[attr-defined]
+        if len(tick.moves):  # type: ignore[attr-defined]  # the part has it
             used_after.extend(
                 a for a in stays if a in burnt_at and arm.life.population.kind[a] == 3
             )
 
-    arm.burn, arm.moved = note_burn, note_moves  # type: ignore[method-assign]
+    arm.burn, arm.moved = note_burn, note_moves  # type: ignore[method-assign]  # the test listens
     arm.run()
     assert burnt_at
     assert used_after == []
 
 
 def test_warned_victims_do_not_pay_and_who_heeds_is_settled_once() -> None:
-    class Warned(type(telephone())):  # type: ignore[misc]
+    class Warned(type(telephone())):  # type: ignore[misc]  # a class made here
         def known(self, account: int) -> bool:
             return account >= 0
 

@@ -12,6 +12,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from openaoc.cases import store
+from openaoc.cases.marks import CaseMark, ComplaintMark
 from openaoc.cases.model import (
     LOCATED_SHOWN_MAX,
     UNDER_WORK,
@@ -70,44 +71,6 @@ class OrderLines(Protocol):
     def complaint_time(self, case: CaseRow) -> timedelta | None:
         """How long from the case's opening the victim has to complain to the police."""
         ...
-
-
-class CaseMark(msgspec.Struct, frozen=True, kw_only=True):
-    """A case in the journal."""
-
-    state: str
-    mode: str
-    standing: str
-    channel: str
-    loss_minor: int
-    located_minor: int
-    held_minor: int
-    currency: str
-    rule: str
-    claims: int = 0
-
-    @classmethod
-    def of(cls, case: CaseRow, *, claims: int = 0) -> CaseMark:
-        """The mark of this case."""
-        return cls(
-            state=case.state.value,
-            mode=case.mode,
-            standing=case.standing,
-            channel=case.channel,
-            loss_minor=case.loss_minor,
-            located_minor=case.located_minor,
-            held_minor=case.held_minor,
-            currency=case.currency,
-            rule=case.rule,
-            claims=claims,
-        )
-
-
-class ComplaintMark(msgspec.Struct, frozen=True, kw_only=True):
-    """A complaint in the journal: the one that counts, and the one just told of."""
-
-    counts: datetime | None
-    told: datetime | None = None
 
 
 class Cases:

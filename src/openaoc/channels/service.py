@@ -283,7 +283,8 @@ class Channels:
         """
         assert self._dispatcher is None, "delivery is running"
         self._woken = woken
-        return self._run(transport, on_answer=None, on_delivered=None, random=Random(0))  # noqa: S311 - pauses that are the same each time
+        same = Random(0)  # noqa: S311 - pauses that are the same each time
+        return self._run(transport, on_answer=None, on_delivered=None, random=same)
 
     def _run(
         self,

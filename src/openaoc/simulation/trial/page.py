@@ -38,6 +38,10 @@ HOUR_S: Final = 3_600.0
 MILLION: Final = 1e6
 
 
+WHOLE_PERCENT_FROM: Final = 0.1
+"""A share below this is shown with one digit."""
+
+
 def page(parameters: Parameters, kept: Sequence[Kept]) -> str:
     """The whole page."""
     trials = [one.trial for one in kept]
@@ -70,7 +74,8 @@ def page(parameters: Parameters, kept: Sequence[Kept]) -> str:
 
 def percent(share: float) -> str:
     """A share for reading; one digit below ten."""
-    return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.1f} %"  # noqa: PLR2004 - ten per cent
+    digits = 0 if share >= WHOLE_PERCENT_FROM or share == 0 else 1
+    return f"{100 * share:.{digits}f} %"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

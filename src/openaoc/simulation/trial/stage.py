@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -48,7 +49,8 @@ class Stage:
         self._server.start()
         with self._server.superuser() as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-            roles.ensure_application(connection, database=TEMPLATE, password="unused")  # noqa: S106 - nobody logs in to the template
+            nobody_logs_in = secrets.token_hex(16)
+            roles.ensure_application(connection, database=TEMPLATE, password=nobody_logs_in)
         migrate.migrate(self._server.parameters(database=TEMPLATE))
 
     def stop(self) -> None:
