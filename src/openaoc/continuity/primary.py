@@ -360,11 +360,15 @@ class StandbyLine:
         self._note(position)
         self._ledger_here = True
         try:
+            said: FollowState | None = None
             while not self._stopping:
+                if said is not self._state:
+                    # However much there is to carry: who takes over must know how we stood.
+                    said = self._beat(channel)
                 frame = tail.next(durable=self._durable)
                 if frame is None:
                     if not self._wait_for_more(tail.position):
-                        self._beat(channel)
+                        said = self._beat(channel)
                     continue
                 channel.send_bytes(frame.content)
                 ack = channel.receive(Ack)
@@ -381,9 +385,12 @@ class StandbyLine:
         with self._changed:
             return self._changed.wait_for(lambda: self._durable > position, BEAT_S)
 
-    def _beat(self, channel: Channel) -> None:
-        channel.send_bytes(BEAT + self._state.value.encode("ascii"))
+    def _beat(self, channel: Channel) -> FollowState:
+        """Say how we stand, and hear that the standby is there; what was said."""
+        state = self._state
+        channel.send_bytes(BEAT + state.value.encode("ascii"))
         self._note(channel.receive(Ack).position)
+        return state
 
     def _note(self, position: int) -> None:
         with self._changed:
