@@ -14,7 +14,8 @@ from tests.cli.world import World, post
 
 def test_anybody_may_see_figures_keys_and_health(world: World) -> None:
     nobody = world.as_("nobody")
-    assert nobody.get("/health").json() == {"status": "ok"}
+    health = nobody.get("/health").json()
+    assert (health["status"], health["delivery"]) == ("ok", "on")
     figures = nobody.get("/v1/status").json()
     assert figures["mode"] == "live"
     assert figures["currency"] == "THB"
