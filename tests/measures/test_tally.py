@@ -104,7 +104,7 @@ def arm(**changes: object) -> ArmFigures:
         "ended": [],
         "times": [],
     }
-    return ArmFigures(**(values | changes))  # type: ignore[arg-type]  # a part of what is asked for is enough here
+    return ArmFigures(**(values | changes))  # type: ignore[arg-type]  # a part is enough
 
 
 def trial(seed: int, **changes: object) -> TrialFigures:

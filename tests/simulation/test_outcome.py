@@ -96,8 +96,8 @@ def test_what_was_run_with_the_same_figures_is_not_run_again(
                 PARAMETERS,
                 seeds=1,
                 results=tmp_path / "results",
-                stage=None,  # type: ignore[arg-type]  # a part of what is asked for is enough here
-                open_with=None,  # type: ignore[arg-type]  # a part of what is asked for is enough here
+                stage=None,  # type: ignore[arg-type]  # a part is enough
+                open_with=None,  # type: ignore[arg-type]  # a part is enough
                 say=said.append,
             )
         )

@@ -93,7 +93,7 @@ def test_scammers_use_another_account_once_something_is_blocked() -> None:
         burn(account)
 
     def note_moves(tick: object) -> None:
-        moved(tick)  # type: ignore[arg-type]  # a part of what is asked for is enough here
+        moved(tick)  # type: ignore[arg-type]  # a part is enough
         rows = tick.rows  # type: ignore[attr-defined]  # the part has it
         stays = rows.creditor[rows.creditor >= 0].tolist()
         if len(tick.moves):  # type: ignore[attr-defined]  # the part has it
