@@ -105,9 +105,12 @@ class SecondLook:
             together = self.reviewing.together(tx, order_id)
             if not together:
                 return 0
-            return self.reviewing.review(
+            freed = self.reviewing.review(
                 tx, together, self.facts(tx, together[0]), floor_minor=self._floor_minor
             )
+            # The shorter clock of a hold in doubt may be over already: it ends here and now.
+            self._holds.expire_due(tx)
+            return freed
 
     def _look(self, tx: Transaction, case_id: str) -> CaseLook | None:
         if case_id in self._registry:
