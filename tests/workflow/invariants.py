@@ -76,6 +76,15 @@ def blocked_by_messages(centre: Centre) -> dict[str, int]:
             blocked[message.subject] = max(left, 0)
         elif isinstance(message.body, OrderEnd):
             blocked[message.subject] = 0
+    with centre.database.uow.read(SYSTEM) as tx:  # what the institution paid back is not blocked
+        paid = tx.connection.execute(
+            sa.text(
+                "select order_id, sum(amount_minor) from hold_events"
+                " where kind = 'restitution' group by order_id"
+            )
+        ).all()
+    for order_id, amount in paid:
+        blocked[str(order_id)] = max(blocked.get(str(order_id), 0) - int(amount), 0)
     return {order: amount for order, amount in blocked.items() if amount}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from openaoc.appeals.model import OPEN, AppealState, AppealView
 from openaoc.holds.model import ENDED, HOLDING, WAITING, OrderState
@@ -68,8 +68,8 @@ class WholeLife(Life):
             self.centre.answer(order.id, order.institution, applied)
 
     def contest(self) -> None:
-        if known := [o for o in all_orders(self.centre) if o.mode == "live" and o.revision]:
-            order = self.choice.choice(known).id
+        if told := sorted({notice.order for notice in self.centre.outbox.notices()}):
+            order = self.choice.choice(told)
             contest(self.centre, order, code=code_of(self.centre, order))
 
     def review(self) -> None:
@@ -151,6 +151,7 @@ def live_through(
 
 @settings(
     max_examples=3,
+    phases=[Phase.explicit, Phase.generate],
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
