@@ -128,7 +128,14 @@ def fill_all(uow: UnitOfWork, now: datetime) -> None:
             tx.connection,
             "institutions",
             [
-                {"code": code, "name": code, "kind": "bank", "jurisdiction": "TH", "added_at": old}
+                {
+                    "code": code,
+                    "name": code,
+                    "kind": "bank",
+                    "jurisdiction": "TH",
+                    "message_format": "json",
+                    "added_at": old,
+                }
                 for code in ("BANK1", "BANK2")
             ],
         )
