@@ -117,7 +117,6 @@ def test_warned_victims_do_not_pay_and_who_heeds_is_settled_once() -> None:
     arm = Warned(plain.life, scenario, seed=SEED)
     figures = arm.run()
     assert figures.averted_minor > 0
-    assert figures.averted_minor + figures.unpaid_minor == figures.attempted_minor
     assert (figures.stolen_minor, figures.reports) == (0, 0)
     check_money(arm, figures)
 
