@@ -83,6 +83,7 @@ def answering(url: str) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_killed_centre_is_replaced_by_its_standby(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     pair.primary.start()
