@@ -1,0 +1,55 @@
+"""A host's name under a known public suffix, in ASCII form. The list of suffixes is bundled.
+
+Never asks the network.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from openaoc.kernel.errors import BadInput
+from openaoc.kernel.identifiers.text import refanged
+
+if TYPE_CHECKING:
+    from tldextract import TLDExtract
+
+HOST_CHARACTERS_MAX: Final = 253
+FIRST_SHOWN: Final = 1
+
+
+@cache
+def _suffixes() -> TLDExtract:
+    from tldextract import TLDExtract
+
+    return TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+
+def normalise_domain(text: str) -> str:
+    """The lower-case ASCII name (`xn--…` where it has to be), without a dot at its end.
+
+    Raises BadInput for what is no name under a public suffix.
+    """
+    import idna
+
+    value = refanged(text).rstrip(".").strip()
+    try:
+        name = idna.encode(value, uts46=True).decode("ascii").lower()
+    except (idna.IDNAError, UnicodeError) as error:
+        raise BadInput("not a domain name") from error
+    found = _suffixes()(name)
+    if not found.domain or not found.suffix or len(name) > HOST_CHARACTERS_MAX:
+        raise BadInput("not a domain name under a public suffix")
+    return name
+
+
+def registrable(value: str) -> str:
+    """The part of a normalised name that somebody registered: `www.x.co.th` → `x.co.th`."""
+    found = _suffixes()(value)
+    return f"{found.domain}.{found.suffix}"
+
+
+def mask_domain(value: str) -> str:
+    """The public suffix, and the first letter before it."""
+    found = _suffixes()(value)
+    return f"{found.domain[:FIRST_SHOWN]}•••.{found.suffix}"
