@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ import msgspec
 START_SECONDS_MAX = 240.0
 """The first start on a machine compiles what a later one loads."""
 STOP_SECONDS_MAX = 60.0
+TRIES_MAX = 30
+"""Each is a command of its own: half a second or more."""
 
 
 def free_port() -> int:
@@ -132,6 +134,14 @@ class Server:
         done = self.run(*words, "--json", key=key, stdin=stdin)
         assert done.returncode == 0, done.stderr.decode()
         return msgspec.json.decode(done.stdout)
+
+    def run_until(self, *words: str, done: Callable[[Any], object], key: str | None = None) -> Any:
+        """The document as soon as it is so: a case's figures follow an answer by a moment."""
+        for _ in range(TRIES_MAX):
+            document = self.run_json(*words, key=key)
+            if done(document):
+                break
+        return document
 
 
 def end_left_behind(server: Server) -> None:

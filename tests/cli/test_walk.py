@@ -78,7 +78,13 @@ def test_from_report_to_held(server: Server, people: dict[str, str], tmp_path: P
             "hold", "answer", order["order"], "--applied", amount, key=people["scb"]
         )
         assert answered["state"] == "applied"
-    view = server.run_json("case", "show", receipt["case"], key=people["ann"])
+    view = server.run_until(
+        "case",
+        "show",
+        receipt["case"],
+        key=people["ann"],
+        done=lambda case: case["held_minor"] == 500_000,
+    )
     assert (view["held_minor"], view["conserved"]) == (500_000, True)
 
     released = server.run_json(

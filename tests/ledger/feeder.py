@@ -7,8 +7,10 @@ transfers leave for cold segments all the time.
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from openaoc.kernel.clock import ManualClock, from_us
@@ -31,6 +33,22 @@ def batch(seed: int, caller: int, number: int) -> list[dict[str, object]]:
         first = dict(rows[0])
         rows.append(first | {"amount_minor": 5, "corrects": first["transfer_id"], "revision": 1})
     return rows
+
+
+def run_and_kill(
+    folder: Path, seed: int, *extra: str, after: int, seconds: float
+) -> list[list[int]]:
+    """Feed until some batches are acknowledged and a moment longer, kill -9; all the receipts."""
+    command = [sys.executable, "-m", "tests.ledger.feeder", str(folder), str(seed), *extra]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        lines = [process.stdout.readline() for _ in range(after)]
+        time.sleep(seconds)
+        process.kill()
+        lines += process.stdout.read().splitlines(keepends=True)
+    receipts = [line.split() for line in lines if line.endswith("\n") and "[" not in line]
+    return [[int(word) for word in words] for words in receipts]
 
 
 def _feed(opened: Ledger, seed: int, caller: int) -> None:

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from openaoc.ledger.service import Ledger
-from tests.ledger.feeder import CALLERS, batch
+from tests.ledger.feeder import CALLERS, batch, run_and_kill
 from tests.ledger.worlds import assert_pure, ledger, table
-
-
-def _run_and_kill(folder: Path, seed: int, seconds: float) -> list[list[int]]:
-    """Feed for some seconds, kill -9; the receipts that were given."""
-    command = [sys.executable, "-m", "tests.ledger.feeder", str(folder), str(seed)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        time.sleep(seconds)
-        process.kill()
-        lines = process.stdout.read().splitlines(keepends=True)
-    return [[int(word) for word in line.split()] for line in lines if line.endswith("\n")]
 
 
 def _check(opened: Ledger, seed: int, receipts: list[list[int]]) -> None:
@@ -48,7 +33,9 @@ def _crash(folder: Path, rounds: int) -> int:
     draw = random.Random(rounds)  # noqa: S311 - repeatable, not secret
     acknowledged = 0
     for seed in range(rounds):
-        receipts = _run_and_kill(folder, seed, draw.uniform(0.02, 0.5))
+        receipts = run_and_kill(
+            folder, seed, after=draw.randint(0, 100), seconds=draw.uniform(0, 0.05)
+        )
         acknowledged += len(receipts)
         with ledger(folder) as opened:
             waiting = {item.position for item in opened.unjournalled()}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from openaoc.ledger.service import Ledger
-from tests.ledger.feeder import CALLERS, batch
+from tests.ledger.feeder import CALLERS, batch, run_and_kill
 from tests.ledger.twins import hot_lines
 from tests.ledger.worlds import ledger, table
-
-
-def _run_and_kill(folder: Path, seed: int, seconds: float) -> list[list[int]]:
-    """Feed and cut for some seconds, kill -9; the receipts that were given."""
-    command = [sys.executable, "-m", "tests.ledger.feeder", str(folder), str(seed), "cut"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        time.sleep(seconds)
-        process.kill()
-        lines = process.stdout.read().splitlines(keepends=True)
-    receipts = [line.split() for line in lines if line.endswith("\n") and "[" not in line]
-    return [[int(word) for word in words] for words in receipts]
 
 
 def _assert_each_once(opened: Ledger) -> int:
@@ -89,7 +73,10 @@ def _crash(folder: Path, rounds: int) -> int:
     left = 0
     for seed in range(rounds):
         done: dict[int, int] = {}
-        for caller, number, _, _ in _run_and_kill(folder / "kept", seed, draw.uniform(0.3, 1.2)):
+        receipts = run_and_kill(
+            folder / "kept", seed, "cut", after=draw.randint(1, 200), seconds=draw.uniform(0, 0.2)
+        )
+        for caller, number, _, _ in receipts:
             done[caller] = max(done.get(caller, -1), number)
         told.append(done)
         with ledger(folder / "kept") as opened:
