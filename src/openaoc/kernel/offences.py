@@ -34,6 +34,7 @@ class Offence(enum.StrEnum):
 
 
 _NUMBERED: Final = tuple(Offence)[:14]
+_NAMED: Final = {offence.value: offence for offence in Offence}
 
 
 def offence_of(scam_type: str | None) -> Offence:
@@ -44,4 +45,4 @@ def offence_of(scam_type: str | None) -> Offence:
     text = (scam_type or "").strip().lower()
     if text.isascii() and text.isdecimal() and 1 <= int(text[:3]) <= len(_NUMBERED):
         return _NUMBERED[int(text[:3]) - 1]
-    return Offence(text) if text in Offence else Offence.UNSORTED_SCAM
+    return _NAMED.get(text, Offence.UNSORTED_SCAM)
