@@ -138,7 +138,9 @@ def test_stored_secret_gives_the_same_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "x", ["", "AAAA", "not base64!", KEY.public().x + "=", "A" * 43, "AQ" + "A" * 41]
+    "x",
+    ["", "AAAA", "not base64!", KEY.public().x + "=", "A" * 43, "AQ" + "A" * 41],
+    ids=["empty", "short", "no base64", "padded", "zero", "one"],
 )
 def test_unusable_public_key_is_refused(x: str) -> None:
     with pytest.raises(BadInput):
