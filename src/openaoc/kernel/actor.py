@@ -19,6 +19,7 @@ class Role(enum.StrEnum):
     SUPERVISOR = "supervisor"
     LIAISON = "liaison"
     MACHINE = "machine"
+    PARTNER = "partner"
     ADMINISTRATOR = "administrator"
     DATA_PROTECTION_OFFICER = "data_protection_officer"
     OVERSIGHT = "oversight"
@@ -28,12 +29,14 @@ class Role(enum.StrEnum):
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """The one who acts.
 
-    `institution` is set for liaisons and machines and bounds what they may see.
+    `institution` is set for liaisons and machines, `partner` for a partner's analysts and systems;
+    each bounds what they may see.
     """
 
     id: str
     roles: frozenset[Role]
     institution: str | None = None
+    partner: str | None = None
 
     def has(self, role: Role) -> bool:
         """Whether the actor carries the role."""

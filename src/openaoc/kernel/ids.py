@@ -7,6 +7,7 @@ check character.
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Final, NewType
@@ -95,3 +96,8 @@ def new_appeal_id() -> str:
     """A fresh contest number such as `APL-7K3M-9QX2-4`, as readable as a case number."""
     body = random_text(8)
     return f"APL-{body[:4]}-{body[4:]}-{_check_character(body)}"
+
+
+def new_indicator_id() -> str:
+    """A fresh indicator id: a random UUID, in the form in which others name shared objects."""
+    return f"indicator--{uuid.UUID(bytes=_drawn.get()(16), version=4)}"

@@ -56,6 +56,20 @@ class Permission(enum.StrEnum):
     RESTITUTION_DECIDE = "restitution.decide"
     RESTITUTION_OBJECT = "restitution.object"
     RESTITUTION_PAY = "restitution.pay"
+    EXCHANGE_READ = "exchange.read"
+    EXCHANGE_EXPLAIN = "exchange.explain"
+    EXCHANGE_RECEIVE = "exchange.receive"
+    EXCHANGE_ASK = "exchange.ask"
+    EXCHANGE_RELEASE = "exchange.release"
+    EXCHANGE_APPROVE = "exchange.approve"
+    EXCHANGE_RECALL = "exchange.recall"
+    EXCHANGE_CANARY = "exchange.canary"
+    PARTNER_MANAGE = "exchange.partner.manage"
+    PARTNER_VERIFY = "exchange.partner.verify"
+    AGREEMENT_DRAFT = "exchange.agreement.draft"
+    INDICATOR_READ = "indicators.read"
+    INDICATOR_TELL = "indicators.tell"
+    INDICATOR_DECIDE = "indicators.decide"
 
 
 P = Permission
@@ -64,6 +78,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     Role.CITIZEN: frozenset({P.REPORT_SUBMIT, P.STATUS_READ, P.APPEAL_FILE}),
     Role.AGENT: frozenset(
         {
+            P.INDICATOR_READ,
             P.RESTITUTION_READ,
             P.RESTITUTION_OBJECT,
             P.REPORT_SUBMIT,
@@ -80,6 +95,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.INVESTIGATOR: frozenset(
         {
+            P.INDICATOR_READ,
+            P.INDICATOR_DECIDE,
             P.RESTITUTION_READ,
             P.RESTITUTION_WORK,
             P.RESTITUTION_OBJECT,
@@ -102,10 +119,16 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.BREAKER_OPEN,
             P.UNDO_PROPOSE,
             P.TELEPHONE_ANSWER,
+            P.EXCHANGE_READ,
+            P.EXCHANGE_EXPLAIN,
+            P.EXCHANGE_RELEASE,
+            P.EXCHANGE_RECALL,
         }
     ),
     Role.SUPERVISOR: frozenset(
         {
+            P.INDICATOR_READ,
+            P.INDICATOR_DECIDE,
             P.RESTITUTION_READ,
             P.RESTITUTION_WORK,
             P.RESTITUTION_DECIDE,
@@ -139,6 +162,15 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.UNDO_PROPOSE,
             P.UNDO_APPROVE,
             P.TELEPHONE_ANSWER,
+            P.EXCHANGE_READ,
+            P.EXCHANGE_EXPLAIN,
+            P.EXCHANGE_RELEASE,
+            P.EXCHANGE_APPROVE,
+            P.EXCHANGE_RECALL,
+            P.EXCHANGE_CANARY,
+            P.PARTNER_MANAGE,
+            P.PARTNER_VERIFY,
+            P.AGREEMENT_DRAFT,
         }
     ),
     Role.LIAISON: frozenset(
@@ -168,8 +200,11 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.STATUS_READ,
         }
     ),
+    Role.PARTNER: frozenset({P.EXCHANGE_RECEIVE, P.EXCHANGE_ASK, P.STATUS_READ}),
     Role.ADMINISTRATOR: frozenset(
         {
+            P.EXCHANGE_READ,
+            P.PARTNER_MANAGE,
             P.RESTITUTION_READ,
             P.POOLED_CONFIRM,
             P.REPORT_SUBMIT,
@@ -195,6 +230,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.DATA_PROTECTION_OFFICER: frozenset(
         {
+            P.INDICATOR_READ,
             P.JOURNAL_READ,
             P.USER_READ,
             P.INSTITUTION_READ,
@@ -204,13 +240,25 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.SHADOW_SWITCH,
             P.APPEAL_READ,
             P.BREAKER_OPEN,
+            P.EXCHANGE_READ,
+            P.EXCHANGE_EXPLAIN,
+            P.EXCHANGE_APPROVE,
+            P.EXCHANGE_RECALL,
+            P.EXCHANGE_CANARY,
+            P.PARTNER_MANAGE,
+            P.PARTNER_VERIFY,
+            P.AGREEMENT_DRAFT,
         }
     ),
-    Role.OVERSIGHT: frozenset({P.JOURNAL_READ, P.STATUS_READ, P.STATISTICS_READ, P.APPEAL_READ}),
-    Role.SYSTEM: frozenset(P) - {P.LIVE_SWITCH},
+    Role.OVERSIGHT: frozenset(
+        {P.JOURNAL_READ, P.STATUS_READ, P.STATISTICS_READ, P.APPEAL_READ, P.EXCHANGE_READ}
+    ),
+    Role.SYSTEM: frozenset(P)
+    - {P.LIVE_SWITCH, P.EXCHANGE_APPROVE, P.PARTNER_VERIFY, P.AGREEMENT_DRAFT},
 }
 """Administrators run the centre: they see cases and holds but nobody's identity, and decide on
-none. Overseers see the journal. The centre itself never switches anything live.
+none. Overseers see the journal. The centre itself never switches anything live,
+agrees to nothing and approves no release of what names a person.
 """
 
 

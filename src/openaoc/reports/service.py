@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from itertools import groupby
+from typing import Final, Protocol
 
 import msgspec
 
 from openaoc.kernel.actor import CITIZEN, Actor
 from openaoc.kernel.clock import to_us
 from openaoc.kernel.errors import BadInput, TooLarge
+from openaoc.kernel.events import Event
 from openaoc.kernel.identifiers.bank_account import normalise_account, normalise_bank
 from openaoc.kernel.money import check_currency
 from openaoc.ledger.model import AccountName, Transfer
@@ -38,6 +40,10 @@ from openaoc.storage.journal_rows import JournalEntry
 from openaoc.storage.unit_of_work import Transaction
 
 __all__ = ["Earlier", "IndicatorRow", "PaymentRow", "ReportMark", "ReportRow", "Reports"]
+
+
+FILED: Final = "reports.report.filed"
+"""The event of each report that is kept."""
 
 
 class LedgerFinder(Protocol):
@@ -157,7 +163,7 @@ class Reports:
         tx.journal_many(
             [
                 JournalEntry(
-                    action="reports.report.filed",
+                    action=FILED,
                     subject=report.row.id,
                     after=ReportMark.of(report),
                     authority=report.authority,
@@ -165,6 +171,8 @@ class Reports:
                 for report in filed
             ]
         )
+        for report in filed:
+            tx.emit(Event(name=FILED, subject=report.row.id, at=tx.now))
 
     def of_case(self, tx: Transaction, case_id: str) -> list[ReportRow]:
         """A case's reports, oldest first."""
@@ -176,7 +184,20 @@ class Reports:
 
     def indicators_of(self, tx: Transaction, report_id: str) -> list[IndicatorRow]:
         """What a report names the deceivers by."""
-        return store.indicators_of(tx.connection, report_id)
+        return store.indicators_of(tx.connection, [report_id])
+
+    def whole(
+        self, tx: Transaction, report_ids: Sequence[str]
+    ) -> list[tuple[ReportRow, list[PaymentRow], list[IndicatorRow]]]:
+        """These reports with their payments and indicators."""
+        paid = groupby(store.payments_of(tx.connection, report_ids), lambda p: p.report_id)
+        named = groupby(store.indicators_of(tx.connection, report_ids), lambda i: i.report_id)
+        payments = {report: list(rows) for report, rows in paid}
+        indicators = {report: list(rows) for report, rows in named}
+        return [
+            (row, payments.get(row.id, []), indicators.get(row.id, []))
+            for row in store.by_ids(tx.connection, report_ids)
+        ]
 
     def payers_bank(self, tx: Transaction, report_id: str) -> str:
         """The institution the report's first payment was made from."""

@@ -209,16 +209,28 @@ def payments_of(connection: Connection, report_ids: Sequence[str]) -> list[Payme
     ]
 
 
-def indicators_of(connection: Connection, report_id: str) -> list[IndicatorRow]:
-    """The indicators of one report, by number."""
+def indicators_of(connection: Connection, report_ids: Sequence[str]) -> list[IndicatorRow]:
+    """The indicators of these reports, by report and number."""
     statement = (
-        sa.select(indicators).where(indicators.c.report_id == report_id).order_by(indicators.c.no)
+        sa.select(indicators)
+        .where(indicators.c.report_id.in_(list(report_ids)))
+        .order_by(indicators.c.report_id, indicators.c.no)
     )
     rows = connection.execute(statement)
     return [
         IndicatorRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
         for row in rows
     ]
+
+
+def by_ids(connection: Connection, report_ids: Sequence[str]) -> list[ReportRow]:
+    """These reports, in the order in which they came."""
+    statement = (
+        sa.select(reports)
+        .where(reports.c.id.in_(list(report_ids)))
+        .order_by(reports.c.received_at, reports.c.id)
+    )
+    return [_report(row) for row in connection.execute(statement)]
 
 
 def of_cases(connection: Connection, case_ids: Sequence[str]) -> list[ReportRow]:

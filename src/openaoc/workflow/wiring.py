@@ -22,6 +22,7 @@ from openaoc.holds.reviewing import REVIEWS_PER_RUN_MAX
 from openaoc.holds.service import Holds
 from openaoc.holds.suspicion import SUSPICIONS_PER_RUN_MAX, Suspicions
 from openaoc.holds.telephone import Telephone
+from openaoc.indicators.service import EXPIRED_AT_ONCE_MAX, Indicators
 from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
 from openaoc.parties.pooled import CHANGED, PooledAccounts
@@ -41,6 +42,7 @@ from openaoc.workflow.duties import Duties, Duty, on_time
 from openaoc.workflow.housekeeping import Housekeeping
 from openaoc.workflow.intake import Intake
 from openaoc.workflow.iso_messages import IsoMessages
+from openaoc.workflow.noticing import REPORTS_AT_ONCE_MAX, Noticing
 from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
 from openaoc.workflow.pooling import LedgerNames, Pooling
 from openaoc.workflow.pursuit import LedgerReading, Pursuit
@@ -63,6 +65,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that works on cases."""
 
     reports: Reports
+    indicators: Indicators
     cases: Cases
     holds: Holds
     intake: Intake
@@ -156,8 +159,17 @@ def build_matter(
     core = _core(means)
     ends = _ends(means, core)
     confirming = _confirming(means, core)
-    duties = _duties(means, core, ends)
     pooled = PooledAccounts(parties)
+    indicators = Indicators()
+    noticing = Noticing(
+        indicators=indicators,
+        reports=core.reports,
+        holds=core.holds,
+        pooled=pooled,
+        region=settings.jurisdiction,
+    )
+    noticing.listen(means.uow)
+    duties = _duties(means, core, ends, noticing)
     pooling = Pooling(
         uow=means.uow, pooled=pooled, tracing=tracing, ledger=ledger, cases=core.cases
     )
@@ -169,6 +181,7 @@ def build_matter(
     _listen_for_pooled(means.uow, pooling=pooling)
     return Matter(
         reports=core.reports,
+        indicators=indicators,
         cases=core.cases,
         holds=core.holds,
         intake=_intake(means, core, confirming),
@@ -291,6 +304,7 @@ def _ends(means: Means, core: Core) -> Ends:
         history_missing=pursuit.history_missing,
         registry=core.registry,
         holds=holds,
+        cases=cases,
         floor_minor=pursuit.floor_minor,
     )
     ending = Ending(holds.book, cases=cases)
@@ -336,7 +350,7 @@ def _ends(means: Means, core: Core) -> Ends:
     )
 
 
-def _duties(means: Means, core: Core, ends: Ends) -> Duties:
+def _duties(means: Means, core: Core, ends: Ends, noticing: Noticing) -> Duties:
     uow, appeals = means.uow, ends.appeals
     return Duties(
         uow=uow,
@@ -351,6 +365,9 @@ def _duties(means: Means, core: Core, ends: Ends) -> Duties:
             Duty(call=on_time(uow, ends.blind.draw_due), full=DRAWN_AT_ONCE),
             ends.returning.duty,
             Duty(call=on_time(uow, ends.suspicions.expire_due), full=SUSPICIONS_PER_RUN_MAX),
+            Duty(call=on_time(uow, noticing.take_due), full=REPORTS_AT_ONCE_MAX),
+            Duty(call=on_time(uow, noticing.let_out_due), full=1),
+            Duty(call=on_time(uow, noticing.expire_due), full=EXPIRED_AT_ONCE_MAX),
         ],
     )
 
@@ -364,7 +381,7 @@ def _listen(uow: UnitOfWork, *, pursuit: Pursuit, duties: Duties) -> None:
 
     def left_work(tx: Transaction, event: Event) -> None:
         assert event.subject, "a case left work"
-        tx.after_commit(pursuit.registry.distrust)
+        tx.after_commit(functools.partial(pursuit.registry.left_work, event.subject))
         tx.after_commit(functools.partial(pursuit.followed.forget, event.subject))
 
     uow.subscribe("cases.case.due", due)

@@ -1,0 +1,1 @@
+"""What a source's word weighs, and how fast an opinion ages: data."""
