@@ -1,0 +1,1 @@
+"""Matching: which identifiers two centres both know, and nothing else."""
