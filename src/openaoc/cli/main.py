@@ -31,6 +31,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "restitution": Place(
         "openaoc.cli.restitution:command", "Give held money back: propose, publish, decide, pay."
     ),
+    "indicator": Place(
+        "openaoc.cli.indicator:command", "What the centre holds an opinion on; confirm, withdraw."
+    ),
     "suspicion": Place(
         "openaoc.cli.suspicion:command", "Holds that institutions made on their own suspicion."
     ),

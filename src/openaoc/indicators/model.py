@@ -151,6 +151,7 @@ class Indicator(msgspec.Struct, frozen=True, kw_only=True):
 
     `confidence`: percent. `reports`: own reports that name it. `public_status`: what public
     answers say; it stays behind `status` while a case that names it is under live pursuit.
+    `change`: its place in the order of changes.
     """
 
     id: str
@@ -170,6 +171,7 @@ class Indicator(msgspec.Struct, frozen=True, kw_only=True):
     decided_by: str | None = None
     decided_at: datetime | None = None
     reason: str = ""
+    change: int = 0
 
     @property
     def identifier(self) -> Identifier:

@@ -6,7 +6,6 @@ Never confirms by itself, and never changes a public answer while a case is unde
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -34,7 +33,6 @@ from openaoc.indicators.model import (
     after_step,
 )
 from openaoc.indicators.weighing import Weighing, weighing
-from openaoc.kernel.clock import format_time, parse_time
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.events import Event
 from openaoc.kernel.identifiers.kinds import Identifier, Kind
@@ -46,6 +44,7 @@ from openaoc.storage.journal_rows import JournalEntry
 from openaoc.storage.unit_of_work import Transaction
 
 EXPIRED_AT_ONCE_MAX: Final = 500
+PLACE_DIGITS_MAX: Final = 18
 REASON_CHARACTERS_MIN: Final = 3
 
 
@@ -72,6 +71,7 @@ class Indicators:
             assert len(one.source) <= SOURCE_CHARACTERS_MAX, "sources are our own names"
             if len(one.ref) > REF_CHARACTERS_MAX or "\0" in one.ref:
                 raise BadInput(f"at most {REF_CHARACTERS_MAX} characters", where="ref")
+        _lock(tx)
         first = {one.identifier: one for one in reversed(said)}
         fresh = [_fresh(tx, one) for one in first.values()]
         store.add(tx.connection, fresh)
@@ -84,6 +84,7 @@ class Indicators:
     def take_back(self, tx: Transaction, *, source: str, ref: str) -> list[Indicator]:
         """A source takes back what it said under this reference; what that changed."""
         require(tx.actor, Permission.INDICATOR_TELL)
+        _lock(tx)
         ids = store.take_back(tx.connection, source=source, ref=ref, at=tx.now)
         return self._weigh(tx, store.by_ids(tx.connection, ids, lock=True))
 
@@ -104,6 +105,7 @@ class Indicators:
             raise BadInput(
                 f"{REASON_CHARACTERS_MIN} to {REASON_CHARACTERS_MAX} characters", where="reason"
             )
+        _lock(tx)
         before = self._found(tx, indicator_id, lock=True)
         decided = msgspec.structs.replace(
             before,
@@ -134,6 +136,7 @@ class Indicators:
 
     def expire_due(self, tx: Transaction) -> int:
         """Those whose time is over expire; how many."""
+        _lock(tx)
         due = store.expired(tx.connection, now=tx.now, limit=EXPIRED_AT_ONCE_MAX)
         voices = store.sources_of(tx.connection, [one.id for one in due])
         for before in due:
@@ -149,6 +152,7 @@ class Indicators:
         """These cases' holds are answered: public answers may change; for how many indicators."""
         if not case_ids:
             return 0
+        _lock(tx)
         ids = store.let_out(tx.connection, case_ids)
         return len(self._weigh(tx, store.by_ids(tx.connection, ids, lock=True)))
 
@@ -180,7 +184,7 @@ class Indicators:
         more = found[size - 1] if len(found) > size else None
         return IndicatorPage(
             indicators=found[:size],
-            cursor=None if more is None else f"{format_time(more.changed_at)}~{more.id}",
+            cursor=None if more is None else str(more.change),
         )
 
     def show(self, tx: Transaction, indicator_id: str) -> IndicatorView:
@@ -207,10 +211,11 @@ class Indicators:
         shown = found[0].public_status if found else None
         return shown if shown is Status.CONFIRMED else None
 
-    def changed_after(
-        self, tx: Transaction, *, after: tuple[datetime, str] | None, limit: int
-    ) -> list[IndicatorView]:
-        """Indicators in the order in which they changed, with their voices: for who publishes."""
+    def changed_after(self, tx: Transaction, *, after: int, limit: int) -> list[IndicatorView]:
+        """Indicators in the order in which they changed, with their voices: for who publishes.
+
+        `after` is the last one's `change`. None is left out: changes commit in their order.
+        """
         require(tx.actor, Permission.INDICATOR_READ)
         found = store.changed_after(tx.connection, after=after, limit=limit)
         return self._views(tx, found)
@@ -282,7 +287,7 @@ class Indicators:
         if after == before and action is None:
             return before
         after = msgspec.structs.replace(after, changed_at=max(tx.now, before.changed_at))
-        store.update(tx.connection, after)
+        after = store.update(tx.connection, after)
         if action is not None:
             self._tell(tx, before, after, sources=len(voices), action=action)
         return after
@@ -334,6 +339,11 @@ class Indicators:
             under_pursuit=under_pursuit,
             public_status=moved.public_status if behind else moved.status,
         )
+
+
+def _lock(tx: Transaction) -> None:
+    """One change at a time: changes are committed in the order in which they are numbered."""
+    tx.lock("indicators.changes")
 
 
 def _status_of(
@@ -389,10 +399,9 @@ def _source_of(said: Said) -> Source:
     )
 
 
-def _place(cursor: str | None) -> tuple[datetime, str] | None:
+def _place(cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    moment, separator, indicator_id = cursor.partition("~")
-    if not separator or "\0" in cursor:
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= PLACE_DIGITS_MAX):
         raise BadInput("not a cursor of this list", where="cursor")
-    return parse_time(moment, where="cursor"), indicator_id
+    return int(cursor)

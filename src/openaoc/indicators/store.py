@@ -38,7 +38,15 @@ indicators: Final = sa.Table(
     sa.Column("decided_by", sa.Text),
     sa.Column("decided_at", moment),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column(
+        "change",
+        sa.BigInteger,
+        nullable=False,
+        unique=True,
+        server_default=sa.text("nextval('indicators_changes')"),
+    ),
 )
+"""`change` orders changes as they are committed: whoever writes holds the stage's lock."""
 
 sources: Final = sa.Table(
     "indicator_sources",
@@ -72,7 +80,9 @@ waiting: Final = sa.Table(
 
 _WAIT: Final = inserting(waiting, ["report_id"], tail="ON CONFLICT DO NOTHING")
 _ADD: Final = inserting(
-    indicators, [c.name for c in indicators.columns], tail="ON CONFLICT DO NOTHING"
+    indicators,
+    [c.name for c in indicators.columns if c.name != "change"],
+    tail="ON CONFLICT DO NOTHING",
 )
 
 
@@ -139,34 +149,24 @@ def page(
     *,
     kind: Kind | None,
     status: Status | None,
-    before: tuple[datetime, str] | None,
+    before: int | None,
     limit: int,
 ) -> list[Indicator]:
-    """The last changed first, from the place of a page before on."""
+    """The last changed first, before the place of a page before."""
     statement = sa.select(indicators)
     if kind is not None:
         statement = statement.where(indicators.c.kind == kind.value)
     if status is not None:
         statement = statement.where(indicators.c.status == status.value)
     if before is not None:
-        statement = statement.where(
-            sa.tuple_(indicators.c.changed_at, indicators.c.id) < sa.tuple_(*before)
-        )
-    ordered = statement.order_by(indicators.c.changed_at.desc(), indicators.c.id.desc())
-    return _read(connection, ordered.limit(limit))
+        statement = statement.where(indicators.c.change < before)
+    return _read(connection, statement.order_by(indicators.c.change.desc()).limit(limit))
 
 
-def changed_after(
-    connection: Connection, *, after: tuple[datetime, str] | None, limit: int
-) -> list[Indicator]:
+def changed_after(connection: Connection, *, after: int, limit: int) -> list[Indicator]:
     """The first changed first, after a place."""
-    statement = sa.select(indicators)
-    if after is not None:
-        statement = statement.where(
-            sa.tuple_(indicators.c.changed_at, indicators.c.id) > sa.tuple_(*after)
-        )
-    ordered = statement.order_by(indicators.c.changed_at, indicators.c.id)
-    return _read(connection, ordered.limit(limit))
+    statement = sa.select(indicators).where(indicators.c.change > after)
+    return _read(connection, statement.order_by(indicators.c.change).limit(limit))
 
 
 def expired(connection: Connection, *, now: datetime, limit: int) -> list[Indicator]:
@@ -184,12 +184,15 @@ def expired(connection: Connection, *, now: datetime, limit: int) -> list[Indica
     return _read(connection, statement)
 
 
-def update(connection: Connection, one: Indicator) -> None:
-    """Write an indicator's opinion."""
+def update(connection: Connection, one: Indicator) -> Indicator:
+    """Write an indicator's opinion; the indicator with its place in the order of changes."""
     values = msgspec.structs.asdict(one)
     for name in ("id", "kind", "value", "created_at"):
         del values[name]
-    connection.execute(sa.update(indicators).where(indicators.c.id == one.id).values(values))
+    values["change"] = sa.func.nextval("indicators_changes")
+    statement = sa.update(indicators).where(indicators.c.id == one.id).values(values)
+    change = connection.execute(statement.returning(indicators.c.change)).scalar_one()
+    return msgspec.structs.replace(one, change=change)
 
 
 def _read(connection: Connection, statement: sa.Select[Any]) -> list[Indicator]:

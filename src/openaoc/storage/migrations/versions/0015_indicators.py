@@ -10,6 +10,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 from openaoc.storage.policies import grant
+from openaoc.storage.roles import APPLICATION_GROUP
 
 revision = "0015"
 down_revision = "0014"
@@ -29,6 +30,8 @@ def _text(name: str, *, nullable: bool = False) -> sa.Column[object]:
 
 def upgrade() -> None:
     """Create them; reports filed before wait to be taken."""
+    op.execute("create sequence indicators_changes")
+    op.execute(f"grant usage on sequence indicators_changes to {APPLICATION_GROUP}")
     op.create_table(
         "indicators",
         sa.Column("id", sa.Text, primary_key=True),
@@ -48,10 +51,16 @@ def upgrade() -> None:
         _text("decided_by", nullable=True),
         _moment("decided_at", nullable=True),
         _text("reason"),
+        sa.Column(
+            "change",
+            sa.BigInteger,
+            nullable=False,
+            unique=True,
+            server_default=sa.text("nextval('indicators_changes')"),
+        ),
         sa.UniqueConstraint("kind", "value", name="indicators_once"),
         sa.CheckConstraint("confidence between 0 and 100", name="indicators_percent"),
     )
-    op.create_index("indicators_changed", "indicators", ["changed_at", "id"])
     op.create_index(
         "indicators_due",
         "indicators",
@@ -101,3 +110,4 @@ def downgrade() -> None:
     """Drop them."""
     for table in reversed(TABLES):
         op.drop_table(table)
+    op.execute("drop sequence indicators_changes")
