@@ -7,9 +7,11 @@ import threading
 import time
 from pathlib import Path
 
+from openaoc.kernel.clock import from_us
 from openaoc.ledger.copying import STAGING_PREFIX
 from openaoc.ledger.service import Ledger
-from tests.ledger.worlds import ledger, row, table
+from tests.ledger.test_cut_crash import assert_each_once
+from tests.ledger.worlds import START_US, ledger, row, table
 
 
 def copy(source: Ledger, target: Path) -> int:
@@ -86,3 +88,43 @@ def test_nothing_becomes_durable_during_the_instant(tmp_path: Path) -> None:
         other.join()
         assert seen == [(1, 1)]
         assert source.stats().position == 2
+
+
+def test_a_copy_taken_while_older_days_leave_has_every_transfer_once(tmp_path: Path) -> None:
+    stop = threading.Event()
+    with ledger(tmp_path / "a") as source:
+
+        def feed() -> None:
+            number = 0
+            while not stop.is_set():
+                rows = [row(f"T{number}-{i}", at=number, amount=1 + i) for i in range(5)]
+                source.ingest(table(rows), live=False)
+                number += 1
+
+        def cut() -> None:
+            days = 0
+            while not stop.is_set():
+                days += 3
+                source.cut(from_us(START_US + days))
+
+        workers = [threading.Thread(target=feed), threading.Thread(target=cut)]
+        for worker in workers:
+            worker.start()
+        try:
+            copies = []
+            for turn in range(6):
+                seen = source.stats().position
+                while source.stats().position < seen + 5:
+                    time.sleep(0.001)
+                copies.append((copy(source, tmp_path / f"copy{turn}"), tmp_path / f"copy{turn}"))
+        finally:
+            stop.set()
+            for worker in workers:
+                worker.join()
+    left = []
+    for position, folder in copies:
+        with ledger(folder) as copied:
+            assert copied.stats().position == position
+            left.append(assert_each_once(copied))
+            copied.ingest(table([row("later", at=10_000_000)]), live=False)
+    assert left[-1] > 0, "days must have left before a copy"

@@ -15,7 +15,7 @@ from tests.ledger.twins import hot_lines
 from tests.ledger.worlds import ledger, table
 
 
-def _assert_each_once(opened: Ledger) -> int:
+def assert_each_once(opened: Ledger) -> int:
     """No arrival number is missing, none in two places but where memory says so; how many cold."""
     store, cold = opened._store, opened._cold
     hot = store.numbers.sequences(np.arange(store.rows)).tolist()
@@ -43,7 +43,7 @@ def _check(opened: Ledger, told: list[dict[int, int]], fresh: Path) -> None:
                     assert (receipt.accepted, receipt.corrected) == (0, 0), "a batch was lost"
                 originals = sum(item["corrects"] is None for item in rows)
                 assert receipt.accepted in (0, originals), "a batch was taken by half"
-    _assert_each_once(opened)
+    assert_each_once(opened)
     with ledger(fresh) as whole:
         for seed, done in enumerate(told):
             for caller in range(CALLERS):
@@ -80,10 +80,10 @@ def _crash(folder: Path, rounds: int) -> int:
             done[caller] = max(done.get(caller, -1), number)
         told.append(done)
         with ledger(folder / "kept") as opened:
-            left = _assert_each_once(opened)
+            left = assert_each_once(opened)
             _check(opened, told, folder / f"fresh{seed}")
         with ledger(folder / "kept") as opened:
-            _assert_each_once(opened)
+            assert_each_once(opened)
     return left
 
 
