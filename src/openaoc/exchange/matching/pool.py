@@ -1,31 +1,36 @@
-"""Matching: many evaluations at once, on a bounded pool of threads.
+"""Matching: many evaluations at once: few on threads, a whole set on processes of its own.
 
-The group's arithmetic is libsodium's and runs without the interpreter's lock, so threads use every
-processor they are given; what they may take from the rest of the centre is THREADS_MAX.
+A set takes a minute of every processor: in processes that yield to everything else, the centre
+goes on as if nothing happened. Both are bounded.
 """
 
 from __future__ import annotations
 
+import functools
+import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from openaoc.exchange.matching import oprf
 
-THREADS_MAX: Final = 4
+WORKERS_MAX: Final = 4
 CHUNK: Final = 512
+MANY: Final = 20_000
+"""From so many on, processes are worth their start."""
+NICE: Final = 10
 In = TypeVar("In")
 Out = TypeVar("Out")
 
 
 class Pool:
-    """One per centre; its threads live as long as it does."""
+    """One per centre; its threads live as long as it does, its processes for one piece of work."""
 
-    def __init__(self, *, threads: int | None = None) -> None:
-        """`threads`: at most so many, and at most one per processor."""
-        count = min(threads or THREADS_MAX, os.cpu_count() or 1)
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="match")
+    def __init__(self, *, workers: int | None = None) -> None:
+        """`workers`: at most so many, and at most one per processor."""
+        self._workers = min(workers or WORKERS_MAX, os.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="match")
 
     def close(self) -> None:
         """End after the work at hand."""
@@ -33,23 +38,52 @@ class Pool:
 
     def evaluate(self, key: bytes, items: Sequence[bytes]) -> list[bytes]:
         """The outputs of inputs under a key that is ours."""
-        return self._map(lambda item: oprf.evaluate(key, item), items)
+        return self._map(functools.partial(_evaluate, key), items)
 
     def evaluate_blinded(self, key: bytes, elements: Sequence[bytes]) -> list[bytes]:
         """The answers to blinded elements. Raises BadElement if one of them is none."""
-        return self._map(lambda element: oprf.evaluate_blinded(key, element), elements)
+        return self._map(functools.partial(_evaluate_blinded, key), elements)
 
     def blind(self, items: Sequence[bytes]) -> list[oprf.Blinded]:
         """The inputs, each behind a scalar of its own."""
-        return self._map(oprf.blind, items)
+        return self._map(_blind, items)
 
     def finalize(self, asked: Sequence[tuple[bytes, oprf.Blinded, bytes]]) -> list[bytes]:
         """The outputs of (input, blinded, answer). Raises BadElement."""
-        return self._map(lambda one: oprf.finalize(one[0], undo=one[1].undo, answer=one[2]), asked)
+        return self._map(_finalize, asked)
 
-    def _map(self, call: Callable[[In], Out], items: Sequence[In]) -> list[Out]:
-        chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
-        if len(chunks) <= 1:
-            return [call(item) for item in items]
-        parts = self._threads.map(lambda chunk: [call(item) for item in chunk], chunks)
-        return [result for part in parts for result in part]
+    def _map(self, call: Callable[[Sequence[In]], list[Out]], items: Sequence[In]) -> list[Out]:
+        if len(items) <= CHUNK:
+            return call(items)
+        if len(items) < MANY:
+            return _spread(self._threads, call, items)
+        fresh = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(
+            self._workers, mp_context=fresh, initializer=os.nice, initargs=(NICE,)
+        ) as processes:
+            return _spread(processes, call, items)
+
+
+def _spread(
+    workers: Executor, call: Callable[[Sequence[In]], list[Out]], items: Sequence[In]
+) -> list[Out]:
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    return [result for part in workers.map(call, chunks) for result in part]
+
+
+def _evaluate(key: bytes, items: Sequence[bytes]) -> list[bytes]:
+    return [oprf.evaluate(key, item) for item in items]
+
+
+def _evaluate_blinded(key: bytes, elements: Sequence[bytes]) -> list[bytes]:
+    return [oprf.evaluate_blinded(key, element) for element in elements]
+
+
+def _blind(items: Sequence[bytes]) -> list[oprf.Blinded]:
+    return [oprf.blind(item) for item in items]
+
+
+def _finalize(asked: Sequence[tuple[bytes, oprf.Blinded, bytes]]) -> list[bytes]:
+    return [
+        oprf.finalize(item, undo=blinded.undo, answer=answer) for item, blinded, answer in asked
+    ]
