@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from openaoc.continuity.fencing import PROMOTE_AFTER_S
@@ -18,6 +20,7 @@ from openaoc.storage.marks import FENCED_MARK
 from tests.channels.institution import Stub, serving
 from tests.cli import test_crash as crashes
 from tests.cli.server import end_left_behind, free_port
+from tests.cli.world import moment, tell, transfer
 from tests.continuity.live import BATCHES_TWICE, Centre, counted, learn_keys, prepare, until
 
 
@@ -74,7 +77,23 @@ class Listening(Centre):
 
     def environment(self, **extra: str) -> dict[str, str]:
         more = {"OPENAOC_STANDBY_LISTEN": self.line, "OPENAOC_STANDBY_REQUIRED": self.required}
-        return super().environment(**more, **extra)
+        return super().environment(OPENAOC_LEDGER_HOT_DAYS="1", **more, **extra)
+
+
+def cold_transfers(centre: Centre) -> int:
+    """What the manifest of cold days counts."""
+    path = centre.data / "ledger" / "cold" / "cold.json"
+    if not path.exists():
+        return 0
+    return sum(part["transfers"] for part in msgspec.json.decode(path.read_bytes())["segments"])
+
+
+def tell_until_cold(centre: Centre, old: dict[str, Any], *, key: str) -> int:
+    """Told of an older day, the centre moves it out of memory soon; how many were new to it."""
+    with centre.client(key) as feed:
+        accepted: int = tell(feed, old).json()["accepted"]
+    until(lambda: cold_transfers(centre) > 0, "an old day to leave memory")
+    return accepted
 
 
 def answering(url: str) -> bool:
@@ -95,6 +114,8 @@ def test_a_killed_centre_is_replaced_by_its_standby(tmp_path: Path) -> None:
             pair.make()
             done = len(load.record.receipts) + 10
             until(lambda: len(load.record.receipts) >= done, "work that both have")
+            old = transfer("OLD1", booked_at=moment(6 * 24 * 60), reported_by="SWITCH")
+            assert tell_until_cold(pair.primary, old, key=load.keys["feed"]) == 1
             postgres = pair.primary.postgres_pid()
             pair.primary.kill()
             os.kill(postgres, signal.SIGKILL)
@@ -125,6 +146,8 @@ def test_a_killed_centre_is_replaced_by_its_standby(tmp_path: Path) -> None:
             assert counted(pair.standby.data, BATCHES_TWICE) == 0
             assert back_s < 15 * 60
             assert bank.epochs[-1] == 2
+            again = tell_until_cold(pair.standby, old, key=load.keys["feed"])
+            assert again == 0, "a cold day was lost"
             _the_old_one_is_fenced(pair, bank)
         assert pair.standby.stop() == 0
     finally:
