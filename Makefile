@@ -6,6 +6,8 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 SYNC := $(BIN)/uv sync --frozen --quiet --inexact --python $(BIN)/python
 ARGS ?=
+# A file of tests stays with one process: its tests share a server.
+SPREAD := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check env browser clean
@@ -17,10 +19,10 @@ demo: env        ## run the centre with a simulated nation (ARGS="--minutes 5" a
 	$(BIN)/openaoc demo $(ARGS)
 
 test: env browser ## every test that takes seconds: what CI runs
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) -m "not long" $(ARGS)
 
 test-long: env browser ## the long runs too: fuzzing, a hundred crashes
-	$(BIN)/python -m pytest --timeout 3600 $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) --timeout 3600 $(ARGS)
 
 check: env       ## style, types and contracts only
 	$(BIN)/python -m pytest tests/style $(ARGS)
