@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from typing import Any
+from typing import Any, Final
 
 import rich_click as click
 
 from openaoc.cli.output import REFUSED, json_option, say, show_json, show_table
 
+ALL: Final = "all"
+
 
 @click.command(help="Show that what must always hold does, on a scratch centre.")
 @click.argument("names", nargs=-1)
-@click.option("--list", "only_list", is_flag=True, help="List the proofs there are.")
 @json_option
-def command(names: tuple[str, ...], *, only_list: bool, as_json: bool) -> None:
-    """Run the proofs named NAMES, or all of them; exit 1 when one does not hold.
+def command(names: tuple[str, ...], *, as_json: bool) -> None:
+    """Run the proofs named NAMES, or `all`; without a name, list them with what they show.
 
     Each makes a scratch centre in a temporary folder, tries to break what it claims, and says what
-    it did and found. No running centre is touched.
+    it did and found; exit 1 when one does not hold. No running centre is touched.
     """
     from openaoc.cli.logs import configure
     from openaoc.proofs.frame import PROOFS, Step, run_proof
+    from openaoc.proofs.scratch import ScratchServer
 
     configure(level="critical")
-    if only_list:
+    if not names:
         if as_json:
             show_json([{"name": name, "claim": place.claim} for name, place in PROOFS.items()])
         else:
@@ -36,13 +39,14 @@ def command(names: tuple[str, ...], *, only_list: bool, as_json: bool) -> None:
             say(f"  {'ok ' if step.ok else 'NOT'} {step.did}: {step.found}")
 
     results: list[Any] = []
-    for name in names or PROOFS:
-        if not as_json and name in PROOFS:
-            say(f"{name}: {PROOFS[name].claim}")
-        results.append(run_proof(name, tell=tell))
-        if not as_json:
-            verdict = "holds" if results[-1].holds else "DOES NOT HOLD"
-            say(f"  {verdict}, {results[-1].seconds} s")
+    with contextlib.closing(ScratchServer()) as server:
+        for name in PROOFS if names == (ALL,) else names:
+            if not as_json and name in PROOFS:
+                say(f"{name}: {PROOFS[name].claim}")
+            results.append(run_proof(name, tell=tell, fresh_dsn=server.fresh_dsn))
+            if not as_json:
+                verdict = "holds" if results[-1].holds else "DOES NOT HOLD"
+                say(f"  {verdict}, {results[-1].seconds} s")
     if as_json:
         show_json({"proofs": results, "hold": all(one.holds for one in results)})
     if not all(one.holds for one in results):

@@ -1,12 +1,13 @@
 """Proofs: what a proof is, how it is run, and which there are.
 
-A new proof is a module with `prove(scratch, steps)` and a line in PROOFS. It gets an empty folder,
+A new proof is a module with `prove(scratch, steps)` and a line in PROOFS. It gets an empty place,
 does what somebody with bad intent or bad luck would do, and records each finding; it fails when one
 is not as claimed. It never touches a running centre.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import tempfile
 import time
@@ -16,7 +17,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from openaoc.kernel.errors import NotFound
+from openaoc.kernel.errors import NotFound, OpenAOCError
+from openaoc.proofs.scratch import Scratch, ScratchServer
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +52,17 @@ class Steps:
         self.taken.append(step)
         self._tell(step)
 
+    def refused(self, did: str, act: Callable[[], object], *, by: type[OpenAOCError]) -> None:
+        """Record that `act` is refused with this very error, and with which words."""
+        try:
+            act()
+        except by as error:
+            self.check(did, found=f"refused: {error}", ok=True)
+        except OpenAOCError as error:
+            self.check(did, found=f"refused, but as {type(error).__name__}: {error}", ok=False)
+        else:
+            self.check(did, found="done", ok=False)
+
 
 class Place(NamedTuple):
     """Where a proof is (a module with `prove`) and what it shows, in one line."""
@@ -59,30 +72,78 @@ class Place(NamedTuple):
 
 
 PROOFS: Final[dict[str, Place]] = {
-    "journal": Place(
-        "openaoc.proofs.journal",
-        "Every change is in the journal, and who rewrites it is found out by its witnesses.",
+    "amount-only": Place(
+        "openaoc.proofs.amount_only",
+        "Holds take no more than the case's money: on no account, in no case, for no two cases.",
+    ),
+    "standing": Place(
+        "openaoc.proofs.standing",
+        "Words alone hold nothing: not a thousand false reports, not a claim of proof.",
+    ),
+    "doubt": Place(
+        "openaoc.proofs.doubt",
+        "Doubt favours the holder: the least of the rules, the shortest clock, living money.",
+    ),
+    "ends": Place(
+        "openaoc.proofs.ends",
+        "Every hold names its rule, its reason and its end, and ends by itself.",
+    ),
+    "safe-to-stop": Place(
+        "openaoc.proofs.safe_to_stop",
+        "Shadow first, live by two persons and confirmed rules alone; breakers; one undo for all.",
+    ),
+    "conserved": Place(
+        "openaoc.proofs.conserved",
+        "Money is conserved: loss = located + held + exited + restituted, under every rule.",
     ),
     "kept": Place(
         "openaoc.proofs.kept",
         "What was acknowledged is on disk: killing any process at any moment loses none of it.",
     ),
+    "journal": Place(
+        "openaoc.proofs.journal",
+        "Every change is in the journal, and who rewrites it is found out by its witnesses.",
+    ),
+    "not-browsable": Place(
+        "openaoc.proofs.not_browsable",
+        "Nobody reads a transfer but through a case's trace, and each look is in the journal.",
+    ),
     "identity": Place(
         "openaoc.proofs.identity",
         "An identity is nowhere but under its own key; erased, no backup brings it back.",
     ),
+    "no-model-decides": Place(
+        "openaoc.proofs.no_model_decides",
+        "What ranks and guesses changes no amount upwards and decides against nobody.",
+    ),
+    "bounded": Place(
+        "openaoc.proofs.bounded",
+        "At every bound the centre works, above it says so, and nothing is lost or cut off.",
+    ),
 }
+"""In the order of what they show, docs/reference/proofs.md."""
 
 
-def run_proof(name: str, *, tell: Callable[[Step], None] = lambda _: None) -> Proof:
-    """Run one proof in a scratch folder that is removed again. Raises NotFound."""
+def run_proof(
+    name: str,
+    *,
+    tell: Callable[[Step], None] = lambda _: None,
+    fresh_dsn: Callable[[], str] | None = None,
+) -> Proof:
+    """Run one proof in a scratch folder that is removed again. Raises NotFound.
+
+    `fresh_dsn` gives empty databases on a server that is there already; else one is started.
+    """
     place = PROOFS.get(name)
     if place is None:
         raise NotFound(f"there is no proof {name!r}; there are {', '.join(PROOFS)}")
-    prove: Callable[[Path, Steps], None] = importlib.import_module(place.module).prove
+    prove: Callable[[Scratch, Steps], None] = importlib.import_module(place.module).prove
     steps, started = Steps(tell), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="openaoc-proof-") as folder:
-        prove(Path(folder), steps)
+    with (
+        contextlib.closing(ScratchServer()) as server,
+        tempfile.TemporaryDirectory(prefix="openaoc-proof-") as folder,
+    ):
+        prove(Scratch(Path(folder), fresh_dsn or server.fresh_dsn), steps)
     return Proof(
         name=name,
         claim=place.claim,

@@ -12,7 +12,13 @@ from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import SystemClock
 from openaoc.kernel.errors import OpenAOCError
 from openaoc.proofs.frame import Steps
-from openaoc.proofs.scratch import scratch_database, scratch_ledger, scratch_settings, transfers
+from openaoc.proofs.scratch import (
+    Scratch,
+    scratch_database,
+    scratch_ledger,
+    scratch_settings,
+    transfers,
+)
 from openaoc.storage.database import Database
 from openaoc.storage.vault import Vault
 
@@ -22,8 +28,9 @@ PASSPHRASE: Final = "a passphrase for this proof alone"  # noqa: S105 - protects
 CHUNK_BYTES: Final = 1 << 22
 
 
-def prove(scratch: Path, steps: Steps) -> None:
+def prove(place: Scratch, steps: Steps) -> None:
     """Seal an identity, search every file for it, erase it, restore everything, try again."""
+    scratch = place.folder
     settings = scratch_settings(scratch / "centre")
     clock = SystemClock()
     early, late = scratch / "backup-before", scratch / "backup-after"

@@ -17,7 +17,7 @@ from openaoc.continuity.witnessing import Witnessing
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import SystemClock, parse_time
 from openaoc.proofs.frame import Steps
-from openaoc.proofs.scratch import scratch_database, scratch_settings
+from openaoc.proofs.scratch import Scratch, scratch_database, scratch_settings
 from openaoc.storage import merkle
 from openaoc.storage.database import Database
 from openaoc.storage.journal import JournalService, Sequencer
@@ -48,8 +48,9 @@ TAMPERINGS: Final[dict[str, str]] = {
 """What somebody with the superuser's password may do, one at a time."""
 
 
-def prove(scratch: Path, steps: Steps) -> None:
+def prove(place: Scratch, steps: Steps) -> None:
     """Tamper in every way, then rewrite everything, and look who notices."""
+    scratch = place.folder
     settings = scratch_settings(scratch / "centre")
     with scratch_database(settings) as database:
         _write(database, "thing", ROWS)

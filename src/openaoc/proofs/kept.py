@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from openaoc.kernel.actor import SYSTEM
 from openaoc.proofs.frame import Steps
 from openaoc.proofs.scratch import (
+    Scratch,
     scratch_database,
     scratch_ledger,
     scratch_settings,
@@ -30,8 +31,9 @@ READY_SECONDS_MAX: Final = 120.0
 WORK_SECONDS: Final = (0.2, 1.2)
 
 
-def prove(scratch: Path, steps: Steps) -> None:
+def prove(place: Scratch, steps: Steps) -> None:
     """Kill the worker, and every other time its PostgreSQL with it; then count."""
+    scratch = place.folder
     chance = random.Random(7)  # noqa: S311 - chooses moments, hides nothing
     settings = scratch_settings(scratch / "centre")
     acknowledged = _acknowledged(scratch, kills=KILLS, chance=chance)
