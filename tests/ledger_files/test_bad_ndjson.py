@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from openaoc.ledger.accounts_file import parse_accounts
 from openaoc.ledger.ndjson_reader import is_flat
 from openaoc.ledger.refusals import RefusedRows
 from openaoc.ledger.table import parse_transfers
@@ -96,6 +97,15 @@ def test_a_key_no_line_has_is_a_missing_column(tmp_path: Path) -> None:
     fault = refusal(tmp_path, as_ndjson(rows), "transfers.ndjson").rows[0]
     assert fault.column == "currency"
     assert "missing" in fault.reason
+
+
+@pytest.mark.parametrize("data", [b"{}", b"{}\n{}\n", b"\n {} \n"])
+def test_objects_without_a_key_lack_every_column(tmp_path: Path, data: bytes) -> None:
+    fault = refusal(tmp_path, data, "transfers.ndjson").rows[0]
+    assert fault.column == "transfer_id"
+    assert "missing" in fault.reason
+    with pytest.raises(RefusedRows, match="bank"):
+        parse_accounts(data, "application/x-ndjson")
 
 
 def test_a_misspelt_optional_key(tmp_path: Path) -> None:

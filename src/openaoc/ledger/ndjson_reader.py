@@ -231,7 +231,9 @@ def read_lines(
             numbers.append(number)
             for name, value in row.items():
                 kept[name].append(value)
-    notes = _check_keys(list(names), file=file, needed=needed, optional=optional) if names else []
+    notes: list[str] = []
+    if names or numbers:
+        notes = _check_keys(list(names), file=file, needed=needed, optional=optional)
     columns = {
         name: pa.array(values, pa.int64() if name in _NUMBERS else pa.string())
         for name, values in kept.items()
