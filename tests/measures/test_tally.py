@@ -89,6 +89,7 @@ def arm(**changes: object) -> ArmFigures:
         "held_minor": 100,
         "standing_minor": 100,
         "returned_minor": 10,
+        "returned_clean_minor": 5,
         "blocked_minor": 150,
         "stolen_baht_hours": 0.0,
         "clean": [Clean(reason="own", blocked_minor=50, baht_hours=1.0)],
@@ -120,7 +121,9 @@ def trial(seed: int, **changes: object) -> TrialFigures:
         coverage=1.0,
         heeding=0.0,
         rule="fifo",
+        feed=True,
         centre=arm(**changes),
+        hop_by_hop=arm(held_minor=200),
         telephone=arm(),
     )
 
@@ -132,5 +135,7 @@ def test_all_seeds_together_weigh_every_baht_alike_and_the_spread_is_over_seeds(
     assert found.held.least == pytest.approx(0.1)
     assert found.held.most == pytest.approx(1 / 3)
     assert (found.seeds, found.cases) == (2, 40)
-    assert found.innocents_felt == pytest.approx(50.0)
-    assert found.own.pooled == pytest.approx(100 / 10_000)
+    assert found.innocents_felt.pooled == pytest.approx(50.0)
+    assert found.returned_clean.pooled == pytest.approx(10 / 10_000)
+    assert found.orders.each == (2.0, pytest.approx(20 / 30))
+    assert of_scenario(trials, "base", "hop by hop").held.pooled == pytest.approx(0.2)

@@ -45,9 +45,9 @@ def test_the_page_has_every_scenario_and_no_place_left_open() -> None:
     assert "}}" not in text
     for scenario in (*SCENARIOS, *SENSITIVITY):
         assert scenario.name in text
-    assert "10 % (10 % to 10 %)" in text
+    assert "| base | 2 | **10 %** | **20 %** | **10 %** |" in text, "held, a column for each arm"
     assert all(mark in text for mark in ("known", "derived", "assumed", "size"))
-    assert "placeholder" in text, "what is not known is said"
+    assert "warns nobody" in text, "why nothing is averted is said"
 
 
 def test_the_page_is_written_from_what_there_is(tmp_path: Path) -> None:
@@ -69,6 +69,9 @@ def test_jobs_are_every_scenario_with_every_seed_and_the_sensitivity_with_few() 
     todo = list(jobs(5))
     assert len(todo) == 5 * len(SCENARIOS) + outcome.SENSITIVITY_SEEDS * len(SENSITIVITY)
     assert len({(scenario.name, seed) for scenario, seed in todo}) == len(todo)
+    half = 3 * len(SCENARIOS)
+    assert {seed for _, seed in todo[:half]} == {1, 2, 3}
+    assert todo[half][0] in SENSITIVITY
     with pytest.raises(BadInput, match="seeds"):
         list(jobs(0))
 

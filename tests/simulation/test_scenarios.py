@@ -10,8 +10,9 @@ import pytest
 from openaoc.kernel.errors import BadInput
 from openaoc.simulation.background import CRYPTO
 from openaoc.simulation.parameters import load_parameters
-from openaoc.simulation.trial.centre import members, waiting_s
+from openaoc.simulation.trial.centre import members
 from openaoc.simulation.trial.life import Life, nation_of
+from openaoc.simulation.trial.persons import waiting_s
 from openaoc.simulation.trial.run import digest_of
 from openaoc.simulation.trial.scenario import SCENARIOS, SURGE, scenario_named
 from openaoc.simulation.trial.sensitivity import SENSITIVITY
@@ -23,6 +24,7 @@ CHANGED = {
     "base": set(),
     "uncalibrated": {"layers.at_rest_share"},
     "told-in-10-minutes": {"notice.shares", "notice.medians_s", "notice.sigma_log"},
+    "hop-by-hop": {"feed"},
     "half-the-banks": {"coverage"},
     "surge": {"cases.a_day", "trial.a_day", "trial.days", "load"},
     "exit-delay": {"crypto_delay_s"},
@@ -36,7 +38,7 @@ def figures_of(scenario: str) -> dict[str, Any]:
     wanted = scenario_named(scenario)
     found: dict[str, Any] = {
         name: getattr(wanted, name)
-        for name in ("coverage", "load", "crypto_delay_s", "heeding", "rule")
+        for name in ("coverage", "load", "crypto_delay_s", "heeding", "rule", "feed")
     }
     nation = nation_of(PARAMETERS, wanted)
     for name in nation.__struct_fields__:

@@ -12,10 +12,15 @@ import msgspec
 import numpy as np
 import pytest
 
+from openaoc.kernel.clock import from_us
+from openaoc.simulation.feed import transfer_id
+from openaoc.simulation.trial.actors import OFFICER
 from openaoc.simulation.trial.arm import Arm
 from openaoc.simulation.trial.centre import CentreArm
+from openaoc.simulation.trial.hop import Debit, HopArm, OwnBooks
 from openaoc.simulation.trial.model import ArmFigures, TrialFigures
 from openaoc.simulation.trial.stage import stage
+from openaoc.simulation.trial.tally import Cause
 from tests.simulation.trials import SEED, telephone, trial_json, with_centre
 
 
@@ -31,7 +36,7 @@ def check_money(arm: Arm, figures: ArmFigures) -> None:
     """Nothing comes from nowhere, nothing is lost on the way."""
     life = arm.life
     books, truth = life.books, life.truth
-    assert truth.stolen_minor == int(truth.scam.sum()) + truth.gone_minor
+    assert truth.stolen_minor == int(truth.scam.sum()) + truth.gone_minor + truth.returned_minor
     assert (truth.scam >= 0).all()
     assert (truth.scam <= books.balance).all()
     assert (books.blocked >= 0).all()
@@ -41,9 +46,22 @@ def check_money(arm: Arm, figures: ArmFigures) -> None:
     paid = figures.stolen_minor + figures.averted_minor + figures.unpaid_minor
     assert figures.attempted_minor == paid == life.attempted_minor()
     causes = sum(arm.tally.by_cause.values())
+    if isinstance(arm, CentreArm):
+        check_returned(arm, figures)
     assert causes == figures.standing_minor <= figures.stolen_minor
     assert figures.standing_minor <= figures.held_minor
     assert figures.blocked_minor == figures.held_minor + sum(c.blocked_minor for c in figures.clean)
+
+
+def check_returned(arm: CentreArm, figures: ArmFigures) -> None:
+    """What came back came out of holds, by the centre's own account as by the nation's."""
+    assert figures.returned_minor == arm.life.truth.returned_minor
+    assert figures.returned_minor <= -arm.tally.by_cause[Cause.RETURNED]
+    with arm.centre.uow.read(OFFICER, purpose="what came back") as tx:
+        found = arm.centre.matter.returning.restitutions.returned(tx).jurisdictions
+    paid = figures.returned_minor + figures.returned_clean_minor
+    assert sum(one.returned_minor for one in found) == paid
+    assert arm.returning.refused == []
 
 
 def test_the_centre_holds_stolen_money_and_money_is_conserved(
@@ -58,6 +76,60 @@ def test_the_centre_holds_stolen_money_and_money_is_conserved(
     at_once = [times for times in figures.times if times.wave == "at once"]
     assert at_once
     assert all(t.sent_p50_s is not None and t.sent_p50_s >= 2 for t in at_once)
+
+
+def test_what_courts_take_over_is_paid_back_after_thirty_days(
+    lived: tuple[CentreArm, ArmFigures],
+) -> None:
+    arm, figures = lived
+    assert figures.returned_minor > 0
+    returned = [one for one in arm.backs if one.by == "returned"]
+    assert returned
+    assert all(one.after_s > 30 * 86_400 for one in returned)
+    standing = arm.tally.rightly_minor
+    assert standing < figures.held_minor, "what no court takes over is over"
+
+
+@pytest.fixture(scope="module")
+def hop_by_hop() -> Iterator[tuple[HopArm, ArmFigures]]:
+    """One arm with a centre and without a feed, lived to its end."""
+    with stage() as made, with_centre(made, arm=HopArm) as arm:
+        assert isinstance(arm, HopArm)
+        figures = arm.run()
+        yield arm, figures
+
+
+def test_without_a_feed_the_centre_learns_from_answers_and_money_is_conserved(
+    hop_by_hop: tuple[HopArm, ArmFigures], lived: tuple[CentreArm, ArmFigures]
+) -> None:
+    arm, figures = hop_by_hop
+    check_money(arm, figures)
+    assert figures.attempted_minor == lived[1].attempted_minor, "the same nation and plans"
+    assert figures.reports == lived[1].reports
+    assert figures.held_minor > 0
+    assert arm.refused == []
+    layers = {times.layer for times in figures.times if times.wave == "hop by hop"}
+    assert {1, 2, 3} <= layers
+    assert arm.centre.ledger.stats().transfers < lived[0].centre.ledger.stats().transfers / 10
+
+
+def test_an_institution_tells_its_own_accounts_payments_from_when_the_money_came(
+    hop_by_hop: tuple[HopArm, ArmFigures],
+) -> None:
+    arm = hop_by_hop[0]
+    debits = [Debit(1, 10_000_000, 7, 500, 0, False), Debit(2, 20_000_000, -1, 300, 1, True)]
+    books = OwnBooks(arm.life.population, machines="ATM1")
+    books._debits[3] = debits
+    since = from_us(15_000_000)
+    [told] = books.onward(3, since=since, amount_minor=1_000)
+    assert (told.transfer_id, told.amount_minor, told.creditor_bank) == (
+        transfer_id(2),
+        300,
+        "ATM1",
+    )
+    assert len(books.onward(3, since=from_us(0), amount_minor=400)) == 1, "enough is told"
+    assert books.onward(3, since=from_us(0), amount_minor=0) == []
+    assert books.onward(4, since=from_us(0), amount_minor=400) == []
 
 
 def test_the_telephone_freezes_whole_accounts_and_money_is_conserved(
@@ -139,4 +211,5 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_process(tmp_path: Path)
     assert done.stdout.splitlines()[-1] == first
     trial = msgspec.json.decode(first, type=TrialFigures)
     assert trial.centre.attempted_minor == trial.telephone.attempted_minor
+    assert trial.hop_by_hop.attempted_minor == trial.telephone.attempted_minor
     assert np.isfinite(trial.centre.innocent_baht_hours)

@@ -9,6 +9,7 @@ from openaoc.bootstrap import build_centre
 from openaoc.kernel.clock import ManualClock
 from openaoc.simulation.parameters import Parameters, load_parameters
 from openaoc.simulation.trial.centre import CentreArm
+from openaoc.simulation.trial.hop import HopArm
 from openaoc.simulation.trial.life import BORN, Life
 from openaoc.simulation.trial.run import run_trial
 from openaoc.simulation.trial.scenario import Scenario, figure, scenario_named
@@ -20,14 +21,20 @@ BASE = scenario_named("base")
 
 
 def small(parameters: Parameters | None = None) -> Parameters:
-    """Half a day of scams in a village, lived for two days."""
+    """Some hours of scams in a village, lived for a day, and settled in sixty.
+
+    All victims complain and courts take every hold over, so that there is something to return.
+    """
+    settled = figure(
+        parameters or load_parameters(), "people", complaint_share=1.0, authority_share=1.0
+    )
     return figure(
-        parameters or load_parameters(),
+        settled,
         "trial",
         accounts=2_500,
         a_day=10.0,
-        days=0.4,
-        until_s=2 * 86_400.0,
+        days=0.3,
+        until_s=86_400.0,
         past_transfers=4_000,
         transfers_a_day=1_500,
     )
@@ -45,15 +52,22 @@ def telephone(scenario: Scenario = BASE, *, seed: int = SEED) -> TelephoneArm:
 
 
 @contextmanager
-def with_centre(made: Stage, scenario: Scenario = BASE, *, seed: int = SEED) -> Iterator[CentreArm]:
+def with_centre(
+    made: Stage,
+    scenario: Scenario = BASE,
+    *,
+    seed: int = SEED,
+    arm: type[CentreArm] = CentreArm,
+    parameters: Parameters | None = None,
+) -> Iterator[CentreArm]:
     """The arm with a centre, not lived yet."""
     clock = ManualClock(BORN)
-    life = Life(told_soon(small()), scenario, seed=seed)
+    life = Life(told_soon(parameters or small()), scenario, seed=seed)
     with (
-        made.fresh(rule=scenario.rule) as settings,
+        made.fresh(rule=scenario.rule, hop_by_hop=arm is HopArm) as settings,
         build_centre(settings, clock=clock).opened() as centre,
     ):
-        yield CentreArm(life, scenario, seed=seed, centre=centre, clock=clock)
+        yield arm(life, scenario, seed=seed, centre=centre, clock=clock)
 
 
 def trial_json() -> bytes:
@@ -62,7 +76,7 @@ def trial_json() -> bytes:
 
     with stage() as made:
         trial = run_trial(
-            told_soon(small()),
+            figure(told_soon(small()), "trial", days=0.2),
             BASE,
             seed=SEED,
             stage=made,

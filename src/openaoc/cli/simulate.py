@@ -16,7 +16,7 @@ from openaoc.cli.output import json_option, note, say, show_json, show_table
 if TYPE_CHECKING:
     from openaoc.kernel.clock import ManualClock
     from openaoc.kernel.settings import Settings
-    from openaoc.simulation.trial.centre import OpenCentre
+    from openaoc.simulation.trial.actors import OpenCentre
     from openaoc.simulation.trial.model import TrialFigures
 
 
@@ -48,7 +48,7 @@ def command(
     kept: bool,
     as_json: bool,
 ) -> None:
-    """Live a simulated nation twice: with the centre, and with telephone and spreadsheet.
+    """Live a simulated nation: with the centre, with one without a feed, and by telephone.
 
     The same scenario and seed give the same figures each time. A trial takes half a minute or so.
     """
@@ -110,12 +110,13 @@ def _outcome(path: Path, *, seeds: int, results: Path, kept_only: bool, as_json:
 
 def _show(trial: TrialFigures) -> None:
     rows = []
+    every = (trial.centre, trial.hop_by_hop, trial.telephone)
     for name in ("attempted_minor", "held_minor", "averted_minor", "returned_minor"):
-        centre, telephone = getattr(trial.centre, name), getattr(trial.telephone, name)
-        rows.append([f"{name.removesuffix('_minor')}, baht", centre // 100, telephone // 100])
+        amounts = [getattr(arm, name) // 100 for arm in every]
+        rows.append([f"{name.removesuffix('_minor')}, baht", *amounts])
     names = ("reports", "orders", "innocents", "innocents_felt")
-    rows += [[name, getattr(trial.centre, name), getattr(trial.telephone, name)] for name in names]
-    hours = [round(arm.innocent_baht_hours) for arm in (trial.centre, trial.telephone)]
+    rows += [[name, *(getattr(arm, name) for arm in every)] for name in names]
+    hours = [round(arm.innocent_baht_hours) for arm in every]
     rows.append(["innocents' baht-hours", *hours])
     say(f"{trial.scenario}, seed {trial.seed}: {trial.says}")
-    show_table(["", "centre", "telephone"], rows)
+    show_table(["", "centre", "hop by hop", "telephone"], rows)

@@ -213,6 +213,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: datetime
     answer_by: datetime
     ends_at: datetime
+    received_at: datetime | None = None
+    """When the oldest of the money meant arrived: `onward` is asked from then on."""
 
 
 class OrderEnd(msgspec.Struct, frozen=True, kw_only=True):

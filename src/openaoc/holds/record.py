@@ -97,6 +97,7 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
             issued_at=self.issued_at,
             answer_by=self.answer_by,
             ends_at=self.ends_at,
+            received_at=self.received_at,
         )
 
     def line(self) -> OrderLine:

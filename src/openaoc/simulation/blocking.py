@@ -25,10 +25,11 @@ def carry_out(
 ) -> tuple[HeldOrder, Answer]:
     """The order as the institution keeps it now, and its answer; `held` is what it kept before.
 
-    An order that came late, after a newer revision or its end, changes nothing.
+    An order that came late, after a newer revision or its end, changes nothing; nor does a later
+    revision of one that was refused, for the centre does not count on it any more.
     """
     if held is not None and (held.ended or held.revision >= order.revision):
-        return held, _too_late(held, order.revision)
+        return held, _too_late(held)
     blocked = held.blocked_minor if held is not None else 0
     available = applied = 0
     if account is not None:
@@ -45,7 +46,7 @@ def carry_out(
         order.revision,
         applied,
         to_us(order.ends_at),
-        ended=0,
+        ended=int(applied == 0),
     )
     return now_held, _answer(account, applied=applied, available=available, order=order)
 
@@ -75,9 +76,9 @@ def take_end(
     )
 
 
-def _too_late(held: HeldOrder, revision: int) -> Answer:
-    if held.ended and held.revision >= revision:
-        return Answer(outcome="refused", reason="withdrawn before it was applied")
+def _too_late(held: HeldOrder) -> Answer:
+    if held.ended:
+        return Answer(outcome="refused", reason="refused or withdrawn before")
     return Answer(outcome="applied", applied_minor=held.blocked_minor)
 
 

@@ -134,6 +134,12 @@ class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     decision_s: Marked[float]
     returned_share: Marked[float]
     upheld_share: Marked[float]
+    control_share: Marked[float]
+    control_mean_s: Marked[float]
+    restitution_after_s: Marked[float]
+    mule_objects_share: Marked[float]
+    objection_mean_s: Marked[float]
+    payout_mean_s: Marked[float]
 
 
 class Machines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,6 +149,7 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     feed_delay_s: Marked[float]
     out_of_reach_mean_s: Marked[float]
     take_out_mean_s: Marked[float]
+    onward_mean_s: Marked[float]
 
 
 class Telephone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -164,6 +171,7 @@ class TrialSize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     a_day: Marked[float]
     days: Marked[float]
     until_s: Marked[float]
+    settled_s: Marked[float]
     gangs: Marked[int]
     rings: Marked[int]
     past_transfers: Marked[int]

@@ -44,6 +44,7 @@ class Truth:
         self.stolen_minor = 0
         self.gone_minor = 0
         self.averted_minor = 0
+        self.returned_minor = 0
 
     def averted(self, *, amount_minor: int) -> None:
         """A victim was stopped before paying."""
@@ -63,6 +64,13 @@ class Truth:
         """The scammers turned money into cash, coins, goods or money abroad."""
         self._take(debtor, amount_minor)
         self.gone_minor += amount_minor
+
+    def returned(self, *, debtor: int, amount_minor: int) -> int:
+        """An amount went back to a victim; how much of it was scam money."""
+        scam = min(amount_minor, int(self.scam[debtor]))
+        self._take(debtor, scam)
+        self.returned_minor += scam
+        return scam
 
     def _take(self, account: int, amount_minor: int) -> None:
         assert 0 <= amount_minor <= self.scam[account], "more scam money leaves than is there"

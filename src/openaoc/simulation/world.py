@@ -200,6 +200,18 @@ class World:
         self.truth.gone(debtor=account, amount_minor=moved)
         return self._finish(_NOTHING, [], [], [])
 
+    def pay_back(
+        self, *, debtor: int, creditor: int, amount_minor: int, at_s: float, stamp: Stamp
+    ) -> tuple[Tick, int]:
+        """A bank pays from a mule's account to a victim's; how much of it was scam money.
+
+        As far as it is free: a block on it ends before.
+        """
+        self._rows, self._moves = [], []
+        moved = self._book(stamp(at_s), debtor, creditor, amount_minor, TRANSFER)
+        stolen = self.truth.returned(debtor=debtor, amount_minor=moved)
+        return self._finish(_NOTHING, [], [], []), stolen
+
     def _ordinary(self, count: int, *, from_us: int, to_us: int) -> Batch:
         ordinary = ordinary_transfers(
             self.population,
@@ -293,6 +305,8 @@ class World:
         creditor = self._used(number, payment, step, what.creditor, not_to=debtor)
         what = what._replace(debtor=debtor, creditor=creditor)
         at_us = stamp(at_s)
+        # What was taken out, or given back to a victim, before cannot be moved any more.
+        planned = min(planned, int(self.truth.scam[what.debtor]))
         moved = self._book(
             at_us, what.debtor, what.creditor, planned, what.channel, at_machine=what.at_machine
         )

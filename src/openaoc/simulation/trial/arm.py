@@ -94,7 +94,7 @@ class Arm:
 
     def run(self) -> ArmFigures:
         """Live until the end; the measures."""
-        until_s = self.life.parameters.trial.until_s.value
+        until_s = self.life.parameters.trial.settled_s.value
         self.begin()
         while True:
             lives_s = self.life.next_s()
@@ -192,6 +192,13 @@ class Arm:
             return Reason.FALSE_REPORT
         return self._why.get(account, Reason.RECEIVED)
 
+    def court_takes(self, account: int) -> bool:
+        """Whether a court takes over what lies there: a mule's always, an innocent's by mistake."""
+        if not self.tally.is_innocent(account):
+            return True
+        right = self.life.parameters.people.upheld_share.value
+        return bool(self.chance(9, account).random() >= right)
+
     # Measures.
 
     def _figures(self) -> ArmFigures:
@@ -221,6 +228,7 @@ class Arm:
             held_minor=held,
             standing_minor=tally.rightly_minor,
             returned_minor=int(held * life.parameters.people.returned_share.value),
+            returned_clean_minor=0,
             blocked_minor=held + sum(item.blocked_minor for item in clean),
             stolen_baht_hours=round(float(hours[Reason.NONE]) / 100, 1),
             clean=clean,

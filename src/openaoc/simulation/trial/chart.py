@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from openaoc.kernel.errors import Unavailable
-from openaoc.simulation.trial.measures import Shares, of_scenario
+from openaoc.simulation.trial.measures import Spread, of_scenario
 from openaoc.simulation.trial.model import TrialFigures
 
-ARMS: Final = (("telephone", "#8a8f98", 0.19), ("centre", "#1f6f8b", -0.19))
-HEIGHT_EACH: Final = 0.62
+COLOURS: Final = (
+    ("telephone", "#8a8f98", -0.27),
+    ("hop by hop", "#d08c3f", 0.0),
+    ("centre", "#1f6f8b", 0.27),
+)
+HEIGHT_EACH: Final = 0.8
+BAR: Final = 0.25
 
 
 class NoChart(Unavailable):
@@ -33,9 +38,9 @@ def write_chart(path: Path, trials: Sequence[TrialFigures], names: Sequence[str]
     figure = Figure(figsize=(8.4, 1.3 + HEIGHT_EACH * len(names)))
     axes = figure.add_subplot()
     for place, name in enumerate(reversed(names)):
-        for arm, colour, offset in ARMS:
-            shares: Shares = of_scenario(trials, name, arm).held
-            axes.barh(place + offset, 100 * shares.pooled, height=0.34, color=colour)
+        for arm, colour, offset in COLOURS:
+            shares: Spread = of_scenario(trials, name, arm).held
+            axes.barh(place + offset, 100 * shares.pooled, height=BAR, color=colour)
             axes.plot(
                 [100 * share for share in shares.each],
                 [place + offset] * len(shares.each),
@@ -46,7 +51,7 @@ def write_chart(path: Path, trials: Sequence[TrialFigures], names: Sequence[str]
             )
     axes.set_yticks(range(len(names)), list(reversed(names)))
     axes.set_xlabel("stolen money held, % of the loss attempted; strokes are single seeds")
-    for arm, colour, _ in reversed(ARMS):
+    for arm, colour, _ in reversed(COLOURS):
         axes.barh([-9], [0], color=colour, label=arm)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.legend(loc="lower right", frameon=False)

@@ -25,6 +25,8 @@ from openaoc.simulation.trial.scenario import figure
 ORDER: Final = "hold.order"
 ENDS: Final = frozenset({"hold.withdrawal", "hold.release"})
 OK: Final = 200
+SEIZED_US: Final = 2**62
+"""The end of what a court holds: none of ours."""
 
 
 class Due(NamedTuple):
@@ -40,7 +42,7 @@ class Done(NamedTuple):
     """What an institution did: the account it concerns and what was blocked there before."""
 
     order: str
-    case: str | None
+    asked: Order | None
     account: int | None
     before_minor: int
     now_minor: int
@@ -102,7 +104,7 @@ class Desks:
             before = 0 if account is None else int(books.blocked[account])
             kept, answer = carry_out(books, order, held=held, account=account)
             self._held[order.order] = kept
-            return self._done(kept, before, case=order.case, answer=answer)
+            return self._done(kept, before, asked=order, answer=answer)
         if due.kind in ENDS:
             end = msgspec.json.decode(due.body, type=OrderEnd)
             account = account_at(self._life.population, due.institution, end.account)
@@ -126,11 +128,35 @@ class Desks:
         self._held[order] = done
         return self._done(done, before)
 
+    def less(self, order: str, amount_minor: int) -> Done | None:
+        """End the block on an amount: it is paid out, or its holder's again."""
+        held = self._held[order]
+        if held.account is None or not held.blocked_minor:
+            return None
+        before = int(self._life.books.blocked[held.account])
+        left = max(held.blocked_minor - amount_minor, 0)
+        done = keep_less(
+            self._life.books, held, remaining_minor=left, revision=held.revision, ended=not left
+        )
+        self._held[order] = done
+        return self._done(done, before)
+
     def seize(self, order: str) -> None:
         """A court's or authority's measure takes the hold's place: the money stays blocked."""
         if order not in self._held:
             raise BadInput("no such order", where=order)
-        self._held[order] = self._held[order]._replace(ends_us=2**62)
+        self._held[order] = self._held[order]._replace(ends_us=SEIZED_US)
+
+    def seized(self, order: str) -> bool:
+        """Whether a court's or authority's measure holds the money."""
+        return order in self._held and self._held[order].ends_us == SEIZED_US
+
+    def account_of(self, order: str) -> int:
+        """The account it blocks. Raises BadInput when it blocks none."""
+        held = self._held.get(order)
+        if held is None or held.account is None:
+            raise BadInput("no such order", where=order)
+        return held.account
 
     def held_minor(self, order: str) -> int:
         """What the order blocks now."""
@@ -138,12 +164,17 @@ class Desks:
         return 0 if held is None else held.blocked_minor
 
     def _done(
-        self, kept: HeldOrder, before: int, *, case: str | None = None, answer: Answer | None = None
+        self,
+        kept: HeldOrder,
+        before: int,
+        *,
+        asked: Order | None = None,
+        answer: Answer | None = None,
     ) -> Done:
         account = kept.account
         now = 0 if account is None else int(self._life.books.blocked[account])
         ends_s = (kept.ends_us - stamp(0.0)) / 1e6
-        return Done(kept.order, case, account, before, now, answer, ends_s)
+        return Done(kept.order, asked, account, before, now, answer, ends_s)
 
 
 def _lines(parameters: Parameters) -> Answers:

@@ -126,11 +126,16 @@ class Life:
 
     def next_s(self) -> float:
         """When the next thing happens by itself."""
-        return min(self.world.next_s(), self._stretches * self._stretch_s)
+        return min(self.world.next_s(), self._ordinary_s())
+
+    def _ordinary_s(self) -> float:
+        """When the next stretch of ordinary life comes; at the end of the trial's days, never."""
+        next_s = self._stretches * self._stretch_s
+        return next_s if next_s <= self.parameters.trial.until_s.value else math.inf
 
     def live(self, to_s: float) -> Tick:
         """What happens at this moment, which is `next_s`, or before it: nothing."""
-        if to_s < self._stretches * self._stretch_s:
+        if to_s < self._ordinary_s():
             return self.world.live_scams(to_s=to_s, stamp=stamp)
         self._stretches += 1
         self._owed += self.parameters.trial.transfers_a_day.value * self._stretch_s / DAY_S
@@ -138,6 +143,14 @@ class Life:
         self._owed -= count
         at_us = stamp(to_s)
         return self.world.live_ordinary(count=count, from_us=at_us, to_us=at_us + MOMENT_US)
+
+    def pay_back(
+        self, *, debtor: int, creditor: int, amount_minor: int, at_s: float
+    ) -> tuple[Tick, int]:
+        """A bank pays a victim back; how much of it was stolen money."""
+        return self.world.pay_back(
+            debtor=debtor, creditor=creditor, amount_minor=amount_minor, at_s=at_s, stamp=stamp
+        )
 
     def take_out(self, *, account: int, amount_minor: int, at_s: float) -> Tick:
         """The scammers take what has come free of their money."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from openaoc.simulation.trial.model import ArmFigures, LayerTimes, TrialFigures
 
 
-class Shares(NamedTuple):
-    """A share over several seeds."""
+class Spread(NamedTuple):
+    """One figure divided by another over several seeds: all together, and seed by seed."""
 
     pooled: float
     median: float
@@ -23,36 +23,49 @@ class Shares(NamedTuple):
 
 
 class OfScenario(NamedTuple):
-    """One scenario and arm over all seeds."""
+    """One scenario and arm over all seeds; held, averted, returned over the loss attempted."""
 
     seeds: int
     cases: int
-    held: Shares
-    averted: Shares
-    returned: Shares
-    own: Shares
-    """Mules' own money that was blocked, over the loss attempted."""
-    innocents_felt: float
-    """Per 1,000 cases."""
-    innocents: float
-    innocent_baht_hours: float
-    """Per 1,000 cases."""
-    orders: float
+    held: Spread
+    averted: Spread
+    returned: Spread
+    returned_clean: Spread
+    """What victims were paid out of money that was not stolen."""
+    standing: Spread
+    """Stolen money that is still under a court's measure at the end."""
+    innocents: Spread
+    """Per 1,000 cases, as the next two."""
+    innocents_felt: Spread
+    innocent_baht_hours: Spread
+    orders: Spread
     """Per case."""
+
+
+ARMS: Final = {
+    "centre": "centre",
+    "hop by hop": "hop_by_hop",
+    "telephone": "telephone",
+}
+"""What each arm is called, and its name among a trial's figures."""
 
 
 def arms(trials: Sequence[TrialFigures], name: str, arm: str) -> list[ArmFigures]:
     """One arm of every trial of a scenario, by seed."""
     own = sorted((t for t in trials if t.scenario == name), key=lambda t: t.seed)
-    return [trial.centre if arm == "centre" else trial.telephone for trial in own]
+    found: list[ArmFigures] = [getattr(trial, ARMS[arm]) for trial in own]
+    return found
 
 
-def shares(figures: Sequence[ArmFigures], amount: Callable[[ArmFigures], int]) -> Shares:
-    """An amount over the loss attempted."""
-    each = tuple(amount(one) / one.attempted_minor for one in figures)
-    attempted = sum(one.attempted_minor for one in figures)
-    return Shares(
-        pooled=sum(amount(one) for one in figures) / attempted,
+def ratio(
+    figures: Sequence[ArmFigures],
+    above: Callable[[ArmFigures], float],
+    below: Callable[[ArmFigures], float],
+) -> Spread:
+    """One figure over another; all seeds together weigh every baht, or every case, alike."""
+    each = tuple(above(one) / max(below(one), 1) for one in figures)
+    return Spread(
+        pooled=sum(map(above, figures)) / max(sum(map(below, figures)), 1),
         median=statistics.median(each),
         least=min(each),
         most=max(each),
@@ -63,19 +76,25 @@ def shares(figures: Sequence[ArmFigures], amount: Callable[[ArmFigures], int]) -
 def of_scenario(trials: Sequence[TrialFigures], name: str, arm: str) -> OfScenario:
     """What one scenario comes to in one arm."""
     figures = arms(trials, name, arm)
-    cases = sum(one.reports for one in figures)
-    per_1000 = 1_000 / max(cases, 1)
+
+    def of_loss(amount: Callable[[ArmFigures], float]) -> Spread:
+        return ratio(figures, amount, lambda one: one.attempted_minor)
+
+    def of_cases(count: Callable[[ArmFigures], float], per: float) -> Spread:
+        return ratio(figures, lambda one: per * count(one), lambda one: one.reports)
+
     return OfScenario(
         seeds=len(figures),
-        cases=cases,
-        held=shares(figures, lambda one: one.held_minor),
-        averted=shares(figures, lambda one: one.averted_minor),
-        returned=shares(figures, lambda one: one.returned_minor),
-        own=shares(figures, lambda one: blocked_for(one, "own")),
-        innocents_felt=sum(one.innocents_felt for one in figures) * per_1000,
-        innocents=sum(one.innocents for one in figures) * per_1000,
-        innocent_baht_hours=sum(one.innocent_baht_hours for one in figures) * per_1000,
-        orders=sum(one.orders for one in figures) / max(cases, 1),
+        cases=sum(one.reports for one in figures),
+        held=of_loss(lambda one: one.held_minor),
+        averted=of_loss(lambda one: one.averted_minor),
+        returned=of_loss(lambda one: one.returned_minor),
+        returned_clean=of_loss(lambda one: one.returned_clean_minor),
+        standing=of_loss(lambda one: one.standing_minor),
+        innocents=of_cases(lambda one: one.innocents, 1_000.0),
+        innocents_felt=of_cases(lambda one: one.innocents_felt, 1_000.0),
+        innocent_baht_hours=of_cases(lambda one: one.innocent_baht_hours, 1_000.0),
+        orders=of_cases(lambda one: one.orders, 1.0),
     )
 
 

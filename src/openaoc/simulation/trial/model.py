@@ -8,8 +8,9 @@ import msgspec
 class LayerTimes(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds from the report to the order being sent and applied, in one layer (from 1).
 
-    wave: `at once` for orders that went out by themselves with the report, `person` for those
-    that waited for one, `followed` for those that a later movement caused (seconds from the order).
+    wave: `at once` for orders that went out by themselves with the report, `confirmed` for those
+    that waited until it was believed, `followed` for those that a later movement caused (seconds
+    from the order); `hop by hop` and `telephone` for all of those arms.
     """
 
     wave: str
@@ -55,6 +56,9 @@ class ArmFigures(msgspec.Struct, frozen=True, kw_only=True):
     held_minor: int
     standing_minor: int
     returned_minor: int
+    """Stolen money that came back to victims."""
+    returned_clean_minor: int
+    """What victims were paid beyond that, out of money that was not stolen."""
     blocked_minor: int
     """All that was blocked, stolen or clean, each time at the moment of blocking."""
     stolen_baht_hours: float
@@ -76,7 +80,10 @@ class ArmFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Both arms of one scenario and seed."""
+    """Every arm of one scenario and seed.
+
+    hop_by_hop: a centre without a feed. Where the scenario has no feed, `centre` is the same.
+    """
 
     scenario: str
     says: str
@@ -90,5 +97,7 @@ class TrialFigures(msgspec.Struct, frozen=True, kw_only=True):
     coverage: float
     heeding: float
     rule: str
+    feed: bool
     centre: ArmFigures
+    hop_by_hop: ArmFigures
     telephone: ArmFigures

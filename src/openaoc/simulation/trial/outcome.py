@@ -14,7 +14,7 @@ import msgspec
 
 from openaoc.kernel.errors import BadInput
 from openaoc.simulation.parameters import Parameters
-from openaoc.simulation.trial.centre import OpenWith
+from openaoc.simulation.trial.actors import OpenWith
 from openaoc.simulation.trial.model import TrialFigures
 from openaoc.simulation.trial.run import digest_of, run_trial
 from openaoc.simulation.trial.scenario import SCENARIOS, Scenario
@@ -34,15 +34,21 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def jobs(seeds: int) -> Iterator[tuple[Scenario, int]]:
-    """Every scenario with every seed, then the sensitivity; seeds count from 1."""
+    """Every scenario with every seed from 1, and halfway the sensitivity with the first ones.
+
+    So what is there when it is interrupted is something of every table.
+    """
     if not 0 < seeds <= SEEDS_MAX:
         raise BadInput(f"between 1 and {SEEDS_MAX} seeds", where="seeds")
-    for seed in range(1, seeds + 1):
-        for scenario in SCENARIOS:
-            yield scenario, seed
-    for seed in range(1, min(SENSITIVITY_SEEDS, seeds) + 1):
-        for scenario in SENSITIVITY:
-            yield scenario, seed
+    half = (seeds + 1) // 2
+    for some, scenarios in (
+        (range(1, half + 1), SCENARIOS),
+        (range(1, min(SENSITIVITY_SEEDS, seeds) + 1), SENSITIVITY),
+        (range(half + 1, seeds + 1), SCENARIOS),
+    ):
+        for seed in some:
+            for scenario in scenarios:
+                yield scenario, seed
 
 
 def run_all(

@@ -5,7 +5,7 @@ Writes figures into prose that stands in outcome.md.in; says nothing that is not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from typing import Final
 
@@ -13,8 +13,9 @@ import msgspec
 
 from openaoc.simulation.parameters import Marked, Parameters
 from openaoc.simulation.trial.measures import (
+    ARMS,
     OfScenario,
-    Shares,
+    Spread,
     arms,
     blocked_for,
     hours_for,
@@ -22,22 +23,26 @@ from openaoc.simulation.trial.measures import (
     of_scenario,
     times_of,
 )
-from openaoc.simulation.trial.model import TrialFigures
+from openaoc.simulation.trial.model import ArmFigures, LayerTimes, TrialFigures
 from openaoc.simulation.trial.outcome import SENSITIVITY_SEEDS, Kept
 from openaoc.simulation.trial.scenario import SCENARIOS, Scenario
 from openaoc.simulation.trial.sensitivity import SENSITIVITY
 from openaoc.simulation.trial.tally import Reason
 
 TEMPLATE: Final = "outcome.md.in"
-WAVES: Final = (("at once", "centre"), ("person", "centre"), ("followed", "centre"))
-LAYERS: Final = range(1, 8)
+WAVES: Final = (
+    ("centre: at once", "at once", "centre"),
+    ("centre: confirmed", "confirmed", "centre"),
+    ("centre: followed", "followed", "centre"),
+    ("hop by hop", "hop by hop", "hop by hop"),
+    ("telephone", "telephone", "telephone"),
+)
+LAYERS: Final = range(1, 10)
 TOLD: Final = "told-in-10-minutes"
 CALIBRATION: Final = ("uncalibrated", "rest-0.10", "base", "rest-0.20")
 MINUTE_S: Final = 60.0
 HOUR_S: Final = 3_600.0
 MILLION: Final = 1e6
-
-
 WHOLE_PERCENT_FROM: Final = 0.1
 """A share below this is shown with one digit."""
 
@@ -45,24 +50,30 @@ WHOLE_PERCENT_FROM: Final = 0.1
 def page(parameters: Parameters, kept: Sequence[Kept]) -> str:
     """The whole page."""
     trials = [one.trial for one in kept]
-    base = of_scenario(trials, "base", "centre")
-    telephone = of_scenario(trials, "base", "telephone")
+    base = {arm: of_scenario(trials, "base", arm) for arm in ARMS}
     follow = parameters.telephone.follow_least_minor.value // 100
     seconds = sum(one.seconds for one in kept)
     parts = {
-        "summary": _summary(trials, base, telephone),
+        "summary": _summary(trials, base),
         "follow": f"{follow:,}",
         "size": _size(parameters, trials),
-        "returned": percent(parameters.people.returned_share.value),
-        "main": _main(trials),
+        "returned_share": percent(parameters.people.returned_share.value),
+        "held": _by_arm(trials, lambda found: found.held, percent),
+        "averted": _by_arm(trials, lambda found: found.averted, percent),
+        "returned": _returned(trials),
+        "innocents": _by_arm(trials, lambda found: found.innocents, whole),
+        "felt": _by_arm(trials, lambda found: found.innocents_felt, whole),
+        "baht_hours": _by_arm(trials, lambda found: found.innocent_baht_hours, millions),
+        "orders": _by_arm(trials, lambda found: found.orders, lambda value: f"{value:.1f}"),
         "scenarios": "\n".join(f"* **{s.name}**: {s.says}" for s in SCENARIOS),
-        "times": _times(trials),
+        "sent": _times(trials, lambda one: (one.sent_p50_s, one.sent_p90_s)),
+        "applied": _times(trials, lambda one: (one.applied_p50_s, one.applied_p90_s)),
         "ended": _ended(trials),
         "clean": _clean(trials),
-        "sensitivity_seeds": str(min(SENSITIVITY_SEEDS, base.seeds)),
+        "sensitivity_seeds": str(min(SENSITIVITY_SEEDS, base["centre"].seeds)),
         "sensitivity": _sensitivity(trials),
         "calibration": _calibration(trials),
-        "freezes": f"{telephone.orders:.0f}",
+        "freezes": f"{base['telephone'].orders.pooled:.0f}",
         "took": f"{len(kept)} trials, {seconds / MINUTE_S:.0f} minutes of a busy machine's time.",
         "figures": _figures(parameters),
     }
@@ -84,27 +95,40 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def spread(shares: Shares) -> str:
-    """All seeds together, and the least and the most of one."""
-    return f"{percent(shares.pooled)} ({percent(shares.least)} to {percent(shares.most)})"
+def whole(value: float) -> str:
+    """A count for reading."""
+    return f"{value:,.0f}"
 
 
-def _summary(trials: Sequence[TrialFigures], base: OfScenario, telephone: OfScenario) -> str:
-    ratio = telephone.innocent_baht_hours / max(base.innocent_baht_hours, 1.0)
+def spread(found: Spread, show: Callable[[float], str]) -> str:
+    """All seeds together; then the median of single seeds, the least and the most."""
+    if found.least == found.most:
+        return f"**{show(found.pooled)}**"
+    rest = f"{show(found.median)} ({show(found.least)} to {show(found.most)})"
+    return f"**{show(found.pooled)}** · {rest}"
+
+
+def _summary(trials: Sequence[TrialFigures], base: dict[str, OfScenario]) -> str:
+    centre, hop, telephone = (base[arm] for arm in ARMS)
+    ratio = telephone.innocent_baht_hours.pooled / max(centre.innocent_baht_hours.pooled, 1.0)
     text = (
-        f"With victims who notice after a day, the centre holds {percent(base.held.pooled)} of the "
-        f"loss attempted and today's telephone {percent(telephone.held.pooled)}: by then most has "
-        "left, and speed no longer helps. What differs is who pays for it: the centre blocks "
-        f"{millions(base.innocent_baht_hours)} baht-hours of innocent people's money per 1,000 "
-        f"cases, the telephone {millions(telephone.innocent_baht_hours)}, about {ratio:,.0f} times "
-        "as much, because it freezes whole accounts."
+        "With victims who notice after a day, most of the money has left before anybody is told: "
+        f"of the loss attempted a centre with a feed holds {percent(centre.held.pooled)}, one that "
+        f"asks hop by hop {percent(hop.held.pooled)}, today's telephone "
+        f"{percent(telephone.held.pooled)}. What differs more is who pays for it: the centre "
+        f"blocks {millions(centre.innocent_baht_hours.pooled)} baht-hours of innocent people's "
+        f"money per 1,000 cases, hop by hop {millions(hop.innocent_baht_hours.pooled)}, the "
+        f"telephone {millions(telephone.innocent_baht_hours.pooled)}, {ratio:,.0f} times the "
+        "centre's, because it freezes whole accounts. Of the loss attempted "
+        f"{percent(centre.returned.pooled)} comes back to victims with the centre; nothing is "
+        "averted, because this version of it warns nobody."
     )
     if not any(trial.scenario == TOLD for trial in trials):
         return text
-    told, today = (of_scenario(trials, TOLD, arm) for arm in ("centre", "telephone"))
+    told = [percent(of_scenario(trials, TOLD, arm).held.pooled) for arm in ARMS]
     return (
-        f"{text} If victims notice within ten minutes, the centre holds "
-        f"{percent(told.held.pooled)} and the telephone {percent(today.held.pooled)}."
+        f"{text} If victims notice within ten minutes, the centre holds {told[0]}, hop by hop "
+        f"{told[1]}, and the telephone {told[2]}."
     )
 
 
@@ -120,7 +144,9 @@ def _size(parameters: Parameters, trials: Sequence[TrialFigures]) -> str:
     return (
         f"Each nation has {one.accounts:,} accounts and {one.scams} scams in {one.days:g} days, "
         f"{mean / 100 / one.scams:,.0f} baht each on average, and is lived for "
-        f"{parameters.trial.until_s.value / HOUR_S / 24:.0f} days; {seeds} seeds."
+        f"{parameters.trial.until_s.value / HOUR_S / 24:.0f} days, and until day "
+        f"{parameters.trial.settled_s.value / HOUR_S / 24:.0f} with courts and payments alone; "
+        f"{seeds} seeds."
     )
 
 
@@ -130,27 +156,37 @@ def _there(trials: Sequence[TrialFigures], scenarios: Sequence[Scenario]) -> lis
     return [scenario for scenario in scenarios if scenario.name in names]
 
 
-def _main(trials: Sequence[TrialFigures]) -> str:
+def _by_arm(
+    trials: Sequence[TrialFigures],
+    figure: Callable[[OfScenario], Spread],
+    show: Callable[[float], str],
+) -> str:
+    """One figure: a row for each scenario, a column for each arm."""
     rows = []
     for scenario in _there(trials, SCENARIOS):
-        for arm in ("centre", "telephone"):
-            found = of_scenario(trials, scenario.name, arm)
-            rows.append(
-                [
-                    scenario.name if arm == "centre" else "",
-                    arm,
-                    str(found.seeds) if arm == "centre" else "",
-                    spread(found.held),
-                    percent(found.averted.pooled),
-                    percent(found.returned.pooled),
-                    f"{found.innocents:,.0f}",
-                    f"{found.innocents_felt:,.0f}",
-                    millions(found.innocent_baht_hours),
-                    f"{found.orders:.1f}",
-                ]
-            )
-    heads = ["scenario", "", "seeds", "held", "averted", "returned", "innocents", "felt"]
-    return table([*heads, "baht-hours", "orders a case"], rows)
+        found = [of_scenario(trials, scenario.name, arm) for arm in ARMS]
+        cells = [spread(figure(one), show) for one in found]
+        rows.append([scenario.name, str(found[0].seeds), *cells])
+    return table(["scenario", "seeds", *ARMS], rows)
+
+
+def _returned(trials: Sequence[TrialFigures]) -> str:
+    rows = []
+    for scenario in _there(trials, SCENARIOS):
+        centre, hop, telephone = (of_scenario(trials, scenario.name, arm) for arm in ARMS)
+        rows.append(
+            [
+                scenario.name,
+                spread(centre.returned, percent),
+                percent(centre.returned_clean.pooled),
+                spread(hop.returned, percent),
+                percent(hop.returned_clean.pooled),
+                percent(telephone.returned.pooled),
+                percent(telephone.standing.pooled),
+            ]
+        )
+    heads = ["scenario", "centre", "beyond", "hop by hop", "beyond", "telephone, set"]
+    return table([*heads, "telephone, at most"], rows)
 
 
 def duration(seconds: float | None) -> str:
@@ -164,48 +200,41 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / HOUR_S:.1f} h"
 
 
-def _times(trials: Sequence[TrialFigures]) -> str:
-    rows: list[list[str]] = []
-    for wave, arm in (*WAVES, ("telephone", "telephone")):
-        figures = arms(trials, "base", arm)
-        for layer in LAYERS:
-            times = times_of(figures, wave, layer)
+def _times(
+    trials: Sequence[TrialFigures],
+    which: Callable[[LayerTimes], tuple[float | None, float | None]],
+) -> str:
+    """By layer and arm: how many orders, and the medians over seeds of their p50 and p90."""
+    rows = []
+    for layer in LAYERS:
+        row = [str(layer)]
+        for _, wave, arm in WAVES:
+            times = times_of(arms(trials, "base", arm), wave, layer)
             orders = sum(one.orders for one in times)
-            if not orders:
-                continue
-            rows.append(
-                [
-                    wave if layer == 1 or not rows or rows[-1][-1] != wave else "",
-                    str(layer),
-                    f"{orders:,}",
-                    duration(middle([one.sent_p50_s for one in times])),
-                    duration(middle([one.sent_p90_s for one in times])),
-                    duration(middle([one.applied_p50_s for one in times])),
-                    duration(middle([one.applied_p90_s for one in times])),
-                    wave,
-                ]
-            )
-    heads = ["", "layer", "orders", "sent p50", "sent p90", "applied p50", "applied p90"]
-    return table(heads, [row[:-1] for row in rows])
+            early, late = (middle([which(one)[place] for one in times]) for place in (0, 1))
+            row.append(f"{orders:,}: {duration(early)}, {duration(late)}" if orders else "-")
+        if set(row[1:]) != {"-"}:
+            rows.append(row)
+    return table(["layer", *(head for head, _, _ in WAVES)], rows)
 
 
 def _ended(trials: Sequence[TrialFigures]) -> str:
-    rows = []
-    for arm in ("centre", "telephone"):
-        figures = arms(trials, "base", arm)
-        cases = sum(one.reports for one in figures)
-        for who in sorted({ended.by for one in figures for ended in one.ended}):
-            ended = [e for one in figures for e in one.ended if e.by == who]
-            rows.append(
-                [
-                    arm,
-                    who,
-                    f"{1_000 * sum(e.count for e in ended) / cases:,.0f}",
-                    duration(_seconds(middle([e.hours_p50 for e in ended]))),
-                    duration(_seconds(middle([e.hours_p90 for e in ended]))),
-                ]
-            )
-    return table(["", "by", "times", "after, p50", "after, p90"], rows)
+    found = {arm: arms(trials, "base", arm) for arm in ARMS}
+    kinds = sorted({e.by for figures in found.values() for one in figures for e in one.ended})
+    return table(
+        ["by", *ARMS],
+        [[kind, *(_ends_of(figures, kind) for figures in found.values())] for kind in kinds],
+    )
+
+
+def _ends_of(figures: Sequence[ArmFigures], kind: str) -> str:
+    ended = [e for one in figures for e in one.ended if e.by == kind]
+    if not ended:
+        return "-"
+    times = 1_000 * sum(e.count for e in ended) / max(sum(one.reports for one in figures), 1)
+    early = duration(_seconds(middle([e.hours_p50 for e in ended])))
+    late = duration(_seconds(middle([e.hours_p90 for e in ended])))
+    return f"{times:,.0f}: {early}, {late}"
 
 
 def _seconds(hours: float | None) -> float | None:
@@ -216,7 +245,7 @@ def _clean(trials: Sequence[TrialFigures]) -> str:
     rows = []
     reasons = ["stolen", *(reason.name.lower() for reason in Reason if reason)]
     sums: dict[tuple[str, str], tuple[float, float]] = {}
-    for arm in ("centre", "telephone"):
+    for arm in ARMS:
         figures = arms(trials, "base", arm)
         for reason in reasons:
             minor = sum(
@@ -226,13 +255,12 @@ def _clean(trials: Sequence[TrialFigures]) -> str:
             sums[arm, reason] = float(minor), sum(hours_for(one, reason) for one in figures)
     for reason in reasons:
         row = [reason]
-        for arm in ("centre", "telephone"):
-            for place in (0, 1):
-                total = sum(sums[arm, other][place] for other in reasons)
-                row.append(percent(sums[arm, reason][place] / max(total, 1.0)))
+        for arm in ARMS:
+            totals = [sum(sums[arm, other][place] for other in reasons) for place in (0, 1)]
+            parts = [sums[arm, reason][place] / max(totals[place], 1.0) for place in (0, 1)]
+            row.append(f"{percent(parts[0])}, {percent(parts[1])}")
         rows.append(row)
-    heads = ["", "centre: amount", "centre: baht-hours"]
-    return table([*heads, "telephone: amount", "telephone: baht-hours"], rows)
+    return table(["", *ARMS], rows)
 
 
 def _sensitivity(trials: Sequence[TrialFigures]) -> str:
@@ -242,19 +270,21 @@ def _sensitivity(trials: Sequence[TrialFigures]) -> str:
     lines = [("base", "as it is")]
     lines += [(one.name, one.says) for one in _there(few, SENSITIVITY)]
     for name, says in lines:
-        centre, telephone = (of_scenario(few, name, arm) for arm in ("centre", "telephone"))
+        centre, hop, telephone = (of_scenario(few, name, arm) for arm in ARMS)
         rows.append(
             [
                 name,
                 says,
-                spread(centre.held),
+                percent(centre.held.pooled),
+                percent(hop.held.pooled),
+                percent(telephone.held.pooled),
                 percent(centre.averted.pooled),
-                spread(telephone.held),
-                millions(centre.innocent_baht_hours),
+                percent(centre.returned.pooled),
+                *(millions(one.innocent_baht_hours.pooled) for one in (centre, hop, telephone)),
             ]
         )
-    heads = ["", "what is changed", "centre: held", "centre: averted", "telephone: held"]
-    return table([*heads, "centre: baht-hours"], rows)
+    heads = ["", "what is changed", *(f"{arm}: held" for arm in ARMS), "averted", "returned"]
+    return table([*heads, *(f"{arm}: baht-hours" for arm in ARMS)], rows)
 
 
 def _calibration(trials: Sequence[TrialFigures]) -> str:
@@ -268,8 +298,8 @@ def _calibration(trials: Sequence[TrialFigures]) -> str:
         rows.append(
             [
                 f"{one.at_rest_share:.2f}",
-                spread(of_scenario(few, name, "telephone").held),
-                spread(every.held) if every.seeds > SENSITIVITY_SEEDS else "",
+                spread(of_scenario(few, name, "telephone").held, percent),
+                spread(every.held, percent) if every.seeds > SENSITIVITY_SEEDS else "",
             ]
         )
     heads = ["at rest", f"telephone: held, {SENSITIVITY_SEEDS} seeds", "all seeds"]

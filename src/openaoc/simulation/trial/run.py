@@ -1,4 +1,4 @@
-"""Simulation, trials: one scenario and one seed, both arms."""
+"""Simulation, trials: one scenario and one seed, every arm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import msgspec
 
 from openaoc.kernel.clock import ManualClock
 from openaoc.simulation.parameters import Parameters
-from openaoc.simulation.trial.centre import CentreArm, OpenWith
+from openaoc.simulation.trial.actors import OpenWith
+from openaoc.simulation.trial.centre import CentreArm
+from openaoc.simulation.trial.hop import HopArm
 from openaoc.simulation.trial.life import BORN, Life, nation_of
 from openaoc.simulation.trial.model import ArmFigures, TrialFigures
 from openaoc.simulation.trial.scenario import Scenario
@@ -19,10 +21,21 @@ from openaoc.simulation.trial.telephone import TelephoneArm
 def run_trial(
     parameters: Parameters, scenario: Scenario, *, seed: int, stage: Stage, open_with: OpenWith
 ) -> TrialFigures:
-    """Both arms of one scenario and seed; the same each time."""
+    """Every arm of one scenario and seed; the same each time."""
     telephone_life = Life(parameters, scenario, seed=seed)
     telephone = TelephoneArm(telephone_life, scenario, seed=seed).run()
     nation = telephone_life.parameters
+
+    def with_centre(arm: type[CentreArm], *, hop_by_hop: bool) -> ArmFigures:
+        clock = ManualClock(BORN)
+        life = Life(parameters, scenario, seed=seed)
+        with (
+            stage.fresh(rule=scenario.rule, hop_by_hop=hop_by_hop) as settings,
+            open_with(settings, clock) as centre,
+        ):
+            return arm(life, scenario, seed=seed, centre=centre, clock=clock).run()
+
+    hop_by_hop = with_centre(HopArm, hop_by_hop=True)
     return TrialFigures(
         scenario=scenario.name,
         says=scenario.says,
@@ -35,7 +48,9 @@ def run_trial(
         coverage=scenario.coverage,
         heeding=scenario.heeding,
         rule=scenario.rule,
-        centre=_with_centre(parameters, scenario, seed=seed, stage=stage, open_with=open_with),
+        feed=scenario.feed,
+        centre=with_centre(CentreArm, hop_by_hop=False) if scenario.feed else hop_by_hop,
+        hop_by_hop=hop_by_hop,
         telephone=telephone,
     )
 
@@ -43,14 +58,5 @@ def run_trial(
 def digest_of(parameters: Parameters, scenario: Scenario) -> str:
     """Which figures a trial rests on: two trials of one digest and seed are the same."""
     changes = (scenario.coverage, scenario.load, scenario.crypto_delay_s, scenario.heeding)
-    text = msgspec.json.encode((nation_of(parameters, scenario), changes, scenario.rule))
-    return hashlib.sha256(text).hexdigest()[:16]
-
-
-def _with_centre(
-    parameters: Parameters, scenario: Scenario, *, seed: int, stage: Stage, open_with: OpenWith
-) -> ArmFigures:
-    clock = ManualClock(BORN)
-    life = Life(parameters, scenario, seed=seed)
-    with stage.fresh(rule=scenario.rule) as settings, open_with(settings, clock) as centre:
-        return CentreArm(life, scenario, seed=seed, centre=centre, clock=clock).run()
+    what = (nation_of(parameters, scenario), changes, scenario.rule, scenario.feed)
+    return hashlib.sha256(msgspec.json.encode(what)).hexdigest()[:16]

@@ -31,7 +31,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     load: reports a day over the ordinary. crypto_delay_s: how long every exit to a coin waits.
     rule: the rule by which the centre traces. heeding: share of victims who heed a warning at
     payment about an account of an open case; the centre of this version warns nobody, so that it
-    is 0 but where the sensitivity is asked for.
+    is 0 but where the sensitivity is asked for. feed: whether institutions tell the centre their
+    transfers; the arm hop by hop has none in any scenario.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     crypto_delay_s: float = 0.0
     heeding: float = 0.0
     rule: str = "fifo"
+    feed: bool = True
 
 
 def figure(parameters: Parameters, group: str, **values: object) -> Parameters:
@@ -102,6 +104,12 @@ SCENARIOS: Final = (
         name="told-in-10-minutes",
         says="Every victim notices ten minutes after the last payment.",
         change=_told_at_once,
+    ),
+    Scenario(
+        name="hop-by-hop",
+        says="No institution tells a feed: the centre is the one that asks hop by hop.",
+        change=_as_it_is,
+        feed=False,
     ),
     Scenario(
         name="half-the-banks",

@@ -1,6 +1,6 @@
 """Simulation, trials: what happens when one assumption is another: a list of scenarios.
 
-Each changes one figure of `base`; what is changed for both arms and what for one, its line says.
+Each changes one figure of `base`, for every arm that has it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from typing import Final
 from openaoc.simulation.parameters import Parameters
 from openaoc.simulation.trial.scenario import Change, Scenario, figure
 
+CLERK_S: Final = 1_800.0
+"""A person at the institution looks up where the money went."""
 PUBLISHED_HOPS: Final = 1
 """With so many hops the telephone arm freezes as few accounts a case as were published (1 to 2)."""
 
@@ -38,6 +40,14 @@ def _one_hop(parameters: Parameters) -> Parameters:
     return figure(parameters, "telephone", hops_max=PUBLISHED_HOPS)
 
 
+def _courts(share: float) -> Change:
+    return lambda parameters: figure(parameters, "people", authority_share=share)
+
+
+def _clerks(parameters: Parameters) -> Parameters:
+    return figure(parameters, "machines", onward_mean_s=CLERK_S)
+
+
 SENSITIVITY: Final = (
     Scenario(
         name="notice-quarter", says="victims notice four times as soon", change=_noticed(0.25)
@@ -50,10 +60,16 @@ SENSITIVITY: Final = (
         name="coverage-0.75", says="three quarters of accounts", change=_as_it_is, coverage=0.75
     ),
     Scenario(
-        name="heeding-0.31", says="31 % heed a warning at payment", change=_as_it_is, heeding=0.31
+        name="heeding-0.31",
+        says="if 31 % heeded a warning there is not",
+        change=_as_it_is,
+        heeding=0.31,
     ),
     Scenario(
-        name="heeding-0.60", says="60 % heed a warning at payment", change=_as_it_is, heeding=0.60
+        name="heeding-0.60",
+        says="if 60 % heeded a warning there is not",
+        change=_as_it_is,
+        heeding=0.60,
     ),
     Scenario(
         name="exit-delay-6h",
@@ -63,5 +79,7 @@ SENSITIVITY: Final = (
     ),
     Scenario(name="rule-lifo", says="traced last in, first out", change=_as_it_is, rule="lifo"),
     Scenario(name="rule-pro-rata", says="traced pro rata", change=_as_it_is, rule="pro-rata"),
+    Scenario(name="courts-all", says="courts take every hold over", change=_courts(1.0)),
+    Scenario(name="hop-clerks", says="onward looked up in 30 minutes", change=_clerks),
     Scenario(name="telephone-1-hop", says="banks freeze the first account alone", change=_one_hop),
 )

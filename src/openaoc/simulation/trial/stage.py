@@ -58,7 +58,7 @@ class Stage:
         self._server.stop()
 
     @contextlib.contextmanager
-    def fresh(self, *, rule: str) -> Iterator[Settings]:
+    def fresh(self, *, rule: str, hop_by_hop: bool = False) -> Iterator[Settings]:
         """Settings of a centre with a database and a folder of its own, gone afterwards."""
         self._numbers += 1
         name = f"trial_{self._numbers}"
@@ -74,6 +74,7 @@ class Stage:
                 data_dir=str(folder),
                 dsn=conninfo.make_conninfo(**self._server.parameters(database=name)),
                 rule=rule,
+                hop_by_hop=hop_by_hop,
                 ledger_rows_max=LEDGER_ROWS_MAX,
                 ledger_accounts_max=LEDGER_ACCOUNTS_MAX,
             )

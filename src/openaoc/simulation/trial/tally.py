@@ -35,6 +35,8 @@ class Cause(enum.StrEnum):
     """A person released it."""
     EXPIRED = "expired"
     """The hold's time was over."""
+    RETURNED = "returned"
+    """It was paid back to a victim."""
 
 
 class Reason(enum.IntEnum):

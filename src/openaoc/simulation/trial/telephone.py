@@ -14,8 +14,8 @@ import numpy as np
 from openaoc.simulation.population import Kind
 from openaoc.simulation.scams import Scam
 from openaoc.simulation.trial.arm import Arm, Back, Timed
-from openaoc.simulation.trial.centre import waiting_s
 from openaoc.simulation.trial.life import Life
+from openaoc.simulation.trial.persons import waiting_s
 from openaoc.simulation.trial.scenario import Scenario
 from openaoc.simulation.trial.tally import Cause
 from openaoc.simulation.world import Tick
@@ -146,7 +146,7 @@ class TelephoneArm(Arm):
             self.at(until_s, functools.partial(self._lapse, account))
         if self.tally.is_innocent(account) and before == 0:
             mean_s = telephone.release_mean_s.value
-            draw = self.chance(4, account, scam.number)
+            draw = self.chance(4, account)
             if draw.random() < people.contest_share.value * people.upheld_share.value:
                 wait_s = float(draw.exponential(mean_s))
                 self.at(self.now_s + wait_s, functools.partial(self._release, account, "person"))
@@ -154,9 +154,14 @@ class TelephoneArm(Arm):
     def _lapse(self, account: int) -> None:
         if self._until.get(account, 0.0) > self.now_s:
             return
-        if account in self._seized and not self.tally.is_innocent(account):
-            return
-        self._release(account, "expired")
+        if account not in self._seized or not self.court_takes(account):
+            self._release(account, "expired")
+        elif self.tally.is_innocent(account):
+            people = self.life.parameters.people
+            draw = self.chance(11, account)
+            wait_s = float(draw.exponential(people.objection_mean_s.value))
+            if draw.random() < people.contest_share.value * people.upheld_share.value:
+                self.at(self.now_s + wait_s, functools.partial(self._release, account, "person"))
 
     def _release(self, account: int, by: str) -> None:
         since_s = self._frozen.pop(account, None)
