@@ -1,0 +1,1 @@
+"""Our taxonomy as a machinetag, and our object templates, as MISP takes them."""
