@@ -64,6 +64,22 @@ class World:
         answer = post(self.as_("administrator"), "/v1/institutions", body)
         assert answer.status_code == 201, answer.text
 
+    def add_partner(self, code: str) -> None:
+        """A centre abroad, with a user reachable as `as_(code)`."""
+        body = {
+            "code": code,
+            "name": code,
+            "kind": "centre",
+            "jurisdiction": code[:2],
+            "contact": {"name": "desk", "email": "desk@centre.example"},
+        }
+        answer = post(self.as_("administrator"), "/v1/exchange/partners", body)
+        assert answer.status_code == 201, answer.text
+        path = f"/v1/exchange/partners/{code}/users"
+        answer = post(self.as_("administrator"), path, {"name": code})
+        assert answer.status_code == 201, answer.text
+        self.keys[code] = answer.json()["api_key"]
+
     def go_live(self, *scopes: str) -> None:
         """Live by two supervisors."""
         for scope in scopes:
@@ -88,6 +104,8 @@ class World:
             self.add_user(f"{code}-liaison", "liaison", code)
         self.add_institution("SWITCH", kind="switch")
         self.add_user("feed", "machine", "SWITCH")
+        self.add_partner("MY-NSRC")
+        self.keys["partner"] = self.keys["MY-NSRC"]
         self.go_live("jurisdiction:TH", *(f"institution:{c}" for c in ("KBANK", "SCB", "BBL")))
         return self
 

@@ -14,11 +14,13 @@ from litestar.types import ControllerRouterHandler
 
 import openaoc
 from openaoc.api import (
+    agreements,
     appeals,
     cases,
     complaint,
     continuity,
     control,
+    exchange,
     holds,
     indicators,
     iso20022,
@@ -34,6 +36,7 @@ from openaoc.api import (
     spreadsheets,
     status,
     suspicions,
+    taxii,
     witnesses,
 )
 from openaoc.api.metrics import Metrics
@@ -67,6 +70,9 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *suspicions.HANDLERS,
     *indicators.HANDLERS,
     *restitution.HANDLERS,
+    *agreements.HANDLERS,
+    *exchange.HANDLERS,
+    *taxii.HANDLERS,
     *journal.HANDLERS,
     *status.HANDLERS,
     *continuity.HANDLERS,
@@ -94,7 +100,10 @@ def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) 
             path="/schema",
             render_plugins=[JsonRenderPlugin()],
             components=Components(
-                security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}
+                security_schemes={
+                    "bearer": SecurityScheme(type="http", scheme="bearer"),
+                    "basic": SecurityScheme(type="http", scheme="basic"),
+                }
             ),
         ),
         debug=False,

@@ -40,6 +40,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "appeal": Place("openaoc.cli.appeal:command", "Contest a hold; decide and review contests."),
     "breaker": Place("openaoc.cli.breaker:command", "Stop automatic orders, or let them go."),
     "undo": Place("openaoc.cli.undo:command", "Take back everything a fault caused."),
+    "exchange": Place(
+        "openaoc.cli.exchange:command", "Share with partners by agreement; see what left, recall."
+    ),
     "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
     "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
     "journal": Place("openaoc.cli.journal:command", "Verify the journal of every change."),

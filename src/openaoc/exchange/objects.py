@@ -50,6 +50,9 @@ class ObjectKind(enum.StrEnum):
     TRACE_ANSWER = "trace-answer"
 
 
+_KINDS: Final = frozenset(kind.value for kind in ObjectKind)
+
+
 class FieldClass(enum.StrEnum):
     """How much harm a field can do in wrong hands."""
 
@@ -322,7 +325,7 @@ def check_object_id(text: str, *, kind: ObjectKind | None = None, where: str = "
     Raises BadInput.
     """
     found, separator, number = text.partition("--")
-    known = found == kind.value if kind is not None else found in ObjectKind
+    known = found == kind.value if kind is not None else found in _KINDS
     if not (separator and known and _UUID.fullmatch(number)):
         raise BadInput(f"{text[:80]!r} is not an object's id", where=where)
     return text

@@ -120,7 +120,7 @@ def judge(shared: SharedObject, asked: Asked) -> Released | Withheld:
         if class_of(shared, name) is FieldClass.PERSONAL:
             personal.add(name)
     refs = _refs(shared, grant=grant, asked=asked, how=how, withheld=withheld)
-    if not fields and not refs:
+    if not reasons and not fields and not refs:
         reasons.append(Reason.NOTHING_LEFT)
     required = [name for name, ref in REFS.get(shared.kind, {}).items() if ref.required]
     if any(len(refs.get(name, ())) != len(shared.refs.get(name, ("",))) for name in required):

@@ -82,7 +82,10 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A person or a system of an institution; machines and liaisons belong to one."""
+    """A person or a system.
+
+    Machines and liaisons belong to an institution, a partner's analysts and systems to it.
+    """
 
     id: UserId
     name: str
@@ -90,6 +93,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     institution: InstitutionCode | None
     added_at: datetime
     disabled_at: datetime | None = None
+    partner: str | None = None
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,6 +43,7 @@ class JournalledUser(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[Role, ...]
     institution: InstitutionCode | None
     disabled: bool = False
+    partner: str | None = None
 
 
 class JournalledKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +56,10 @@ class JournalledKey(msgspec.Struct, frozen=True, kw_only=True):
 
 def _journalled(user: User) -> JournalledUser:
     return JournalledUser(
-        roles=user.roles, institution=user.institution, disabled=user.disabled_at is not None
+        roles=user.roles,
+        institution=user.institution,
+        disabled=user.disabled_at is not None,
+        partner=user.partner,
     )
 
 
@@ -198,11 +202,12 @@ class Parties:
         role: Role,
         institution: str | None = None,
         also: Sequence[Role] = (),
+        partner: str | None = None,
     ) -> tuple[User, str]:
         """A new user and the text of their first API key, which is kept nowhere.
 
-        Liaisons and machines belong to an institution, everybody else to none. Raises BadInput
-        for a mixture, UnknownInstitution.
+        Liaisons and machines belong to an institution, a partner's users to it, everybody else to
+        none. Raises BadInput for a mixture, UnknownInstitution. The caller knows the partner.
         """
         require(tx.actor, Permission.USER_MANAGE)
         roles = tuple(sorted({role, *also}))
@@ -216,6 +221,8 @@ class Parties:
                 "liaisons and machines need an institution, nobody else has one",
                 where="institution",
             )
+        if (Role.PARTNER in roles) != (partner is not None) or (partner and len(roles) > 1):
+            raise BadInput("a partner's user has that role alone, nobody else", where="role")
         code = None if institution is None else self.institution(tx, institution).code
         user = User(
             id=new_user_id(),
@@ -223,6 +230,7 @@ class Parties:
             roles=roles,
             institution=code,
             added_at=tx.now,
+            partner=partner,
         )
         store.insert_user(tx.connection, user)
         tx.journal(action="parties.user.added", subject=user.id, after=_journalled(user))
@@ -287,6 +295,7 @@ class Parties:
             id=stored.user.id,
             roles=frozenset(stored.user.roles),
             institution=stored.user.institution,
+            partner=stored.user.partner,
         )
 
     def keys(self, tx: Transaction, user_id: str) -> list[ApiKey]:

@@ -50,6 +50,7 @@ users: Final = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("roles", ARRAY(sa.Text), nullable=False),
     sa.Column("institution", sa.ForeignKey("institutions.code")),
+    sa.Column("partner", sa.Text),
     sa.Column("added_at", moment, nullable=False),
     sa.Column("disabled_at", moment),
 )
@@ -119,6 +120,7 @@ def _user(row: sa.Row[*tuple[object, ...]]) -> User:
         institution=None if row.institution is None else InstitutionCode(row.institution),
         added_at=row.added_at,
         disabled_at=row.disabled_at,
+        partner=row.partner,
     )
 
 
@@ -228,6 +230,7 @@ def insert_user(connection: sa.Connection, user: User) -> None:
             name=user.name,
             roles=[role.value for role in user.roles],
             institution=user.institution,
+            partner=user.partner,
             added_at=user.added_at,
         )
     )
@@ -282,6 +285,7 @@ def find_key(connection: sa.Connection, key_id: str) -> StoredKey | None:
         institution=None if row.u_institution is None else InstitutionCode(row.u_institution),
         added_at=row.u_added_at,
         disabled_at=row.u_disabled_at,
+        partner=row.u_partner,
     )
     return StoredKey(_key(row), row.hash, user)
 

@@ -108,6 +108,10 @@ PROOFS: Final[dict[str, Place]] = {
         "openaoc.proofs.not_browsable",
         "Nobody reads a transfer but through a case's trace, and each look is in the journal.",
     ),
+    "agreement": Place(
+        "openaoc.proofs.agreement",
+        "Nothing leaves without an agreement, field by field; and what left can be taken back.",
+    ),
     "identity": Place(
         "openaoc.proofs.identity",
         "An identity is nowhere but under its own key; erased, no backup brings it back.",

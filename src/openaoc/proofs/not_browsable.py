@@ -16,6 +16,7 @@ import httpx
 import msgspec
 import sqlalchemy as sa
 
+from openaoc.exchange.model import Contact, NewPartner, PartnerKind
 from openaoc.kernel.actor import SYSTEM, Role
 from openaoc.kernel.clock import format_time
 from openaoc.ledger.table import TransferRow
@@ -108,7 +109,7 @@ def _keys(small: SmallCentre) -> dict[str, str]:
     """A key for every role that can be given; institutions' people for each of two banks."""
     keys = {"nobody": ""}
     parties = small.centre.parties
-    for role in sorted(set(Role) - UNADDABLE):
+    for role in sorted(set(Role) - UNADDABLE - {Role.PARTNER}):
         for bank in ("BBL", "SCB") if role in BOUND_ROLES else (None,):
             who = role.value if bank is None else f"{role.value} of {bank}"
             keys[who] = small.does(
@@ -117,6 +118,14 @@ def _keys(small: SmallCentre) -> dict[str, str]:
                     tx, name=who, role=role, institution=bank
                 ),
             )[1]
+    partners = small.matter.sharing.agreements.partners
+    desk = Contact(name="desk", email="desk@centre.example")
+    new = NewPartner(
+        code="ABROAD", name="Abroad", kind=PartnerKind.CENTRE, jurisdiction="SG", contact=desk
+    )
+    code = small.does(ADMINISTRATOR, lambda tx: partners.add(tx, new)).code
+    who = Role.PARTNER.value
+    keys[who] = small.does(ADMINISTRATOR, lambda tx: partners.add_user(tx, code, name=who))[1]
     return keys
 
 

@@ -42,8 +42,10 @@ Handler = Callable[["Transaction", Event], None]
 
 
 def is_bound(actor: Actor) -> bool:
-    """Whether the actor sees only rows addressed to their institution."""
-    return actor.institution is not None or not BOUND_ROLES.isdisjoint(actor.roles)
+    """Whether the actor sees only rows addressed to their institution, or released to them."""
+    bound = BOUND_ROLES | {Role.PARTNER}
+    addressed = actor.institution is not None or actor.partner is not None
+    return addressed or not bound.isdisjoint(actor.roles)
 
 
 class Transaction:
@@ -243,7 +245,7 @@ class UnitOfWork:
 
     @contextlib.contextmanager
     def _opened(self, actor: Actor, purpose: str, *, read_only: bool) -> Iterator[Transaction]:
-        if not actor.id or "\x00" in actor.id + (actor.institution or ""):
+        if not actor.id or "\x00" in actor.id + (actor.institution or "") + (actor.partner or ""):
             raise BadInput("the actor has no proper id")
         with translated(), self._engine.connect() as connection, connection.begin():
             if read_only:
@@ -264,7 +266,8 @@ _READ_ONLY: Final = sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, RE
 _WHO: Final = sa.text(
     "SELECT set_config('openaoc.role', :role, true),"
     " set_config('openaoc.scope', :scope, true),"
-    " set_config('openaoc.institution', :institution, true)"
+    " set_config('openaoc.institution', :institution, true),"
+    " set_config('openaoc.partner', :partner, true)"
 )
 
 
@@ -274,6 +277,7 @@ def _who(actor: Actor) -> dict[str, str]:
         "role": ",".join(sorted(role.value for role in actor.roles)),
         "scope": "institution" if is_bound(actor) else "centre",
         "institution": actor.institution or "",
+        "partner": actor.partner or "",
     }
 
 

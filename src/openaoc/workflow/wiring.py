@@ -6,6 +6,7 @@ The one place that knows which stage listens to which; bootstrap calls it once.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -35,6 +36,7 @@ from openaoc.storage.database import Database
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.tracing.service import Tracing
+from openaoc.workflow.collecting import Collecting, build_collecting
 from openaoc.workflow.complaint import Complaints
 from openaoc.workflow.confirming import Confirming
 from openaoc.workflow.control import CODE_LABEL, Control
@@ -49,6 +51,7 @@ from openaoc.workflow.pursuit import LedgerReading, Pursuit
 from openaoc.workflow.registry import Registry
 from openaoc.workflow.returning import Returning, build_returning
 from openaoc.workflow.second_look import SecondLook
+from openaoc.workflow.sharing import Sharing, build_sharing
 from openaoc.workflow.spreadsheets import Spreadsheets
 from openaoc.workflow.standings import Standings
 
@@ -88,6 +91,8 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     housekeeping: Housekeeping
     suspicions: Suspicions
     returning: Returning
+    sharing: Sharing
+    collecting: Collecting
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +174,14 @@ def build_matter(
         region=settings.jurisdiction,
     )
     noticing.listen(means.uow)
-    duties = _duties(means, core, ends, noticing)
+    sharing = build_sharing(
+        uow=means.uow, parties=parties, keys=database.keys, home=settings.jurisdiction
+    )
+    collecting = build_collecting(
+        uow=means.uow, sharing=sharing, keys=database.keys, home=settings.jurisdiction
+    )
+    duties = _duties(means, core, ends, noticing, more=(*sharing.duties, *collecting.duties))
+    collecting.taxii.wake_with(duties.wake_all)
     pooling = Pooling(
         uow=means.uow, pooled=pooled, tracing=tracing, ledger=ledger, cases=core.cases
     )
@@ -208,6 +220,8 @@ def build_matter(
         ),
         suspicions=ends.suspicions,
         returning=ends.returning,
+        sharing=sharing,
+        collecting=collecting,
     )
 
 
@@ -350,7 +364,9 @@ def _ends(means: Means, core: Core) -> Ends:
     )
 
 
-def _duties(means: Means, core: Core, ends: Ends, noticing: Noticing) -> Duties:
+def _duties(
+    means: Means, core: Core, ends: Ends, noticing: Noticing, *, more: Sequence[Duty]
+) -> Duties:
     uow, appeals = means.uow, ends.appeals
     return Duties(
         uow=uow,
@@ -368,6 +384,7 @@ def _duties(means: Means, core: Core, ends: Ends, noticing: Noticing) -> Duties:
             Duty(call=on_time(uow, noticing.take_due), full=REPORTS_AT_ONCE_MAX),
             Duty(call=on_time(uow, noticing.let_out_due), full=1),
             Duty(call=on_time(uow, noticing.expire_due), full=EXPIRED_AT_ONCE_MAX),
+            *more,
         ],
     )
 

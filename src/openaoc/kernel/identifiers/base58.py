@@ -32,3 +32,15 @@ def version_of(text: str) -> int:
     if hashlib.sha256(hashlib.sha256(payload).digest()).digest()[:CHECKSUM_BYTES] != checksum:
         raise BadInput("the checksum is wrong")
     return decoded[0]
+
+
+def encode(payload: bytes) -> str:
+    """The address of 21 bytes, the first of which says of what kind it is."""
+    assert len(payload) == ADDRESS_BYTES - CHECKSUM_BYTES, "a version and twenty bytes"
+    checksum = hashlib.sha256(hashlib.sha256(payload).digest()).digest()[:CHECKSUM_BYTES]
+    number, text = int.from_bytes(payload + checksum, "big"), ""
+    while number:
+        number, place = divmod(number, 58)
+        text = ALPHABET[place] + text
+    zeros = len(payload) - len(payload.lstrip(b"\0"))
+    return ALPHABET[0] * zeros + text

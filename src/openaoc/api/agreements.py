@@ -1,0 +1,414 @@
+"""API: partners of the exchange, their keys and users, and the agreements with them.
+
+Decides nothing: who may agree stands in the stage. A partner's user sees its own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from litestar import Response, delete, get, post
+from litestar.params import Parameter
+
+from openaoc.api.access import (
+    BEARER,
+    IdempotencyKey,
+    centre_of,
+    need_id,
+    need_key,
+    sign_ins_of,
+    signed_in,
+)
+from openaoc.api.bodies import Body
+from openaoc.api.problems import ApiRequest, described, problems
+from openaoc.channels.idempotency import once
+from openaoc.exchange.agreeing import Agreements
+from openaoc.exchange.agreement import Agreement, AgreementList, Terms
+from openaoc.exchange.model import (
+    KeyVerification,
+    NewPartner,
+    Partner,
+    PartnerChange,
+    PartnerKey,
+    PartnerList,
+    PartnerView,
+    Reason,
+)
+
+BODY_BYTES_MAX: Final = 64 << 10
+PartnerFilter = Annotated[str | None, Parameter(query="partner", max_length=32, required=False)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class PartnerJwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A partner's public key: one JSON Web Key (Ed25519) as text."""
+
+    jwk: Annotated[str, msgspec.Meta(max_length=2_000)]
+
+
+class PartnerUserName(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A user of a partner to add."""
+
+    name: Name
+
+
+class PartnerUser(msgspec.Struct, frozen=True, kw_only=True):
+    """A partner's new user and the API key, shown this once."""
+
+    user: str
+    partner: str
+    api_key: str
+
+
+class WhyAgreement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why."""
+
+    reason: Reason
+
+
+def _agreements(request: ApiRequest) -> Agreements:
+    return centre_of(request).matter.sharing.agreements
+
+
+# Partners and their keys
+
+
+@post(
+    "/v1/exchange/partners",
+    guards=[signed_in],
+    dto=Body[NewPartner],
+    return_dto=None,
+    status_code=201,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["exchange"],
+    summary="Add a partner; nothing leaves to it without an agreement",
+    responses={**described(Partner, "Added", 201), **problems(401, 403, 409, 413, 415)},
+    sync_to_thread=True,
+)
+def add_partner(
+    request: ApiRequest, data: NewPartner, body: bytes, idempotency_key: IdempotencyKey = None
+) -> Response[Partner]:
+    """Add it, once for each Idempotency-Key."""
+    key = need_key(idempotency_key)
+    asked = once(actor=request.user.id, route="exchange/partners", key=key, content=body)
+    with centre_of(request).uow.begin(request.user, purpose="add a partner") as tx:
+        earlier = asked.earlier(tx, Partner)
+        if earlier is not None:
+            return Response(earlier, status_code=201, headers={"Idempotency-Replayed": "true"})
+        made = _agreements(request).partners.add(tx, data)
+        asked.answered(tx, made)
+        return Response(made, status_code=201)
+
+
+@get(
+    "/v1/exchange/partners",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["exchange"],
+    summary="List partners",
+    responses={**described(PartnerList, "By code"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def list_partners(request: ApiRequest) -> PartnerList:
+    """Every partner; a partner's user sees its own."""
+    with centre_of(request).uow.read(request.user, purpose="list partners") as tx:
+        return _agreements(request).partners.list(tx)
+
+
+@get(
+    "/v1/exchange/partners/{partner:str}",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["exchange"],
+    summary="Show a partner with its keys",
+    responses={**described(PartnerView, "It"), **problems(401, 403, 404)},
+    sync_to_thread=True,
+)
+def show_partner(request: ApiRequest, partner: str) -> PartnerView:
+    """One partner."""
+    code = need_id(partner, what="partner")
+    with centre_of(request).uow.read(request.user, purpose="show a partner") as tx:
+        return _agreements(request).partners.show(tx, code)
+
+
+@post(
+    "/v1/exchange/partners/{partner:str}/reach",
+    guards=[signed_in],
+    dto=Body[PartnerChange],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["exchange"],
+    summary="Change where a partner is reached",
+    responses={**described(Partner, "It now"), **problems(401, 403, 404, 413, 415)},
+    sync_to_thread=True,
+)
+def change_partner(request: ApiRequest, partner: str, data: PartnerChange) -> Partner:
+    """Its contact point and endpoint."""
+    code = need_id(partner, what="partner")
+    with centre_of(request).uow.begin(request.user, purpose="change a partner") as tx:
+        return _agreements(request).partners.change(tx, code, data)
+
+
+@post(
+    "/v1/exchange/partners/{partner:str}/users",
+    guards=[signed_in],
+    dto=Body[PartnerUserName],
+    return_dto=None,
+    status_code=201,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["exchange"],
+    summary="Add a user of a partner; the API key is shown this once",
+    responses={**described(PartnerUser, "Added", 201), **problems(401, 403, 404, 413, 415)},
+    sync_to_thread=True,
+)
+def add_partner_user(
+    request: ApiRequest,
+    partner: str,
+    data: PartnerUserName,
+    body: bytes,
+    idempotency_key: IdempotencyKey = None,
+) -> PartnerUser:
+    """An analyst of the partner, or its system; repeated, the key is not shown again."""
+    key, code = need_key(idempotency_key), need_id(partner, what="partner")
+    route = f"exchange/partners/{code}/users"
+    asked = once(actor=request.user.id, route=route, key=key, content=body)
+    with centre_of(request).uow.begin(request.user, purpose="add a partner's user") as tx:
+        earlier = asked.earlier(tx, PartnerUser)
+        if earlier is not None:
+            return earlier
+        user, text = _agreements(request).partners.add_user(tx, code, name=data.name)
+        made = PartnerUser(user=user.id, partner=user.partner or "", api_key=text)
+        asked.answered(tx, msgspec.structs.replace(made, api_key=""))
+    sign_ins_of(request).forget()
+    return made
+
+
+@post(
+    "/v1/exchange/partners/{partner:str}/keys",
+    guards=[signed_in],
+    dto=Body[PartnerJwk],
+    return_dto=None,
+    status_code=201,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["exchange"],
+    summary="Add a key a partner signs with; it counts once it is verified",
+    responses={
+        **described(PartnerKey, "Added, not verified", 201),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def add_partner_key(request: ApiRequest, partner: str, data: PartnerJwk) -> PartnerKey:
+    """Its fingerprint is to be compared with the partner by another way."""
+    code = need_id(partner, what="partner")
+    with centre_of(request).uow.begin(request.user, purpose="add a partner's key") as tx:
+        return _agreements(request).partners.add_key(tx, code, jwk=data.jwk)
+
+
+@post(
+    "/v1/exchange/partners/{partner:str}/keys/{kid:str}/verify",
+    guards=[signed_in],
+    dto=Body[KeyVerification],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["exchange"],
+    summary="Verify a partner's key, as another person than the one who added it",
+    responses={**described(PartnerKey, "Verified"), **problems(401, 403, 404, 409, 413, 415)},
+    sync_to_thread=True,
+)
+def verify_partner_key(
+    request: ApiRequest, partner: str, kid: str, data: KeyVerification
+) -> PartnerKey:
+    """The fingerprint as somebody of the partner read it out, who is named."""
+    code, key = need_id(partner, what="partner"), need_id(kid, what="key")
+    with centre_of(request).uow.begin(request.user, purpose="verify a partner's key") as tx:
+        return _agreements(request).partners.verify_key(tx, code, kid=key, said=data)
+
+
+@delete(
+    "/v1/exchange/partners/{partner:str}/keys/{kid:str}",
+    guards=[signed_in],
+    status_code=200,
+    security=BEARER,
+    tags=["exchange"],
+    summary="Retire a partner's key; with the last one nothing leaves any more",
+    responses={**described(PartnerKey, "Retired"), **problems(401, 403, 404, 409)},
+    sync_to_thread=True,
+)
+def retire_partner_key(
+    request: ApiRequest,
+    partner: str,
+    kid: str,
+    reason: Annotated[str, Parameter(query="reason", max_length=1_000, required=False)] = "",
+) -> PartnerKey:
+    """Nothing signed with it is accepted from now on."""
+    code, key = need_id(partner, what="partner"), need_id(kid, what="key")
+    with centre_of(request).uow.begin(request.user, purpose="retire a partner's key") as tx:
+        partners = _agreements(request).partners
+        return partners.retire_key(tx, code, kid=key, reason=reason)
+
+
+# Agreements
+
+
+@post(
+    "/v1/exchange/agreements",
+    guards=[signed_in],
+    dto=Body[Terms],
+    return_dto=None,
+    status_code=201,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["exchange"],
+    summary="Draft an agreement: a new version, which two persons approve",
+    responses={
+        **described(Agreement, "Drafted", 201),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def draft(
+    request: ApiRequest, data: Terms, body: bytes, idempotency_key: IdempotencyKey = None
+) -> Response[Agreement]:
+    """Draft it, once for each Idempotency-Key."""
+    key = need_key(idempotency_key)
+    asked = once(actor=request.user.id, route="exchange/agreements", key=key, content=body)
+    with centre_of(request).uow.begin(request.user, purpose="draft an agreement") as tx:
+        earlier = asked.earlier(tx, Agreement)
+        if earlier is not None:
+            return Response(earlier, status_code=201, headers={"Idempotency-Replayed": "true"})
+        made = _agreements(request).draft(tx, data)
+        asked.answered(tx, made)
+        return Response(made, status_code=201)
+
+
+@get(
+    "/v1/exchange/agreements",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["exchange"],
+    summary="List agreements, by partner, the newest version first",
+    responses={**described(AgreementList, "They"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def list_agreements(request: ApiRequest, partner: PartnerFilter = None) -> AgreementList:
+    """Agreements; a partner's user sees its own, without drafts."""
+    with centre_of(request).uow.read(request.user, purpose="list agreements") as tx:
+        return _agreements(request).list(tx, partner=partner)
+
+
+@get(
+    "/v1/exchange/agreements/{agreement:str}",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["exchange"],
+    summary="Show one version of an agreement",
+    responses={**described(Agreement, "It"), **problems(401, 403, 404)},
+    sync_to_thread=True,
+)
+def show_agreement(request: ApiRequest, agreement: str) -> Agreement:
+    """One version with its terms, and who approved it."""
+    found = need_id(agreement, what="agreement")
+    with centre_of(request).uow.read(request.user, purpose="show an agreement") as tx:
+        return _agreements(request).show(tx, found)
+
+
+@post(
+    "/v1/exchange/agreements/{agreement:str}/approve",
+    guards=[signed_in],
+    status_code=200,
+    security=BEARER,
+    tags=["exchange"],
+    summary="Approve an agreement: the data protection officer and a supervisor, two persons",
+    responses={**described(Agreement, "It now"), **problems(401, 403, 404, 409)},
+    sync_to_thread=True,
+)
+def approve_agreement(request: ApiRequest, agreement: str) -> Agreement:
+    """One of the two words; active with the second, once a key is verified."""
+    found = need_id(agreement, what="agreement")
+    with centre_of(request).uow.begin(request.user, purpose="approve an agreement") as tx:
+        return _agreements(request).approve(tx, found)
+
+
+@post(
+    "/v1/exchange/agreements/{agreement:str}/suspend",
+    guards=[signed_in],
+    dto=Body[WhyAgreement],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["exchange"],
+    summary="Suspend an agreement at once; one person is enough",
+    responses={**described(Agreement, "It now"), **problems(401, 403, 404, 409, 413, 415)},
+    sync_to_thread=True,
+)
+def suspend(request: ApiRequest, agreement: str, data: WhyAgreement) -> Agreement:
+    """Nothing leaves under it from now on."""
+    found = need_id(agreement, what="agreement")
+    with centre_of(request).uow.begin(request.user, purpose="suspend an agreement") as tx:
+        return _agreements(request).suspend(tx, found, reason=data.reason)
+
+
+@post(
+    "/v1/exchange/agreements/{agreement:str}/resume",
+    guards=[signed_in],
+    status_code=200,
+    security=BEARER,
+    tags=["exchange"],
+    summary="Resume a suspended agreement: two persons again",
+    responses={**described(Agreement, "It now"), **problems(401, 403, 404, 409)},
+    sync_to_thread=True,
+)
+def resume(request: ApiRequest, agreement: str) -> Agreement:
+    """One of the two words."""
+    found = need_id(agreement, what="agreement")
+    with centre_of(request).uow.begin(request.user, purpose="resume an agreement") as tx:
+        return _agreements(request).resume(tx, found)
+
+
+@post(
+    "/v1/exchange/agreements/{agreement:str}/end",
+    guards=[signed_in],
+    dto=Body[WhyAgreement],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["exchange"],
+    summary="End an agreement",
+    responses={**described(Agreement, "It now"), **problems(401, 403, 404, 409, 413, 415)},
+    sync_to_thread=True,
+)
+def end_agreement(request: ApiRequest, agreement: str, data: WhyAgreement) -> Agreement:
+    """It is over; recalls still reach whoever received something."""
+    found = need_id(agreement, what="agreement")
+    with centre_of(request).uow.begin(request.user, purpose="end an agreement") as tx:
+        return _agreements(request).end(tx, found, reason=data.reason)
+
+
+HANDLERS: Final = (
+    add_partner,
+    list_partners,
+    show_partner,
+    change_partner,
+    add_partner_user,
+    add_partner_key,
+    verify_partner_key,
+    retire_partner_key,
+    draft,
+    list_agreements,
+    show_agreement,
+    approve_agreement,
+    suspend,
+    resume,
+    end_agreement,
+)

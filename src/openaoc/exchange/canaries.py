@@ -1,0 +1,245 @@
+"""Exchange: canaries: indicators given to one partner alone, that show who passes on what it has.
+
+They look like real ones and hurt nobody: wallets whose keys nobody has, and sites under a name
+nobody has registered. No telephone number or account: each of those could be somebody's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+import sqlalchemy as sa
+from msgspec import Meta
+
+from openaoc.exchange import canary_store as store
+from openaoc.exchange.agreeing import Agreements
+from openaoc.exchange.agreement import Agreement, Minimisation
+from openaoc.exchange.model import NoAgreement, PartnerCode
+from openaoc.exchange.objects import ObjectKind, SharedObject, keyed_object_id
+from openaoc.kernel.clock import format_time
+from openaoc.kernel.errors import Conflict
+from openaoc.kernel.identifiers import base58, tron
+from openaoc.kernel.markings import Marking
+from openaoc.kernel.offences import Offence
+from openaoc.parties.permissions import Permission, require
+from openaoc.storage.keyring import Keyring
+from openaoc.storage.unit_of_work import Transaction
+
+PER_PARTNER_MAX: Final = 1_000
+KEY_LABEL: Final = "openaoc exchange canaries v1"
+CONFIDENCES: Final = (60, 65, 70, 75, 80, 85)
+_BRANDS: Final = ("secure", "verify", "account", "support", "bonus", "invest", "wallet", "refund")
+_TAILS: Final = ("center", "online", "service", "update", "th", "asia", "portal", "help")
+_ENDINGS: Final = ("top", "xyz", "shop", "vip", "cc", "online")
+_LETTERS: Final = "bcdfghjkmnpqrstvwxz2345679"
+
+
+class NewCanaries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many canaries to give to a partner."""
+
+    partner: PartnerCode
+    count: Annotated[int, Meta(ge=1, le=100)] = 1
+
+
+class Canary(msgspec.Struct, frozen=True, kw_only=True):
+    """One canary, and where it was first seen again."""
+
+    object_id: str
+    partner: str
+    number: int
+    identifier_kind: str
+    value: str
+    planted_by: str
+    planted_at: datetime
+    seen_at: datetime | None = None
+    seen_where: str | None = None
+
+
+class CanaryList(msgspec.Struct, frozen=True, kw_only=True):
+    """Canaries of a partner."""
+
+    canaries: list[Canary]
+
+
+class CanarySeen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A value that was seen, and where."""
+
+    value: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    where: Annotated[str, Meta(max_length=1_000)] = ""
+
+
+class Leak(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose canary a value is; no partner for one that is none."""
+
+    canary: bool
+    partner: str | None = None
+    planted_at: datetime | None = None
+    seen_at: datetime | None = None
+
+
+class CanaryMark(msgspec.Struct, frozen=True, kw_only=True):
+    """Canaries in the journal: how many, not which."""
+
+    partner: str
+    canaries: int
+
+
+class Canaries:
+    """The verbs of canaries. One instance per centre."""
+
+    name: Final = "canaries"
+
+    def __init__(self, *, agreements: Agreements, keys: Keyring) -> None:
+        self._agreements = agreements
+        self._keys = keys
+
+    def plant(self, tx: Transaction, new: NewCanaries) -> CanaryList:
+        """Make canaries for a partner; they leave with its next objects.
+
+        Raises NoAgreement when the agreement would not let one leave as it is, Conflict.
+        """
+        require(tx.actor, Permission.EXCHANGE_CANARY)
+        partner = self._agreements.partners.found(tx, new.partner, lock=True).code
+        agreement = self._agreements.in_force(tx, partner)
+        kinds = usable_kinds(agreement)
+        if agreement is None or not kinds:
+            raise NoAgreement("no wallet or site leaves to this partner as it is")
+        last = store.last_number(tx.connection, partner)
+        if last + new.count > PER_PARTNER_MAX:
+            raise Conflict(f"at most {PER_PARTNER_MAX} canaries a partner")
+        key = self._keys.derived(KEY_LABEL)
+        made = []
+        for number in range(last + 1, last + new.count + 1):
+            kind = kinds[number % len(kinds)]
+            name = f"{partner}\0{number}"
+            made.append(
+                Canary(
+                    object_id=keyed_object_id(ObjectKind.INDICATOR, key=key, name=name),
+                    partner=partner,
+                    number=number,
+                    identifier_kind=kind,
+                    value=canary_value(kind, key=key, name=name),
+                    planted_by=tx.actor.id,
+                    planted_at=tx.now,
+                )
+            )
+        store.add(tx.connection, [msgspec.structs.asdict(one) for one in made])
+        mark = CanaryMark(partner=partner, canaries=last + new.count)
+        tx.journal(action="exchange.canary.planted", subject=partner, after=mark)
+        return CanaryList(canaries=made)
+
+    def list(self, tx: Transaction, partner: str) -> CanaryList:
+        """A partner's canaries."""
+        require(tx.actor, Permission.EXCHANGE_CANARY)
+        code = self._agreements.partners.found(tx, partner).code
+        return CanaryList(canaries=[*self._of(tx, code)])
+
+    def seen(self, tx: Transaction, said: CanarySeen) -> Leak:
+        """Whose canary a value is that was seen somewhere else; the journal keeps that it was."""
+        require(tx.actor, Permission.EXCHANGE_CANARY)
+        found = self.whose(tx, said.value)
+        if found is None:
+            return Leak(canary=False)
+        store.seen(tx.connection, found.object_id, at=tx.now, where=said.where)
+        tx.journal(
+            action="exchange.canary.seen",
+            subject=found.partner,
+            after=CanaryMark(partner=found.partner, canaries=1),
+            reason=said.where,
+        )
+        return Leak(
+            canary=True,
+            partner=found.partner,
+            planted_at=found.planted_at,
+            seen_at=found.seen_at or tx.now,
+        )
+
+    def whose(self, tx: Transaction, value: str) -> Canary | None:
+        """The canary of that value, for who receives indicators: it came back from somebody."""
+        text = value.strip()
+        rows = store.by_value(tx.connection, [text, text.lower(), _host(text)])
+        return _canary(rows) if rows is not None else None
+
+    def objects(self, tx: Transaction, partner: str) -> Sequence[SharedObject]:
+        """The partner's canaries as any publisher would give them."""
+        agreement = self._agreements.in_force(tx, partner)
+        if agreement is None:
+            return []
+        return [_object(one, agreement) for one in self._of(tx, partner)]
+
+    @staticmethod
+    def _of(tx: Transaction, partner: str) -> Sequence[Canary]:
+        return [_canary(row) for row in store.of(tx.connection, partner, limit=PER_PARTNER_MAX)]
+
+
+def usable_kinds(agreement: Agreement | None) -> tuple[str, ...]:
+    """The kinds of identifiers in which a canary reaches the partner as it is."""
+    grant = None if agreement is None else agreement.terms.grants.get(ObjectKind.INDICATOR)
+    if grant is None or grant.fields.get("value") is not Minimisation.AS_IS:
+        return ()
+    return tuple(kind for kind in ("tron", "domain") if kind in grant.identifier_kinds)
+
+
+def canary_value(kind: str, *, key: bytes, name: str) -> str:
+    """The same value for the same name each time; without the key it looks like any other."""
+    digest = hmac.digest(key, f"{kind}\0{name}".encode(), hashlib.sha256)
+    if kind == "tron":
+        return base58.encode(bytes([tron.VERSION]) + digest[:20])
+    assert kind == "domain", "the two kinds that hurt nobody"
+    word = "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest[3:11])
+    brand, tail, ending = (
+        words[byte % len(words)]
+        for words, byte in zip((_BRANDS, _TAILS, _ENDINGS), digest, strict=False)
+    )
+    return f"{brand}-{tail}-{word}.{ending}"
+
+
+def _host(text: str) -> str:
+    """The host of a link, where the value was seen as one."""
+    return text.lower().partition("://")[2].partition("/")[0].partition(":")[0]
+
+
+def _canary(row: sa.Row[*tuple[object, ...]]) -> Canary:
+    return Canary(
+        object_id=row.object_id,
+        partner=row.partner,
+        number=row.number,
+        identifier_kind=row.identifier_kind,
+        value=row.value,
+        planted_by=row.planted_by,
+        planted_at=row.planted_at,
+        seen_at=row.seen_at,
+        seen_where=row.seen_where,
+    )
+
+
+def _object(one: Canary, agreement: Agreement) -> SharedObject:
+    """As a real indicator of a common kind: the same fields, a usual marking."""
+    purposes = agreement.terms.purposes
+    usual = Offence.INVESTMENT if Offence.INVESTMENT in purposes else purposes[0]
+    green = Marking.GREEN.within(agreement.terms.highest_marking)
+    at = format_time(one.planted_at)
+    return SharedObject(
+        id=one.object_id,
+        kind=ObjectKind.INDICATOR,
+        created=one.planted_at,
+        modified=one.planted_at,
+        marking=Marking.GREEN if green else Marking.CLEAR,
+        offences=(usual,),
+        fields={
+            "identifier_kind": one.identifier_kind,
+            "value": one.value,
+            "status": "active",
+            "confidence": CONFIDENCES[one.number % len(CONFIDENCES)],
+            "scam_types": (usual.value,),
+            "valid_from": at,
+            "first_seen": at,
+            "last_seen": at,
+            "reports": 1 + one.number % 3,
+        },
+    )

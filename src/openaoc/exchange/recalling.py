@@ -1,0 +1,153 @@
+"""Exchange: taking back: correction, withdrawal and expiry reach everybody who received an object.
+
+A notice carries no content: which object, and what to do. It goes also to a partner whose agreement
+is suspended or over: who has something wrong must hear of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from openaoc.exchange import release_store
+from openaoc.exchange.ledger_model import (
+    NewRecall,
+    Notice,
+    NoticeList,
+    Recalled,
+    RecallKind,
+    RecallMark,
+)
+from openaoc.exchange.release_store import CurrentRow
+from openaoc.kernel.events import Event
+from openaoc.kernel.limits import PAGE_MAX
+from openaoc.parties.permissions import Permission, permits, require
+from openaoc.storage.unit_of_work import Transaction
+
+OBJECT_RECALLED: Final = "exchange.object.recalled"
+EXPIRED_AT_ONCE_MAX: Final = 1_000
+RETENTION: Final = "the time for which it may be kept is over"
+
+
+class Recalling:
+    """The verbs of taking back. One instance per centre."""
+
+    def recall(self, tx: Transaction, asked: NewRecall) -> Recalled:
+        """Tell everybody who has the object, and nobody else; who was told.
+
+        Withdrawn and expired, it is in their views once more, revoked. Nobody has it: nobody is
+        told, and the journal says so.
+        """
+        require(tx.actor, Permission.EXCHANGE_RECALL)
+        rows = [
+            row
+            for row in release_store.receivers(tx.connection, asked.object)
+            if row.body is None or not row.body.revoked
+        ]
+        release_store.add_notices(
+            tx.connection,
+            [(row.partner, row.object_id) for row in rows],
+            kind=asked.kind,
+            reason=asked.reason,
+            at=tx.now,
+        )
+        if asked.kind is not RecallKind.CORRECTED:
+            for row in rows:
+                self._revoke(tx, row.partner, [row], kind=asked.kind)
+        partners = [row.partner for row in rows]
+        self._told(tx, asked.object, kind=asked.kind, partners=partners, reason=asked.reason)
+        return Recalled(object_id=asked.object, kind=asked.kind, partners=partners)
+
+    def withdraw(
+        self,
+        tx: Transaction,
+        partner: str,
+        ids: Sequence[str],
+        *,
+        kind: RecallKind,
+        reason: str,
+    ) -> None:
+        """Take these objects back from one partner."""
+        rows = release_store.of_partner(tx.connection, partner, ids)
+        told = [(partner, row.object_id) for row in rows]
+        release_store.add_notices(tx.connection, told, kind=kind, reason=reason, at=tx.now)
+        self._revoke(tx, partner, rows, kind=kind)
+        for row in rows:
+            self._told(tx, row.object_id, kind=kind, partners=[partner], reason=reason)
+
+    def expire_due(self, tx: Transaction) -> int:
+        """End what partners may not keep any longer, and tell them to delete it; how many."""
+        rows = release_store.kept_too_long(tx.connection, now=tx.now, limit=EXPIRED_AT_ONCE_MAX)
+        told = [
+            (row.partner, row.object_id) for row in rows if row.body is None or not row.body.revoked
+        ]
+        release_store.add_notices(
+            tx.connection, told, kind=RecallKind.EXPIRED, reason=RETENTION, at=tx.now
+        )
+        for partner in sorted({row.partner for row in rows}):
+            ids = [row.object_id for row in rows if row.partner == partner]
+            expired = RecallKind.EXPIRED.value
+            release_store.end(tx.connection, partner, ids, as_kind=expired, at=tx.now)
+            mark = RecallMark(kind=expired, partners=(partner,))
+            tx.journal(
+                action="exchange.objects.expired", subject=partner, after=mark, reason=RETENTION
+            )
+        return len(rows)
+
+    def _revoke(
+        self, tx: Transaction, partner: str, rows: Sequence[CurrentRow], *, kind: RecallKind
+    ) -> None:
+        """End the present releases; each object comes once more, revoked, where content is left."""
+        ids = [row.object_id for row in rows]
+        release_store.end(tx.connection, partner, ids, as_kind=kind.value, at=tx.now)
+        release_store.add(
+            tx.connection,
+            partner,
+            [
+                release_store.NewRelease(
+                    body=msgspec.structs.replace(row.body, revoked=True, modified=tx.now),
+                    fields=(*row.body.fields, *row.body.refs),
+                    digest=b"",
+                    purpose=row.purpose,
+                    agreement=row.agreement,
+                    confirmed=row.confirmed,
+                    keep_until=row.keep_until,
+                )
+                for row in rows
+                if row.body is not None
+            ],
+            why=release_store.RECALLED,
+            by=tx.actor.id,
+            at=tx.now,
+        )
+
+    @staticmethod
+    def _told(
+        tx: Transaction, object_id: str, *, kind: RecallKind, partners: Sequence[str], reason: str
+    ) -> None:
+        mark = RecallMark(kind=kind.value, partners=tuple(partners))
+        tx.journal(action="exchange.object.recalled", subject=object_id, after=mark, reason=reason)
+        facts: dict[str, str | int] = {"kind": kind.value, "partners": len(partners)}
+        tx.emit(Event(name=OBJECT_RECALLED, subject=object_id, at=tx.now, facts=facts))
+
+    # The queue that channels read.
+
+    def notices(
+        self, tx: Transaction, *, partner: str | None = None, after: int = 0, waiting: bool = False
+    ) -> NoticeList:
+        """Notices after a sequence, at most PAGE_MAX; a partner's user sees its own alone."""
+        if not permits(tx.actor, Permission.EXCHANGE_RECEIVE):
+            require(tx.actor, Permission.EXCHANGE_READ)
+        found: list[Notice] = release_store.list_notices(
+            tx.connection, partner, after=after, waiting=waiting, limit=PAGE_MAX
+        )
+        return NoticeList(notices=found)
+
+    def delivered(self, tx: Transaction, partner: str, sequences: Sequence[int]) -> int:
+        """The partner has these notices; how many were still open. For the centre's channels."""
+        require(tx.actor, Permission.EXCHANGE_RELEASE)
+        return release_store.delivered(
+            tx.connection, partner, sequences=sequences[:PAGE_MAX], at=tx.now
+        )

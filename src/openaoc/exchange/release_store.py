@@ -1,0 +1,485 @@
+"""Exchange: the ledger of releases, notices, marks and approvals in PostgreSQL.
+
+SQL only; private to the stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.engine import Connection
+
+from openaoc.exchange.ledger_model import (
+    ApprovalView,
+    Notice,
+    RecallKind,
+    Received,
+    ReleaseRow,
+)
+from openaoc.exchange.objects import ObjectKind, ReleasedObject
+from openaoc.kernel.offences import Offence
+from openaoc.storage.tables import metadata, moment
+
+SUPERSEDED: Final = "superseded"
+RECALLED: Final = "recalled"
+"""Why a row is there that only says that an object is withdrawn."""
+
+releases: Final = sa.Table(
+    "exchange_releases",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("agreement", sa.Text, nullable=False),
+    sa.Column("confirmed", sa.Text, nullable=False),
+    sa.Column("object_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("fields", ARRAY(sa.Text), nullable=False),
+    sa.Column("body", sa.Text),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("released_by", sa.Text, nullable=False),
+    sa.Column("released_at", moment, nullable=False),
+    sa.Column("keep_until", moment, nullable=False),
+    sa.Column("ended_as", sa.Text),
+    sa.Column("ended_at", moment),
+)
+notices: Final = sa.Table(
+    "exchange_notices",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("object_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", moment, nullable=False),
+    sa.Column("delivered_at", moment),
+)
+marks: Final = sa.Table(
+    "exchange_marks",
+    metadata,
+    sa.Column("partner", sa.Text, primary_key=True),
+    sa.Column("publisher", sa.Text, primary_key=True),
+    sa.Column("agreement", sa.Text, nullable=False),
+    sa.Column("mark", sa.Text, nullable=False),
+)
+approvals: Final = sa.Table(
+    "exchange_approvals",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("object_id", sa.Text, nullable=False),
+    sa.Column("fields", ARRAY(sa.Text), nullable=False),
+    sa.Column("legal_basis", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("approved_by", sa.Text, nullable=False),
+    sa.Column("approved_at", moment, nullable=False),
+    sa.Column("used_at", moment),
+)
+requests: Final = sa.Table(
+    "exchange_requests",
+    metadata,
+    sa.Column("partner", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("outcome", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+)
+
+_BODY: Final = msgspec.json.Decoder(ReleasedObject)
+_CURRENT: Final = releases.c.ended_as.is_(None)
+
+
+class NewRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """A row to add: what leaves, under what, and for how long it may be kept there.
+
+    `body` is what the partner's view shows: without what names a person.
+    """
+
+    body: ReleasedObject
+    fields: tuple[str, ...]
+    digest: bytes
+    purpose: Offence
+    agreement: str
+    keep_until: datetime
+    confirmed: str | None = None
+    """The agreement under which the view shows it; by default the same."""
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What a partner has of an object now."""
+
+    sequence: int
+    digest: bytes
+    revoked: bool
+    confirmed: str
+
+
+def held(connection: Connection, partner: str, ids: Sequence[str]) -> dict[str, Held]:
+    """Those of the objects the partner has now, withdrawn ones among them."""
+    query = sa.select(
+        releases.c.object_id,
+        releases.c.sequence,
+        releases.c.digest,
+        releases.c.confirmed,
+        releases.c.why,
+    ).where(
+        releases.c.partner == partner,
+        _CURRENT,
+        releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
+    )
+    return {
+        row.object_id: Held(
+            sequence=row.sequence,
+            digest=row.digest,
+            revoked=row.why == RECALLED,
+            confirmed=row.confirmed,
+        )
+        for row in connection.execute(query, {"ids": list(ids)})
+    }
+
+
+def count_on(connection: Connection, partner: str, *, since: datetime) -> int:
+    """Objects released to the partner since then, each time counted; withdrawals are free."""
+    query = sa.select(sa.func.count()).where(
+        releases.c.partner == partner,
+        releases.c.released_at >= since,
+        releases.c.why != RECALLED,
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def end(
+    connection: Connection, partner: str, ids: Sequence[str], *, as_kind: str, at: datetime
+) -> None:
+    """The partner's present releases of these objects are over; their content is not kept."""
+    connection.execute(
+        sa.update(releases)
+        .where(
+            releases.c.partner == partner,
+            _CURRENT,
+            releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
+        )
+        .values(ended_as=as_kind, ended_at=at, body=None),
+        {"ids": list(ids)},
+    )
+
+
+def add(
+    connection: Connection,
+    partner: str,
+    rows: Sequence[NewRelease],
+    *,
+    why: str,
+    by: str,
+    at: datetime,
+) -> None:
+    """New rows, in this order, each with a sequence above all that the partner had."""
+    if not rows:
+        return
+    connection.execute(
+        sa.insert(releases),
+        [
+            {
+                "partner": partner,
+                "agreement": one.agreement,
+                "confirmed": one.confirmed or one.agreement,
+                "object_id": one.body.id,
+                "kind": one.body.kind.value,
+                "purpose": one.purpose.value,
+                "fields": list(one.fields),
+                "body": msgspec.json.encode(one.body).decode("utf-8"),
+                "digest": one.digest,
+                "why": why,
+                "released_by": by,
+                "released_at": at,
+                "keep_until": one.keep_until,
+            }
+            for one in rows
+        ],
+    )
+
+
+def confirm(connection: Connection, partner: str, ids: Sequence[str], *, agreement: str) -> None:
+    """The same would leave under this agreement too: the partner's view goes on showing it."""
+    connection.execute(
+        sa.update(releases)
+        .where(
+            releases.c.partner == partner,
+            _CURRENT,
+            releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
+        )
+        .values(confirmed=agreement),
+        {"ids": list(ids)},
+    )
+
+
+def view(
+    connection: Connection, partner: str, *, agreement: str, after: int, limit: int
+) -> list[Received]:
+    """What the partner has now that may leave under the agreement, in order."""
+    query = (
+        sa.select(releases.c.sequence, releases.c.released_at, releases.c.body)
+        .where(
+            releases.c.partner == partner,
+            _CURRENT,
+            releases.c.confirmed == agreement,
+            releases.c.sequence > after,
+            releases.c.body.is_not(None),
+        )
+        .order_by(releases.c.sequence)
+        .limit(limit)
+    )
+    return [
+        Received(sequence=row.sequence, released_at=row.released_at, object=_BODY.decode(row.body))
+        for row in connection.execute(query)
+    ]
+
+
+class CurrentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One present release, with what it takes to withdraw it."""
+
+    partner: str
+    object_id: str
+    agreement: str
+    confirmed: str
+    purpose: Offence
+    keep_until: datetime
+    body: ReleasedObject | None
+
+
+def _current(row: sa.Row[*tuple[object, ...]]) -> CurrentRow:
+    return CurrentRow(
+        partner=row.partner,
+        object_id=row.object_id,
+        agreement=row.agreement,
+        confirmed=row.confirmed,
+        purpose=Offence(row.purpose),
+        keep_until=row.keep_until,
+        body=None if row.body is None else _BODY.decode(row.body),
+    )
+
+
+def receivers(connection: Connection, object_id: str) -> list[CurrentRow]:
+    """Everybody who has the object now, by partner, locked."""
+    query = (
+        sa.select(releases)
+        .where(releases.c.object_id == object_id, _CURRENT)
+        .order_by(releases.c.partner)
+        .with_for_update()
+    )
+    return [_current(row) for row in connection.execute(query)]
+
+
+def of_partner(connection: Connection, partner: str, ids: Sequence[str]) -> list[CurrentRow]:
+    """Those of the objects the partner has now, locked."""
+    query = (
+        sa.select(releases)
+        .where(
+            releases.c.partner == partner,
+            _CURRENT,
+            releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
+        )
+        .order_by(releases.c.object_id)
+        .with_for_update()
+    )
+    return [_current(row) for row in connection.execute(query, {"ids": list(ids)})]
+
+
+def kept_too_long(connection: Connection, *, now: datetime, limit: int) -> list[CurrentRow]:
+    """Present releases whose time is over, locked, the longest over first."""
+    query = (
+        sa.select(releases)
+        .where(_CURRENT, releases.c.keep_until <= now)
+        .order_by(releases.c.keep_until, releases.c.sequence)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [_current(row) for row in connection.execute(query)]
+
+
+def page(
+    connection: Connection,
+    *,
+    partner: str | None,
+    object_id: str | None,
+    before: int | None,
+    limit: int,
+) -> list[ReleaseRow]:
+    """The ledger, newest first."""
+    query = sa.select(releases).order_by(releases.c.sequence.desc()).limit(limit)
+    if partner is not None:
+        query = query.where(releases.c.partner == partner)
+    if object_id is not None:
+        query = query.where(releases.c.object_id == object_id)
+    if before is not None:
+        query = query.where(releases.c.sequence < before)
+    return [
+        ReleaseRow(
+            sequence=row.sequence,
+            partner=row.partner,
+            agreement=row.agreement,
+            object_id=row.object_id,
+            kind=ObjectKind(row.kind),
+            purpose=Offence(row.purpose),
+            fields=tuple(row.fields),
+            why=row.why,
+            released_by=row.released_by,
+            released_at=row.released_at,
+            keep_until=row.keep_until,
+            ended_as=row.ended_as,
+            ended_at=row.ended_at,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+# Notices
+
+
+def add_notices(
+    connection: Connection,
+    told: Sequence[tuple[str, str]],
+    *,
+    kind: RecallKind,
+    reason: str,
+    at: datetime,
+) -> None:
+    """One notice for each partner and object."""
+    if told:
+        connection.execute(
+            sa.insert(notices),
+            [
+                {"partner": p, "object_id": o, "kind": kind.value, "reason": reason, "at": at}
+                for p, o in told
+            ],
+        )
+
+
+def list_notices(
+    connection: Connection, partner: str | None, *, after: int, waiting: bool, limit: int
+) -> list[Notice]:
+    """Notices after the sequence, in order; with `waiting` those not delivered yet."""
+    query = sa.select(notices).where(notices.c.sequence > after)
+    if partner is not None:
+        query = query.where(notices.c.partner == partner)
+    if waiting:
+        query = query.where(notices.c.delivered_at.is_(None))
+    return [
+        Notice(
+            sequence=row.sequence,
+            partner=row.partner,
+            object_id=row.object_id,
+            kind=RecallKind(row.kind),
+            reason=row.reason,
+            at=row.at,
+            delivered_at=row.delivered_at,
+        )
+        for row in connection.execute(query.order_by(notices.c.sequence).limit(limit))
+    ]
+
+
+def delivered(
+    connection: Connection, partner: str, *, sequences: Sequence[int], at: datetime
+) -> int:
+    """The partner has them; how many were still open."""
+    done = connection.execute(
+        sa.update(notices)
+        .where(
+            notices.c.partner == partner,
+            notices.c.delivered_at.is_(None),
+            notices.c.sequence.in_(list(sequences)),
+        )
+        .values(delivered_at=at)
+    )
+    return done.rowcount
+
+
+# Marks, approvals, counts
+
+
+def mark_of(connection: Connection, partner: str, *, publisher: str, agreement: str) -> str:
+    """How far the publisher was read for the partner under this agreement; "" for not at all."""
+    query = sa.select(marks.c.mark).where(
+        marks.c.partner == partner,
+        marks.c.publisher == publisher,
+        marks.c.agreement == agreement,
+    )
+    return str(connection.execute(query).scalar_one_or_none() or "")
+
+
+def set_mark(
+    connection: Connection, partner: str, *, publisher: str, agreement: str, mark: str
+) -> None:
+    """It was read so far."""
+    values = {"agreement": agreement, "mark": mark}
+    connection.execute(
+        insert(marks)
+        .values(partner=partner, publisher=publisher, **values)
+        .on_conflict_do_update(index_elements=["partner", "publisher"], set_=values)
+    )
+
+
+def add_approval(connection: Connection, one: ApprovalView) -> None:
+    """A person's word."""
+    values = msgspec.structs.asdict(one) | {"fields": list(one.fields)}
+    connection.execute(sa.insert(approvals).values(**values))
+
+
+def open_approvals(
+    connection: Connection, partner: str, *, ids: Sequence[str], since: datetime
+) -> dict[str, ApprovalView]:
+    """The newest approval of each object that was not used, given since then, locked."""
+    query = (
+        sa.select(approvals)
+        .where(
+            approvals.c.partner == partner,
+            approvals.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
+            approvals.c.used_at.is_(None),
+            approvals.c.approved_at >= since,
+        )
+        .order_by(approvals.c.approved_at)
+    )
+    return {
+        row.object_id: ApprovalView(
+            id=row.id,
+            object_id=row.object_id,
+            partner=row.partner,
+            fields=tuple(row.fields),
+            legal_basis=row.legal_basis,
+            reason=row.reason,
+            approved_by=row.approved_by,
+            approved_at=row.approved_at,
+            used_at=row.used_at,
+        )
+        for row in connection.execute(query, {"ids": list(ids)})
+    }
+
+
+def use_approval(connection: Connection, approval_id: str, *, at: datetime) -> None:
+    """It has let its fields leave; it does so once."""
+    connection.execute(sa.update(approvals).where(approvals.c.id == approval_id).values(used_at=at))
+
+
+def count_request(connection: Connection, partner: str, *, day: date, outcome: str) -> None:
+    """One more request of this outcome."""
+    added = insert(requests).values(partner=partner, day=day, outcome=outcome, count=1)
+    connection.execute(
+        added.on_conflict_do_update(
+            index_elements=["partner", "day", "outcome"], set_={"count": requests.c.count + 1}
+        )
+    )
+
+
+def request_counts(connection: Connection) -> list[tuple[str, str, int]]:
+    """Partner, outcome and how many, over all days."""
+    query = (
+        sa.select(requests.c.partner, requests.c.outcome, sa.func.sum(requests.c.count))
+        .group_by(requests.c.partner, requests.c.outcome)
+        .order_by(requests.c.partner, requests.c.outcome)
+    )
+    return [(row[0], row[1], int(row[2])) for row in connection.execute(query)]

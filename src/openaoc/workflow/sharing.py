@@ -1,0 +1,60 @@
+"""Workflow: builds the exchange with partners: agreements, release, recall, canaries, requests.
+
+Later parts of the exchange, and the stages that publish, are added to it by the wiring.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from openaoc.exchange.agreed import AgreedPartners
+from openaoc.exchange.agreeing import ENDED_AT_ONCE_MAX, Agreements
+from openaoc.exchange.approving import Approving
+from openaoc.exchange.canaries import Canaries
+from openaoc.exchange.catalogue import Catalogue
+from openaoc.exchange.publishing import OFFERED_PER_ROUND, Publishing
+from openaoc.exchange.recalling import EXPIRED_AT_ONCE_MAX
+from openaoc.exchange.requests import Requests
+from openaoc.exchange.service import Exchange
+from openaoc.parties.service import Parties
+from openaoc.storage.keyring import Keyring
+from openaoc.storage.unit_of_work import UnitOfWork
+from openaoc.workflow.duties import Duty, on_time
+
+
+class Sharing(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange with partners, and what of it the clock asks for."""
+
+    agreements: Agreements
+    catalogue: Catalogue
+    exchange: Exchange
+    approving: Approving
+    canaries: Canaries
+    requests: Requests
+    publishing: Publishing
+    agreed: AgreedPartners
+    duties: tuple[Duty, ...]
+
+
+def build_sharing(*, uow: UnitOfWork, parties: Parties, keys: Keyring, home: str) -> Sharing:
+    """Build it. Nothing is published before a publisher registers in its catalogue."""
+    agreements = Agreements(parties=parties, home=home)
+    catalogue = Catalogue()
+    exchange = Exchange(agreements=agreements, catalogue=catalogue, keys=keys)
+    canaries = Canaries(agreements=agreements, keys=keys)
+    publishing = Publishing(uow=uow, exchange=exchange, canaries=canaries)
+    return Sharing(
+        agreements=agreements,
+        catalogue=catalogue,
+        exchange=exchange,
+        approving=Approving(exchange),
+        canaries=canaries,
+        requests=Requests(agreements),
+        publishing=publishing,
+        agreed=AgreedPartners(exchange),
+        duties=(
+            Duty(call=on_time(uow, agreements.end_due), full=ENDED_AT_ONCE_MAX),
+            Duty(call=on_time(uow, exchange.recalling.expire_due), full=EXPIRED_AT_ONCE_MAX),
+            Duty(call=publishing.publish_due, full=OFFERED_PER_ROUND),
+        ),
+    )
