@@ -129,6 +129,8 @@ def positions(opened: Ledger) -> dict[tuple[str, str], tuple[int, ...]]:
     """Time, amount and both starts of every transfer, by its name."""
     found: dict[tuple[str, str], tuple[int, ...]] = {}
     for number in range(opened.stats().transfers):
+        if number in opened._store.numbers.joined:
+            continue
         evidence = opened.transfer(number)
         with opened.reading() as hot:
             found[evidence.reported_by, evidence.transfer_id] = (

@@ -103,10 +103,11 @@ def test_a_correction_replaces_the_content_and_keeps_the_place() -> None:
         row(transfer_id="T2"),
         row(corrects="T1", revision=2, amount_minor=9_000, booked_at="2026-01-05T00:00:00Z"),
     ]
-    for order in (rows, [rows[2], rows[1], rows[0]]):
+    for order in (rows, [rows[2], rows[0], rows[1]]):
         table = resolved(order)
         assert amounts(table) == [("T1", 9_000), ("T2", 15_000)]
         assert table.table["booked_at"][0].as_py().day == 5
+    assert amounts(resolved(rows[::-1])) == [("T2", 15_000), ("T1", 9_000)]
 
 
 def test_the_highest_revision_stands_whatever_the_order() -> None:
@@ -178,8 +179,28 @@ def test_only_the_reporter_corrects_itself() -> None:
     evil = {"corrects": "T1", "revision": 1, "reported_by": "EVIL", "amount_minor": 1}
     with pytest.raises(RefusedRows, match="'T1' was never told by EVIL"):
         resolved([row(), row(**evil)])
-    with pytest.raises(RefusedRows, match="only the debtor's bank corrects it"):
-        resolved([row(), row(reported_by="BANKB"), row(**{**evil, "reported_by": "BANKB"})])
+
+
+def test_what_the_creditors_bank_corrects_changes_no_payment_that_both_told() -> None:
+    correction = {"corrects": "T1", "revision": 1, "reported_by": "BANKB", "amount_minor": 1}
+    told = [row(), row(reported_by="BANKB"), row(**correction)]
+    assert amounts(resolved(told)) == amounts(resolved(told[::-1])) == [("T1", 15_000)]
+    assert amounts(resolved(told[1:])) == [("T1", 1)]
+    with pytest.raises(RefusedRows, match="BANKB/T1 says something else in row 3"):
+        resolved([*told, row(**{**correction, "amount_minor": 2})])
+
+
+def test_what_a_correction_makes_one_payment_was_one() -> None:
+    rows = [
+        row(reported_by="BANKB", amount_minor=700),
+        row(transfer_id="T2"),
+        row(),
+        row(reported_by="BANKB", corrects="T1", revision=1),
+    ]
+    assert amounts(resolved(rows[:3])) == [("T1", 700), ("T2", 15_000), ("T1", 15_000)]
+    table = resolved(rows)
+    assert amounts(table) == [("T1", 15_000), ("T2", 15_000)]
+    assert table.table["reported_by"].to_pylist() == ["BANKA", "BANKA"]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -95,6 +95,15 @@ class Archive:
         return self._store.hot_from_us > 0
 
     @property
+    def plain(self) -> bool:
+        """Whether every transfer is hot and its arrival number is its row."""
+        return not self.divided and not self._store.numbers.joined
+
+    def standing(self, sequence: int) -> int:
+        """The number, or where that turned out to be another transfer, that one's."""
+        return self._store.numbers.joined.get(sequence, sequence)
+
+    @property
     def cut_us(self) -> int:
         """What was booked before is cold."""
         return self._store.hot_from_us
@@ -107,7 +116,8 @@ class Archive:
 
     def rows(self, sequences: NDArray[np.int64], arrays: LedgerArrays) -> NDArray[np.int64]:
         """The hot rows of arrival numbers, -1 for others. Inside a reading."""
-        return self._store.numbers.rows(sequences, end=len(arrays.time_us))
+        numbers = self._store.numbers
+        return numbers.rows(numbers.standing(sequences), end=len(arrays.time_us))
 
     def numbers(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
         """The arrival numbers of hot rows. Inside a reading."""
@@ -221,7 +231,7 @@ class Archive:
         By arrival number. Inside a reading. Raises NotAtHand.
         """
         store = self._store
-        asked = np.fromiter(sequences, np.int64, len(sequences))
+        asked = store.numbers.standing(np.fromiter(sequences, np.int64, len(sequences)))
         known = store.numbers.rows(asked, end=len(arrays.time_us))
         parts = [self.older(deep, asked[known < 0].tolist())]
         rows: list[NDArray[np.integer]] = [known[known >= 0]]

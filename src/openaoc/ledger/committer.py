@@ -328,7 +328,7 @@ class Committer:
         staged, store = ticket.staged, self._hot.store
         assert staged is not None, "only staged tickets are applied"
         rows = self._hot.order(staged)
-        store.length = max(store.length, staged.mark.rows + staged.accepted)
+        store.length = max(store.length, staged.mark.rows + staged.written)
         done, size = 0, SLICE_ROWS_MIN
         while done < rows.size:
             with self._gate.writing():

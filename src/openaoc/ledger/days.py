@@ -19,16 +19,17 @@ from openaoc.ledger.archive import Archive
 from openaoc.ledger.arrays import EXIT, SELF
 from openaoc.ledger.batches import Batches
 from openaoc.ledger.cold import ColdStore
-from openaoc.ledger.corrections import Amendment, Content, Planned
+from openaoc.ledger.corrections import Amendment, Planned
 from openaoc.ledger.encode import Prepared
 from openaoc.ledger.extract import Extract
 from openaoc.ledger.hot import HotLog, Staged
 from openaoc.ledger.kernels_cold import line_ends
 from openaoc.ledger.kernels_lines import repair
 from openaoc.ledger.numbers import Numbers
-from openaoc.ledger.recall import named_again, recall, undo_recall
+from openaoc.ledger.recall import also_named, named_again, recall, undo_recall
 from openaoc.ledger.renewal import renew, swap
 from openaoc.ledger.snapshot import Changes, Renumbered
+from openaoc.ledger.tellings import Content
 
 SEGMENT_ROWS: Final = 2_000_000
 """Transfers written as one cold segment: some 600 MB while it is written."""
@@ -121,7 +122,7 @@ class Days:
 
     def named_again(self, batch: Prepared) -> list[tuple[str, str]]:
         """Names by which the batch may speak of cold transfers; mostly none."""
-        return named_again(batch, self._cold) if self.divided else []
+        return named_again(batch, self._cold, self._hot) if self.divided else []
 
     def stage(self, batch: Prepared, names: Collection[tuple[str, str]]) -> Staged:
         """Stage a batch that speaks of cold transfers; everything before it is applied.
@@ -130,6 +131,9 @@ class Days:
         """
         hot, store = self._hot, self._hot.store
         table = self._cold.find_names(list(names))
+        further = also_named(batch, table)
+        if further:
+            table = self._cold.find_names([*names, *further])
         absent = store.numbers.rows(table["sequence"].to_numpy(), end=store.rows) < 0
         table = table.filter(absent)
         if not table.num_rows:

@@ -7,6 +7,7 @@ banks under one id (the debtor's bank stands). The running ledger does the same 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -15,9 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from openaoc.ledger.arrays import CHANNELS
 from openaoc.ledger.columns import as_text
 from openaoc.ledger.refusals import RefusedRow, RefusedRows
 from openaoc.ledger.schema import ALIAS_SCHEMA, SCHEMA, Source, TransferTable
+from openaoc.ledger.tellings import (
+    NEVER_TOLD,
+    Chain,
+    Content,
+    Contradiction,
+    Renaming,
+    Said,
+    judge,
+    targets,
+)
 
 _PAYMENT: Final = (
     "debtor_bank",
@@ -30,11 +42,9 @@ _PAYMENT: Final = (
 """What two banks must agree on for their reports to be one payment; times and channels differ."""
 _CONTENT: Final = ("booked_at", *_PAYMENT, "channel")
 _SHOWN_MAX: Final = 100
-_PLACE_STEPS: Final = 3
-"""A repeat may point at a corrected row, and that at the other bank's: chains are this short."""
+_PLACE_STEPS: Final = 2
+"""A repeat points at its first telling, and that at the other bank's: chains are this short."""
 Rows = NDArray[np.int64]
-Groups = dict[tuple[int, int], list[int]]
-"""All statements of each corrected transfer, by (id, reporter)."""
 
 
 class _Keys(NamedTuple):
@@ -88,13 +98,11 @@ def resolve_duplicates(table: TransferTable) -> TransferTable:
         id=keys.id.copy(),
         settled=np.zeros(count, bool),
     )
-    groups: Groups = {}
-    if has_corrections:
-        groups = _apply_corrections(table, data, keys=keys, state=state)
-    _drop_repeats(table, data, keys=keys, state=state)
+    first_told = _first_told(keys)
+    _settle_families(table, data, keys=keys, state=state, first_told=first_told)
+    repeats = np.flatnonzero(~state.settled)
+    state.place[repeats] = first_told[repeats]
     _join_both_banks(data, keys=keys, state=state)
-    for key, rows in groups.items():
-        _join_corrected(table, data, keys=keys, state=state, groups=groups, key=key, rows=rows)
     return _rebuild(table, data, keys=keys, state=state)
 
 
@@ -143,25 +151,56 @@ def _any(flags: dict[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
     return found
 
 
-def _refuse_contradictions(
-    table: TransferTable, data: pa.Table, keys: _Keys, *, later: Rows, earlier: Rows
-) -> None:
-    """Raises RefusedRows when the contents of a pair differ."""
+def _first_told(keys: _Keys) -> Rows:
+    """For each row the first one that its reporter told under its id; corrections are apart."""
+    first_told = np.arange(len(keys.id))
+    rows = np.flatnonzero(keys.corrects < 0)
+    own = keys.key(keys.id[rows], keys.reporter[rows])
+    _, first, inverse = np.unique(own, return_index=True, return_inverse=True)
+    first_told[rows] = rows[first[inverse]]
+    return first_told
+
+
+def _contradicting(table: TransferTable, data: pa.Table, keys: _Keys, *, first_told: Rows) -> Rows:
+    """The rows that say something else than the first of their reporter and id.
+
+    Raises RefusedRows for those that neither a correction nor the other bank's report may explain.
+    """
+    later = np.flatnonzero(first_told != np.arange(len(first_told)))
+    earlier = first_told[later]
+    if not len(later):
+        return later
     flags = _differing(data, _CONTENT, left=later, right=earlier)
     wrong = np.flatnonzero(_any(flags))
-    if not len(wrong):
-        return
-    shown = [
-        _contradiction(
-            table,
-            keys,
-            row=int(later[at]),
-            other=int(earlier[at]),
-            columns=[name for name, flag in flags.items() if flag[at]],
-        )
-        for at in wrong[:_SHOWN_MAX]
-    ]
-    raise RefusedRows(shown, total=len(wrong))
+    later, earlier = later[wrong], earlier[wrong]
+    if not len(later):
+        return later
+    own, payer = keys.key(keys.id, keys.reporter), keys.debtor_bank[later]
+    told_by_payee = (keys.reporter[later] == keys.creditor_bank[later]) & (
+        keys.reporter[later] != payer
+    )
+    explained = told_by_payee & np.isin(keys.key(keys.id[later], payer), own)
+    corrected = np.isin(own[later], _corrected_keys(keys))
+    refused = np.flatnonzero(~explained & ~corrected)
+    if len(refused):
+        shown = [
+            _contradiction(
+                table,
+                keys,
+                row=int(later[at]),
+                other=int(earlier[at]),
+                columns=[name for name, flag in flags.items() if flag[wrong[at]]],
+            )
+            for at in refused[:_SHOWN_MAX]
+        ]
+        raise RefusedRows(shown, total=len(refused))
+    return later
+
+
+def _corrected_keys(keys: _Keys) -> Rows:
+    """The (id, reporter) that corrections name."""
+    rows = np.flatnonzero(keys.corrects >= 0)
+    return keys.key(keys.corrects[rows], keys.reporter[rows])
 
 
 def _contradiction(
@@ -185,26 +224,10 @@ def _name(keys: _Keys, row: int) -> str:
     return f"{reporter}/{keys.ids[int(keys.id[row])].as_py()}"
 
 
-def _drop_repeats(table: TransferTable, data: pa.Table, *, keys: _Keys, state: _State) -> None:
-    """Of rows that one reporter tells under one id, the first stays; they must be equal."""
-    rows = np.flatnonzero(~state.settled)
-    key = keys.key(keys.id[rows], keys.reporter[rows])
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    if len(first) == len(rows):
-        return
-    original = rows[first[inverse]]
-    again = rows != original
-    later, earlier = rows[again], original[again]
-    _refuse_contradictions(table, data, keys, later=later, earlier=earlier)
-    state.place[later] = earlier
-
-
 def _join_both_banks(data: pa.Table, *, keys: _Keys, state: _State) -> None:
     """Join a creditor bank's report to the debtor bank's report of one payment under one id.
 
-    Where neither was corrected.
-
-    The debtor bank's content stands, at the earlier of the two places.
+    Where neither was corrected. The debtor bank's content stands, at the earlier of both places.
     """
     places = state.staying()
     places = places[~state.settled[places]]
@@ -226,138 +249,142 @@ def _join_both_banks(data: pa.Table, *, keys: _Keys, state: _State) -> None:
     state.content[kept] = content[debtor]
 
 
-def _join_corrected(
-    table: TransferTable,
-    data: pa.Table,
-    *,
-    keys: _Keys,
-    state: _State,
-    groups: Groups,
-    key: tuple[int, int],
-    rows: list[int],
+def _settle_families(
+    table: TransferTable, data: pa.Table, *, keys: _Keys, state: _State, first_told: Rows
 ) -> None:
-    """Join both banks' reports where one of them was corrected.
-
-    What the creditor's bank told may equal any statement of the debtor's bank: the last one
-    stands. Raises RefusedRows where the creditor's bank corrects a payment that both banks told,
-    and where a correction names other banks for it.
-    """
-    transfer, reporter = key
-    for row in rows:
-        debtor, creditor = int(keys.debtor_bank[row]), int(keys.creditor_bank[row])
-        if debtor == creditor or reporter not in (debtor, creditor):
-            continue
-        other = creditor if reporter == debtor else debtor
-        statements = (
-            groups.get((transfer, other))
-            or np.flatnonzero(
-                (state.id == transfer) & (keys.reporter == other) & ~state.settled
-            ).tolist()
-        )
-        pairs = np.array(statements, np.int64)
-        flags = _differing(data, _PAYMENT, left=np.full(len(pairs), row), right=pairs)
-        if not len(pairs) or _any(flags).all():
-            continue
-        corrected = rows if reporter == creditor else groups.get((transfer, other))
-        if corrected is not None:
-            last = next(r for r in reversed(corrected) if keys.corrects[r] >= 0)
-            name = keys.ids[transfer].as_py()
-            reason = f"both banks told {name!r}; only the debtor's bank corrects it"
-            raise RefusedRows([_refusal(table, last, reason)])
-        final = int(state.content[state.place[rows[0]]])
-        if (keys.debtor_bank[final], keys.creditor_bank[final]) != (debtor, creditor):
-            reason = "both its banks told this transfer; a correction cannot change the banks"
-            raise RefusedRows([_refusal(table, final, reason)])
-        first, second = sorted((rows[0], int(state.place[pairs[0]])))
-        state.place[second] = first
-        state.content[first], state.id[first] = final, transfer
-        return
-
-
-def _apply_corrections(
-    table: TransferTable, data: pa.Table, *, keys: _Keys, state: _State
-) -> Groups:
-    """Settle every transfer that somebody corrects: rare, so one by one."""
+    """Settle every id that somebody corrects or contradicts: rare, so one by one."""
     corrections = np.flatnonzero(keys.corrects >= 0)
-    told: Groups = {}
-    width = len(keys.names)
-    named = keys.key(keys.corrects[corrections], keys.reporter[corrections])
+    plain = np.flatnonzero(keys.corrects < 0)
+    rare = set(keys.id[_contradicting(table, data, keys, first_told=first_told)].tolist())
     own = keys.key(keys.id, keys.reporter)
-    concerned = np.isin(own, np.concatenate((named, own[corrections])))
-    originals = np.flatnonzero(concerned & (keys.corrects < 0))
-    for row in originals.tolist():
-        told.setdefault(divmod(int(own[row]), width), []).append(row)
-    targets = _targets(table, keys, corrections=corrections, told=told)
-    groups: Groups = {}
-    for row, target in targets.items():
-        groups.setdefault(target, []).append(row)
-    for target, rows in groups.items():
-        groups[target] = sorted(told[target] + rows)
-        _settle(table, data, keys=keys, state=state, rows=groups[target])
-        state.id[groups[target][0]] = target[0]
-    return groups
-
-
-def _targets(
-    table: TransferTable,
-    keys: _Keys,
-    *,
-    corrections: Rows,
-    told: Groups,
-) -> dict[int, tuple[int, int]]:
-    """The (id, reporter) that each correction is about in the end.
-
-    A correction may come under an id of its own and be corrected by that. Raises RefusedRows for
-    one that leads nowhere.
-    """
-    step: dict[tuple[int, int], int] = {}
-    for row in corrections.tolist():
-        own = (int(keys.id[row]), int(keys.reporter[row]))
-        wanted = int(keys.corrects[row])
-        if wanted == own[0]:
+    told: dict[int, int] = {}
+    named = np.concatenate((_corrected_keys(keys), own[corrections]))
+    for row in plain[np.isin(own[plain], named)].tolist():
+        told.setdefault(int(own[row]), row)
+    roots = _roots(table, keys, corrections=corrections, told=told)
+    rare |= {int(keys.id[root]) for root in roots}
+    if not rare:
+        return
+    chosen = plain[np.isin(keys.id[plain], np.fromiter(rare, np.int64, len(rare)))]
+    families = _Families(data, keys, rows=np.concatenate((chosen, corrections)))
+    families.read(chosen, corrections, roots)
+    wrong: list[RefusedRow] = []
+    for name, family in families.of.items():
+        try:
+            payers = judge(family)
+        except Contradiction as found:
+            wrong.append(_explain(table, data, keys, found))
             continue
-        if own in told or step.setdefault(own, wanted) != wanted:
-            reason = f"{_name(keys, row)} is the id of another transfer or correction already"
-            raise RefusedRows([_refusal(table, row, reason)])
-    targets: dict[int, tuple[int, int]] = {}
-    for row in corrections.tolist():
-        reporter = int(keys.reporter[row])
-        at, seen = int(keys.corrects[row]), 0
-        while (at, reporter) in step and seen <= len(step):
-            at, seen = step[at, reporter], seen + 1
-        if seen > len(step):
-            raise RefusedRows([_refusal(table, row, "the corrections go round in a circle")])
-        if (at, reporter) not in told:
-            text = keys.ids[at].as_py()
-            reason = f"{text!r} was never told by {keys.names[reporter].as_py()} in these files"
-            raise RefusedRows([_refusal(table, row, reason)])
-        targets[row] = (at, reporter)
-    return targets
+        families.settle(name, payers, state)
+    wrong = [_explain(table, data, keys, found) for found in families.wrong] + wrong
+    if wrong:
+        raise RefusedRows(wrong[:_SHOWN_MAX], total=len(wrong))
+
+
+def _roots(
+    table: TransferTable, keys: _Keys, *, corrections: Rows, told: dict[int, int]
+) -> list[int]:
+    """The first row of the transfer that each correction is about.
+
+    Raises RefusedRows for one that leads nowhere.
+    """
+    width = len(keys.names)
+    renamings = [
+        Renaming(
+            (int(keys.reporter[row]), int(keys.id[row])),
+            (int(keys.reporter[row]), int(keys.corrects[row])),
+            row,
+        )
+        for row in corrections.tolist()
+    ]
+    try:
+        return targets(renamings, lambda name: told.get(int(name[1]) * width + int(name[0]), -1))
+    except Contradiction as found:
+        reason, row = found.reason, found.place
+        if reason == NEVER_TOLD:
+            text = keys.ids[int(keys.corrects[row])].as_py()
+            who = keys.names[int(keys.reporter[row])].as_py()
+            reason = f"{text!r} was never told by {who} in these files"
+        else:
+            reason = f"{_name(keys, row)}: {reason}"
+        raise RefusedRows([_refusal(table, row, reason)]) from found
+
+
+class _Families:
+    """What was told under some ids, by id and reporter; all in numbers."""
+
+    def __init__(self, data: pa.Table, keys: _Keys, *, rows: Rows) -> None:
+        self._data, self._keys = data, keys
+        self._accounts: dict[tuple[str, str, str], int] = {}
+        self._said = dict(zip(rows.tolist(), self._statements(rows), strict=True))
+        self.of: dict[int, dict[int, Chain]] = {}
+        self._rows: dict[tuple[int, int], list[int]] = {}
+        self.wrong: list[Contradiction] = []
+
+    def _statements(self, rows: Rows) -> Iterator[Said]:
+        taken = self._data.take(pa.array(rows))
+        times = taken["booked_at"].cast(pa.int64()).to_pylist()
+        for row, at, item in zip(rows.tolist(), times, taken.to_pylist(), strict=True):
+            debtor = self._account(item["debtor_bank"], item["debtor_account"], item["currency"])
+            named = -1
+            if item["creditor_account"] is not None:
+                named = self._account(
+                    item["creditor_bank"], item["creditor_account"], item["currency"]
+                )
+            channel = CHANNELS.index(item["channel"])
+            yield Said(
+                Content(at, debtor, named, item["amount_minor"], channel),
+                int(self._keys.debtor_bank[row]),
+                int(self._keys.creditor_bank[row]),
+                row,
+            )
+
+    def _account(self, bank: str, account: str, currency: str) -> int:
+        return self._accounts.setdefault((bank, account, currency), len(self._accounts))
+
+    def read(self, plain: Rows, corrections: Rows, roots: list[int]) -> None:
+        """Take the rows, in order of the files, then their corrections by revision."""
+        keys = self._keys
+        for row in plain.tolist():
+            self._chain(int(keys.id[row]), row).tell(self._said[row])
+        revisions = self._data["revision"].take(pa.array(corrections)).to_pylist()
+        told = zip(revisions, corrections.tolist(), roots, strict=True)
+        for revision, row, root in sorted(told):
+            try:
+                self._chain(int(keys.id[root]), row).correct(revision, self._said[row])
+            except Contradiction as found:
+                self.wrong.append(found)
+
+    def _chain(self, name: int, row: int) -> Chain:
+        reporter = int(self._keys.reporter[row])
+        self._rows.setdefault((name, reporter), []).append(row)
+        return self.of.setdefault(name, {}).setdefault(reporter, Chain(reporter=reporter))
+
+    def settle(self, name: int, payers: Mapping[int, int], state: _State) -> None:
+        """Give every row its place: that of the first telling, of either bank where both told."""
+        for reporter, chain in self.of[name].items():
+            stands = chain if reporter not in payers else self.of[name][payers[reporter]]
+            both = {reporter, stands.reporter}
+            both |= {payee for payee, payer in payers.items() if payer == reporter}
+            first = min(self._rows[name, bank][0] for bank in both)
+            rows = self._rows[name, reporter]
+            state.place[rows], state.settled[rows] = first, True
+            assert stands.standing is not None, "a bank in a family told something"
+            state.content[first], state.id[first] = stands.standing.place, name
+
+
+def _explain(table: TransferTable, data: pa.Table, keys: _Keys, found: Contradiction) -> RefusedRow:
+    if found.other is None or found.other.place < 0:
+        return _refusal(table, found.place, f"{_name(keys, found.place)}: {found.reason}")
+    row, other = found.place, found.other.place
+    flags = _differing(data, _CONTENT, left=np.array([row]), right=np.array([other]))
+    columns = [name for name, flag in flags.items() if flag[0]]
+    return _contradiction(table, keys, row=row, other=other, columns=columns)
 
 
 def _refusal(table: TransferTable, row: int, reason: str) -> RefusedRow:
     file, number = table.place(row)
     return RefusedRow(file=file, row=number, column="corrects", reason=reason)
-
-
-def _settle(
-    table: TransferTable, data: pa.Table, *, keys: _Keys, state: _State, rows: list[int]
-) -> None:
-    """Of all statements of one transfer the highest revision stands, at the first one's place.
-
-    Statements of one revision must be equal. An original without a revision is revision 0.
-    """
-    numbers = [data["revision"][row].as_py() or 0 for row in rows]
-    first: dict[int, int] = {}
-    for row, number in zip(rows, numbers, strict=True):
-        earlier = first.setdefault(number, row)
-        if earlier != row:
-            _refuse_contradictions(
-                table, data, keys, later=np.array([row]), earlier=np.array([earlier])
-            )
-    state.place[rows] = rows[0]
-    state.content[rows[0]] = first[max(numbers)]
-    state.settled[rows] = True
 
 
 def _rebuild(table: TransferTable, data: pa.Table, *, keys: _Keys, state: _State) -> TransferTable:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from openaoc.ledger.arrays import CHANNELS, EXIT
 from openaoc.ledger.batches import Batches
 from openaoc.ledger.cold_format import HISTORY_SCHEMA, NAME_SCHEMA
-from openaoc.ledger.corrections import Corrections
+from openaoc.ledger.corrections import Corrections, Known
 from openaoc.ledger.kernels_cold import copy_texts, text_lengths
-from openaoc.ledger.kernels_intern import BOTH, REPORTER
+from openaoc.ledger.kernels_intern import BOTH, JOINED, REPORTER
 from openaoc.ledger.memo import Memo, Past
 from openaoc.ledger.model import Revision
 from openaoc.ledger.store import Store
@@ -69,7 +69,7 @@ class Extract:
         revisions, memos = self._memos(rows)
         columns = [
             self._ids(rows),
-            _coded(store.institutions.words, whose & np.uint16(REPORTER)),
+            self._reporters(whose & np.uint16(REPORTER)),
             _times(facts.time_us[rows]),
             banks,
             accounts,
@@ -107,6 +107,11 @@ class Extract:
         columns = [[item[place] for item in found] for place in range(3)]
         arrays = [pa.array(c, f.type) for c, f in zip(columns, NAME_SCHEMA, strict=True)]
         return pa.table(arrays, schema=NAME_SCHEMA)
+
+    def _reporters(self, codes: NDArray[np.uint16]) -> pa.Array:
+        """Who reported each row; the empty text for rows that turned out to be another's."""
+        words = [*self._store.institutions.words, ""]
+        return _coded(words, np.where(codes == JOINED, len(words) - 1, codes))
 
     def _ids(self, rows: NDArray[np.int32]) -> pa.Array:
         offsets = np.zeros(rows.size + 1, np.int64)
@@ -158,13 +163,13 @@ class Extract:
         for place, row in enumerate(rows.tolist()):
             if row not in known and row not in self._renames:
                 continue
-            revision, history = 0, tuple[Revision, ...]()
+            item = known.get(row, Known())
             if row in known:
-                revision, history = known[row].revision, known[row].history
-                revisions[place] = revision
+                revisions[place] = item.revision
             memos[place] = Memo(
-                revision=revision,
-                history=tuple(self._past(item) for item in history),
+                revision=item.revision,
+                history=tuple(self._past(told) for told in item.history),
+                other=tuple(self._past(told) for told in item.other),
                 renames=tuple(self._renames.get(row, ())),
             ).encode()
         return revisions, memos

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import EXIT, SELF
-from openaoc.ledger.corrections import Amendment, Content, Corrections, Planned
+from openaoc.ledger.corrections import Amendment, Corrections, Joined, Planned
 from openaoc.ledger.encode import Prepared, Words
+from openaoc.ledger.judging import Judgement
 from openaoc.ledger.kernels_amend import amend_row
 from openaoc.ledger.kernels_intern import (
     BOTH,
@@ -26,10 +27,11 @@ from openaoc.ledger.kernels_intern import (
     stage_rows,
 )
 from openaoc.ledger.kernels_lines import apply_rows
-from openaoc.ledger.kernels_slots import clear_slots, intern_accounts, put_slot
+from openaoc.ledger.kernels_slots import clear_slots, intern_accounts, move_slot, put_slot
 from openaoc.ledger.line_limits import LineLimits
 from openaoc.ledger.model import LedgerFull
 from openaoc.ledger.store import SLICE_ROWS_MAX, Store
+from openaoc.ledger.tellings import Content
 
 SLICE_ROWS_MIN: Final = 512
 """Rows applied while no reader is inside: a fraction of a millisecond."""
@@ -63,6 +65,8 @@ class Staged:
     """A batch that is in the tables but on no line yet."""
 
     mark: Mark
+    written: int
+    """New rows, with those that turned out to be the other bank's report of a known one."""
     first_row: int
     accepted: int
     repeated: int
@@ -122,16 +126,22 @@ class HotLog:
         retimed = self._seconds(incoming, codes, matched, mark)
         self.corrections.retime(batch, incoming, retimed, matched, planned)
         if (codes > SECOND).any() or batch.corrections:
-            self.corrections.plan(batch, incoming, codes, matched, planned)
-            self._merge(batch, incoming, planned.merged, mark)
+            Judgement(self.store, self.corrections, batch, incoming, planned).run(codes)
+            self.corrections.ensure_room(planned)
+            self._join(planned.joined, mark)
         if self.corrections.renamed:
             self.corrections.refuse_reused(batch, incoming, codes)
+        written = self.store.rows - mark.rows
+        known = {joined.row for joined in planned.joined if joined.row >= mark.rows}
+        first = next((row for row in range(mark.rows, self.store.rows) if row not in known), -1)
         return Staged(
             mark=mark,
-            first_row=mark.rows if self.store.rows > mark.rows else -1,
-            accepted=self.store.rows - mark.rows,
+            written=written,
+            first_row=first,
+            accepted=written - len(known),
             repeated=int(np.count_nonzero(codes == REPEAT))
             + int(np.count_nonzero(codes == SECOND))
+            + len(known)
             + planned.repeated,
             corrected=planned.corrected,
             planned=planned,
@@ -225,16 +235,15 @@ class HotLog:
         chosen: NDArray[np.int64] = places[moved]
         return chosen
 
-    def _merge(
-        self, batch: Prepared, incoming: Incoming, merged: dict[int, int], mark: Mark
-    ) -> None:
-        """Give rows that were corrected since the other bank's name, too."""
+    def _join(self, joined: list[Joined], mark: Mark) -> None:
+        """Give earlier rows the other bank's name, too."""
         store, slots = self.store, []
-        for row, place in merged.items():
-            tag = id_tag(batch.transfer_id.hashes[place], int(incoming.reporter[place]))
-            slots.append(int(put_slot(store.id_slots, int(tag), row)))
-        rows = np.array([*merged], np.int32)
-        self._flag(rows, store.facts.reporter[rows], mark)
+        for item in joined:
+            tag = int(id_tag(np.uint64(store.id_hash(item.transfer_id)), item.reporter))
+            if item.row >= mark.rows:
+                move_slot(store.id_slots, tag, item.row, item.into)
+            else:
+                slots.append(int(put_slot(store.id_slots, tag, item.into)))
         mark.id_slots = np.append(mark.id_slots, np.array(slots, np.int64))
         store.id_count += len(slots)
 
@@ -263,7 +272,7 @@ class HotLog:
 
     def order(self, staged: Staged) -> NDArray[np.int32]:
         """The batch's new rows in ledger order."""
-        first, last = staged.mark.rows, staged.mark.rows + staged.accepted
+        first, last = staged.mark.rows, staged.mark.rows + staged.written
         rows = np.arange(first, last, dtype=np.int32)
         times = self.store.facts.time_us[first:last]
         if (times[1:] >= times[:-1]).all():

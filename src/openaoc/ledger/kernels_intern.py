@@ -30,6 +30,8 @@ BOTH: Final = 0x8000
 REVISED: Final = 0x4000
 """Bit of a row's reporter: the row was corrected; what it said before is kept apart."""
 REPORTER: Final = 0x3FFF
+JOINED: Final = 0x3FFF
+"""Reporter of a row that turned out to be the other bank's report of an earlier row: nobody's."""
 ROWS_PER_BLOCK: Final = 16
 """Text offsets are kept for every sixteenth row; the others are walked to."""
 
@@ -40,7 +42,7 @@ SECOND: Final = 2
 DIFFERS: Final = 3
 """Known under this id with other content: a conflict unless it repeats what was corrected since."""
 OTHER_BANK: Final = 4
-"""The other bank's row of this id was corrected since: the same payment if it once said so."""
+"""New, but the other bank's row of this id was corrected: maybe the same payment as that."""
 CORRECTION: Final = 5
 
 _M4: Final = np.uint64(0xD6E8FEB86659FD93)
@@ -202,10 +204,10 @@ def _second(facts: Facts, exits: int, row: int, batch: Incoming, i: int) -> int:
     """What batch row i is beside the other bank's row of its id (-1: there is none)."""
     if row < 0:
         return NEW
-    if same_payment(facts, exits, row, batch, i):
-        return SECOND
     revised = np.int64(facts.reporter[row]) & REVISED
-    return OTHER_BANK if revised else NEW
+    if not same_payment(facts, exits, row, batch, i):
+        return OTHER_BANK if revised else NEW
+    return OTHER_BANK if revised and batch.payer[i] == batch.reporter[i] else SECOND
 
 
 @njit(cache=True, nogil=True)
@@ -298,8 +300,8 @@ def stage_rows(
 
     codes[i] says what batch row i is, matched[i] the row it became or met; undo lists the slots
     taken, in order. A SECOND gets a slot of its own; if its row is new in this batch and of the
-    same channel, the row is merged here, else nothing else changes. The other codes change
-    nothing. The caller has seen to room.
+    same channel, the row is merged here, else nothing else changes. An OTHER_BANK is written as a
+    NEW one is; the other codes change nothing. The caller has seen to room.
     """
     first, taken, size = int(ends.rows), 0, slots.size
     rows, text_end, exits = first, int(ends.id_bytes), int(ends.exits)
@@ -328,15 +330,17 @@ def stage_rows(
                 taken += 1
                 if found >= first:
                     merge_second(facts, found, batch, i)
-            if codes[i] != NEW:
+            if codes[i] != NEW and codes[i] != OTHER_BANK:
                 continue
+        else:
+            codes[i] = NEW
         exits = _put_facts(facts, rows, batch, i, exits)
         if rows % ROWS_PER_BLOCK == 0:
             id_block[rows // ROWS_PER_BLOCK] = text_end
         text_end = store_text(id_text, text_end, data, begin, length)
         undo[taken] = put_slot(slots, tag, rows)
         taken += 1
-        matched[i], codes[i] = np.int32(rows), NEW
+        matched[i] = np.int32(rows)
         rows += 1
     return rows, text_end, exits, taken
 

@@ -73,6 +73,15 @@ def next_tagged(slots: NDArray[np.int64], tag: int, slot: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def move_slot(slots: NDArray[np.int64], tag: int, number: int, into: int) -> None:
+    """Let the slot in which a number was entered under its tag lead to another number."""
+    slot = next_tagged(slots, tag, home(tag, slots.size))
+    while (slots[slot] & LOW) - 1 != number:
+        slot = next_tagged(slots, tag, (slot + 1) % slots.size)
+    slots[slot] = (tag << 32) | (into + 1)
+
+
+@njit(cache=True, nogil=True)
 def grow_slots(old: NDArray[np.int64], fresh: NDArray[np.int64]) -> None:
     """Enter everything of the old table into the larger, empty one.
 

@@ -23,10 +23,14 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Memo(msgspec.Struct, frozen=True, kw_only=True):
-    """A corrected transfer: its revision, all it said before, and further names of it."""
+    """A corrected transfer: its revision, all it said before, and further names of it.
+
+    `other`: what the creditor's bank told of it, where it ever told something else.
+    """
 
     revision: int = 0
     history: tuple[Past, ...] = ()
+    other: tuple[Past, ...] = ()
     renames: tuple[tuple[str, str], ...] = ()
 
     def encode(self) -> bytes:

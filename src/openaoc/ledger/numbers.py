@@ -37,6 +37,9 @@ class Numbers:
     """Arrival numbers of the rows of one hot ledger. Changed by its one writer."""
 
     def __init__(self) -> None:
+        self.joined: dict[int, int] = {}
+        """Arrival numbers of rows that turned out to be another transfer, and the number of that.
+        """
         self.fill([Run(row=0, stop=_ENDLESS, sequence=0)])
 
     def fill(self, runs: list[Run], recalled: dict[int, int] | None = None) -> None:
@@ -63,6 +66,19 @@ class Numbers:
         else:
             runs.append(Run(row=len(sequences), stop=_ENDLESS, sequence=following))
         self.fill(runs)
+
+    def join(self, sequence: int, into: int) -> None:
+        """The transfer of one arrival number is that of an earlier one."""
+        self.joined[sequence] = into
+
+    def standing(self, sequences: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers, or of those that turned out to be another transfer, that one's."""
+        if not self.joined:
+            return sequences
+        found: NDArray[np.int64] = np.array(
+            [self.joined.get(number, number) for number in sequences.tolist()], np.int64
+        )
+        return found
 
     def dump(self) -> list[Run]:
         """The runs for a snapshot, without what was recalled."""

@@ -5,6 +5,8 @@ There the usual rules judge what is told of them. They stand on no line: their d
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +19,7 @@ from openaoc.kernel.errors import Corrupt
 from openaoc.ledger.arrays import CHANNELS
 from openaoc.ledger.cold import ColdStore
 from openaoc.ledger.cold_format import hash_texts, id_hashes, join_keys, name_keys, one
-from openaoc.ledger.corrections import Content, Known
+from openaoc.ledger.corrections import Known
 from openaoc.ledger.encode import Prepared, Words, text_of
 from openaoc.ledger.hot import HotLog
 from openaoc.ledger.kernels_intern import BOTH, REVISED, id_tag
@@ -25,6 +27,7 @@ from openaoc.ledger.kernels_slots import clear_slots, put_slot
 from openaoc.ledger.memo import Memo, Past
 from openaoc.ledger.model import AccountName, Revision, Transfer
 from openaoc.ledger.store import Store, Telling
+from openaoc.ledger.tellings import Content
 
 _NONE: Final = np.uint64(0)
 
@@ -41,7 +44,7 @@ class Recalled:
     renames: list[tuple[str, str]] = field(default_factory=list)
 
 
-def named_again(batch: Prepared, cold: ColdStore) -> list[tuple[str, str]]:
+def named_again(batch: Prepared, cold: ColdStore, hot: HotLog) -> list[tuple[str, str]]:
     """The (reporter, id) by which the batch may speak of cold transfers."""
     ids, reporters = id_hashes(batch.transfer_id), _hashes(batch.reporter)
     payers, payees = _hashes(batch.debtor_bank), _hashes(batch.creditor_bank)
@@ -53,12 +56,53 @@ def named_again(batch: Prepared, cold: ColdStore) -> list[tuple[str, str]]:
             who = {_word(column, place) for column in words} - {told, ""} if words else {told}
             what = batch.transfer_id.value(place).decode()
             names += [(name, what) for name in who]
-    corrected = [(_word(batch.reporter, c.index), c.corrects) for c in batch.corrections]
-    if corrected:
-        who, what = pa.array([n[0] for n in corrected]), pa.array([n[1] for n in corrected])
-        known = np.flatnonzero(cold.may_name(name_keys(who, what))).tolist()
-        names += [corrected[place] for place in known]
+    asked = [(_word(batch.reporter, c.index), c.corrects) for c in batch.corrections]
+    asked += _of_other_bank(batch, lambda name: _own_id(hot, name))
+    if asked:
+        known = cold.may_name(name_keys(*(pa.array(part) for part in zip(*asked, strict=True))))
+        names += [asked[place] for place in np.flatnonzero(known).tolist()]
     return names
+
+
+def also_named(batch: Prepared, table: pa.Table) -> list[tuple[str, str]]:
+    """Further names by which corrections may speak of cold transfers, once these are found."""
+    ids: dict[str, set[str]] = defaultdict(set)
+    for row in table.select(["reported_by", "transfer_id", "memo"]).to_pylist():
+        renames = Memo.decode(row["memo"]).renames if row["memo"] is not None else ()
+        for _, name in renames:
+            ids[name].add(row["transfer_id"])
+    return _of_other_bank(batch, lambda name: sorted(ids.get(name[1], ())))
+
+
+def _of_other_bank(
+    batch: Prepared, own_ids: Callable[[tuple[str, str]], list[str]]
+) -> list[tuple[str, str]]:
+    """What the bank at the other end may have told of transfers that the batch corrects.
+
+    A correction may make the two the same payment. `own_ids`: the ids under which that which has a
+    name was told first.
+    """
+    step = {
+        (_word(batch.reporter, c.index), batch.transfer_id.value(c.index).decode()): c.corrects
+        for c in batch.corrections
+    }
+    names: set[tuple[str, str]] = set()
+    for item in batch.corrections:
+        who, wanted = _word(batch.reporter, item.index), item.corrects
+        seen = {wanted}
+        while (who, wanted) in step and step[who, wanted] not in seen:
+            wanted = step[who, wanted]
+            seen.add(wanted)
+        banks = {_word(side, item.index) for side in (batch.debtor_bank, batch.creditor_bank)}
+        others = banks - {who, ""} if who in banks else set()
+        own = {name for told in seen for name in own_ids((who, told))}
+        names |= {(other, name) for other in others for name in seen | own}
+    return sorted(names)
+
+
+def _own_id(hot: HotLog, name: tuple[str, str]) -> list[str]:
+    row = hot.corrections.renamed.get(name, -1)
+    return [hot.store.transfer_id(row)] if row >= 0 else []
 
 
 def _hashes(words: Words) -> NDArray[np.uint64]:
@@ -105,7 +149,8 @@ def recall(hot: HotLog, table: pa.Table) -> Recalled:
             to_us(row["booked_at"]), debtor, named, row["amount_minor"],
             CHANNELS.index(row["channel"]),
         )  # fmt: skip
-        marks = (BOTH if row["both_banks"] else 0) | (REVISED if memo.history else 0)
+        revised = memo.history or memo.other
+        marks = (BOTH if row["both_banks"] else 0) | (REVISED if revised else 0)
         hot.rewrite(number, content, reporter | marks)
         store.facts.out_start[number] = store.facts.in_start[number] = -1
         slot = put_slot(store.id_slots, int(id_tag(text.hashes[place], reporter)), number)
@@ -119,9 +164,12 @@ def recall(hot: HotLog, table: pa.Table) -> Recalled:
             told_by=row["told_by"], told_at_us=to_us(row["told_at"]), position=row["position"]
         )
         store.stored.add(sequences[place])
-        if memo.history:
-            history = tuple(_revision(store, past) for past in memo.history)
-            hot.corrections.known[number] = Known(revision=memo.revision, history=history)
+        if revised:
+            hot.corrections.known[number] = Known(
+                revision=memo.revision,
+                history=tuple(_revision(store, past) for past in memo.history),
+                other=tuple(_revision(store, past) for past in memo.other),
+            )
         for name in memo.renames:
             hot.corrections.renamed[name] = number
             undo.renames.append(name)

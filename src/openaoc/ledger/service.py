@@ -203,6 +203,7 @@ class Ledger:
 
     def transfer(self, number: int) -> Transfer:
         """One transfer as evidence: what it says, who reported it, who told us and when."""
+        number = self._archive.standing(number)
         with self._gate.reading():
             row = self._store.numbers.row(number, end=self._store.applied)
             if row >= 0:
@@ -296,6 +297,25 @@ class Ledger:
                 for row in rows.tolist()
                 if creditor is None or self._store.named_creditor(row) == creditor
             ]
+
+    def arrivals(
+        self, *, creditor: int, from_us: int, until_us: int, amount_minor: int | None = None
+    ) -> list[int]:
+        """Numbers of transfers in memory that came to an account between two times.
+
+        Of exactly this amount where it is given; the oldest first, at most CANDIDATES_MAX.
+        """
+        with self.reading() as ledger:
+            offset, length = int(ledger.in_off[creditor]), int(ledger.in_len[creditor])
+            bounds = [
+                int(place(ledger.in_rows, ledger.time_us, offset, length, at, -1))
+                for at in (from_us, until_us + 1)
+            ]
+            rows = ledger.in_rows[offset + bounds[0] : offset + bounds[1]]
+            if amount_minor is not None:
+                rows = rows[ledger.amount[rows] == amount_minor]
+            number = self._store.numbers.sequence
+            return [number(row) for row in rows[:CANDIDATES_MAX].tolist()]
 
     def unjournalled(self) -> list[Batch]:
         """Durable batches without a journal row yet, oldest first.

@@ -22,7 +22,7 @@ from openaoc.kernel.errors import Corrupt
 from openaoc.ledger.batches import Batches
 from openaoc.ledger.column_file import ColumnReader, write_columns
 from openaoc.ledger.copying import ID_FILES, generation_of
-from openaoc.ledger.corrections import Content, Known
+from openaoc.ledger.corrections import Known
 from openaoc.ledger.hot import HotLog
 from openaoc.ledger.kernels_intern import ROWS_PER_BLOCK, rebuild_rows
 from openaoc.ledger.kernels_lines import apply_rows
@@ -30,6 +30,7 @@ from openaoc.ledger.kernels_slots import rebuild_accounts
 from openaoc.ledger.model import Batch, DiskRefused, Revision
 from openaoc.ledger.numbers import Run
 from openaoc.ledger.store import SLICE_ROWS_MAX, Store, Telling
+from openaoc.ledger.tellings import Content
 from openaoc.ledger.wal import sync_folder
 
 MANIFEST: Final = "ledger.json"
@@ -74,6 +75,7 @@ class KnownRow(msgspec.Struct, frozen=True, kw_only=True):
     row: int
     revision: int
     history: tuple[Revision, ...]
+    other: tuple[Revision, ...] = ()
 
 
 class Rename(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +103,7 @@ class Days(msgspec.Struct, frozen=True, kw_only=True):
     recalled: tuple[tuple[int, int], ...] = ()
     tellings: tuple[RowTelling, ...] = ()
     stored: tuple[int, ...] = ()
+    joined: tuple[tuple[int, int], ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,7 +230,7 @@ def capture(
         currencies=tuple(store.currencies.words),
         tellers=tuple(batches.tellers.words),
         known=tuple(
-            KnownRow(row=row, revision=known.revision, history=known.history)
+            KnownRow(row=row, revision=known.revision, history=known.history, other=known.other)
             for row, known in hot.corrections.known.items()
         ),
         renamed=tuple(
@@ -253,6 +256,7 @@ def _days(store: Store) -> Days:
             RowTelling(row=row, telling=telling) for row, telling in store.tellings.items()
         ),
         stored=tuple(sorted(store.stored)),
+        joined=tuple(store.numbers.joined.items()),
     )
 
 
@@ -373,7 +377,8 @@ def load(folder: Path, manifest: Manifest, hot: HotLog, batches: Batches, change
     batches.waiting = {batch.position: batch for batch in manifest.waiting}
     hot.limits.amount_total = int(manifest.amount_total)
     hot.corrections.known = {
-        known.row: Known(revision=known.revision, history=known.history) for known in manifest.known
+        known.row: Known(revision=known.revision, history=known.history, other=known.other)
+        for known in manifest.known
     }
     hot.corrections.renamed = {
         (rename.reporter, rename.transfer_id): rename.row for rename in manifest.renamed
@@ -395,6 +400,7 @@ def _fill_days(store: Store, days: Days) -> None:
         store.numbers.fill(list(days.runs), dict(days.recalled))
     store.tellings = {item.row: item.telling for item in days.tellings}
     store.stored = set(days.stored)
+    store.numbers.joined = dict(days.joined)
     store.begin_lines(0)
 
 

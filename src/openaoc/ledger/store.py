@@ -240,7 +240,7 @@ class Store:
         data = np.frombuffer(transfer_id.encode(), np.uint8)
         if who < 0 or not data.size:
             return -1
-        value = hash_bytes(data, 0, data.size, np.uint64(self.seed))
+        value = self.id_hash(transfer_id)
         ends = Ends(visible, self.id_bytes, self.exits)
         return int(
             find_row(
@@ -248,6 +248,11 @@ class Store:
                 data.size,
             )
         )  # fmt: skip
+
+    def id_hash(self, transfer_id: str) -> int:
+        """The hash of a transfer id, as its slots go by it."""
+        data = np.frombuffer(transfer_id.encode(), np.uint8)
+        return int(hash_bytes(data, 0, data.size, np.uint64(self.seed)))
 
     def find_account(self, bank: str, account: str, currency: str, /) -> int:
         """The account's number, or -1."""

@@ -46,6 +46,8 @@ class View:
             if self._archive is None:
                 return sequence
             return int(self._archive.rows(np.array([sequence]), self.arrays)[0])
+        if self._archive is not None:
+            sequence = self._archive.standing(sequence)
         row = int(np.searchsorted(self._sequences, sequence))
         known = row < self._sequences.size and int(self._sequences[row]) == sequence
         return row if known else -1
@@ -105,7 +107,7 @@ def follow(
     Inside a reading. Raises NotAtHand for what must be fetched first: then ask again. Past
     `accounts_max` the last round stands, `truncated`.
     """
-    if archive is None or not archive.divided:
+    if archive is None or archive.plain:
         return (view := View(arrays)), trace(view)
     origins = np.array(asked.origins, np.int64)
     rows = archive.rows(origins, arrays)
@@ -116,7 +118,7 @@ def follow(
 
 def origins_view(arrays: LedgerArrays, archive: Archive | None, origins: Sequence[int]) -> View:
     """A view in which these transfers stand, on whichever lines. As `follow`."""
-    if archive is None or not archive.divided:
+    if archive is None or archive.plain:
         return View(arrays)
     if (archive.rows(np.array(origins, np.int64), arrays) >= 0).all():
         return View(arrays, archive=archive)
