@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import resources
 from typing import Any
 
@@ -74,14 +74,16 @@ MOMENTS = st.integers(0, 10**15).map(lambda us: START + timedelta(microseconds=u
 @st.composite
 def values(draw: st.DrawFn, kind: ObjectKind, name: str) -> FieldValue:
     if name == "identifier_kind":
-        return draw(st.sampled_from(Kind)).value
+        kind_drawn: Kind = draw(st.sampled_from(Kind))
+        return kind_drawn.value
     if name == "scam_types":
         return tuple(draw(st.lists(st.sampled_from(Offence), min_size=1, max_size=3, unique=True)))
     form = FIELDS[kind][name].form
     if form is FieldForm.NUMBER:
         return draw(st.integers(-(2**53), 2**53))
     if form is FieldForm.TIME:
-        return format_time(draw(MOMENTS))
+        moment: datetime = draw(MOMENTS)
+        return format_time(moment)
     if form is FieldForm.TEXTS:
         return tuple(draw(st.lists(TEXT, min_size=1, max_size=3)))
     return draw(TEXT)
@@ -156,7 +158,7 @@ def test_places_are_those_of_the_templates(kind: Kind) -> None:
 
 @pytest.mark.parametrize("name", sorted(templates()))
 def test_our_templates_follow_misps_schema(name: str) -> None:
-    from jsonschema import validate  # type: ignore[import-untyped] - it ships without types
+    from jsonschema import validate  # type: ignore[import-untyped]  # it ships without types
 
     schema = resources.files("pymisp") / "data/misp-objects/schema_objects.json"
     validate(template_of(name), json.loads(schema.read_text("utf-8")))

@@ -45,6 +45,7 @@ def hear(centre: Centre, partner: str = "VN-A05", ref: str = "indicator--1") -> 
         source=f"partner:{partner}",
         ref=ref,
         at=centre.clock.now(),
+        said_at=centre.clock.now(),
         offence=Offence.JOB,
     )
     with centre.database.uow.begin(SYSTEM) as tx:
@@ -157,6 +158,7 @@ def test_a_wrong_source_weighs_less_the_next_time(centre: Centre) -> None:
         source="partner:VN-A05",
         ref="indicator--9",
         at=centre.clock.now(),
+        said_at=centre.clock.now(),
     )
     with centre.database.uow.begin(SYSTEM) as tx:
         assert centre.matter.indicators.hear(tx, [said])[0].confidence == 20
@@ -170,13 +172,36 @@ def test_a_partner_may_take_its_word_back(centre: Centre) -> None:
     hear(centre, "KH", "indicator--2")
     with centre.database.uow.begin(SYSTEM) as tx:
         verbs = centre.matter.indicators
-        (one,) = verbs.take_back(tx, source="partner:VN-A05", ref="indicator--1")
+        (one,) = verbs.take_back(tx, source="partner:VN-A05", ref="indicator--1", said_at=tx.now)
         assert (one.status, one.confidence) == (Status.PROPOSED, 30)
-        assert verbs.take_back(tx, source="partner:VN-A05", ref="indicator--1") == []
-        assert verbs.take_back(tx, source="partner:KH", ref="indicator--1") == []
-        (one,) = verbs.take_back(tx, source="partner:KH", ref="indicator--2")
+        assert (
+            verbs.take_back(tx, source="partner:VN-A05", ref="indicator--1", said_at=tx.now) == []
+        )
+        assert verbs.take_back(tx, source="partner:KH", ref="indicator--1", said_at=tx.now) == []
+        (one,) = verbs.take_back(tx, source="partner:KH", ref="indicator--2", said_at=tx.now)
     assert one.status is Status.WITHDRAWN
     assert actions(centre)[-1] == "indicators.indicator.retracted"
+
+
+def test_an_older_version_of_a_word_changes_nothing(centre: Centre) -> None:
+    old = centre.clock.now()
+    centre.clock.advance(timedelta(minutes=5))
+    one = hear(centre)
+    verbs = centre.matter.indicators
+    with centre.database.uow.begin(SYSTEM) as tx:
+        assert verbs.take_back(tx, source="partner:VN-A05", ref="indicator--1", said_at=old) == []
+        now = centre.clock.now()
+        (gone,) = verbs.take_back(tx, source="partner:VN-A05", ref="indicator--1", said_at=now)
+        replayed = Said(
+            identifier=PHONE,
+            kind=SourceKind.PARTNER,
+            source="partner:VN-A05",
+            ref="indicator--1",
+            at=old,
+            said_at=old,
+        )
+        (still,) = verbs.hear(tx, [replayed])
+    assert (gone.id, gone.confidence, still.confidence) == (one.id, 0, 0)
 
 
 def test_opinions_age_and_are_renewed(centre: Centre) -> None:
@@ -216,6 +241,7 @@ def test_pages_show_each_once(centre: Centre) -> None:
             source="citizen",
             ref=f"rep_{number}",
             at=centre.clock.now(),
+            said_at=centre.clock.now(),
         )
         with centre.database.uow.begin(SYSTEM) as tx:
             centre.matter.indicators.hear(tx, [said])

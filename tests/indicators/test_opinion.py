@@ -39,6 +39,7 @@ def voice(kind: SourceKind, source: str, ref: str = "r", *, taken_back: bool = F
         marking=Marking.AMBER,
         first_seen=START,
         last_seen=START,
+        said_at=START,
         taken_back_at=START if taken_back else None,
     )
 

@@ -108,8 +108,10 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     """One voice about one identifier.
 
     `source`: whose record it counts for: `citizen`, `institution:CODE`, `partner:CODE`. `ref`: what
-    it said it in: a report's id, a partner's object id. `marking`: how far it may go on.
-    `case`: of ours; while its money is pursued, public answers do not change.
+    it said it in: a report's id, a partner's object id. `at`: when it was last seen, `since`: when
+    first, where that is another time. `said_at`: of this version of its word; an older one changes
+    nothing. `marking`: how far it may go on. `case`: of ours; while its money is pursued, public
+    answers do not change.
     """
 
     identifier: Identifier
@@ -117,6 +119,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     ref: str
     at: datetime
+    said_at: datetime
+    since: datetime | None = None
     offence: Offence = Offence.UNSORTED_SCAM
     marking: Marking = Marking.AMBER
     case: str | None = None
@@ -133,6 +137,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     marking: Marking
     first_seen: datetime
     last_seen: datetime
+    said_at: datetime
     case_id: str | None = None
     held_back: bool = False
     taken_back_at: datetime | None = None

@@ -6,6 +6,7 @@ Never confirms by itself, and never changes a public answer while a case is unde
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -81,11 +82,13 @@ class Indicators:
             store.say(tx.connection, ids[one.identifier], _source_of(one))
         return self._weigh(tx, known, heard=True, fresh={one.id for one in fresh})
 
-    def take_back(self, tx: Transaction, *, source: str, ref: str) -> list[Indicator]:
-        """A source takes back what it said under this reference; what that changed."""
+    def take_back(
+        self, tx: Transaction, *, source: str, ref: str, said_at: datetime
+    ) -> list[Indicator]:
+        """A source takes back what it said under this reference by then; what that changed."""
         require(tx.actor, Permission.INDICATOR_TELL)
         _lock(tx)
-        ids = store.take_back(tx.connection, source=source, ref=ref, at=tx.now)
+        ids = store.take_back(tx.connection, source=source, ref=ref, said_at=said_at, now=tx.now)
         return self._weigh(tx, store.by_ids(tx.connection, ids, lock=True))
 
     # What persons decide.
@@ -225,11 +228,26 @@ class Indicators:
         require(tx.actor, Permission.INDICATOR_READ)
         return self._views(tx, store.by_ids(tx.connection, ids))
 
-    def own_confidence(self, tx: Transaction, view: IndicatorView) -> int:
-        """The confidence without what partners said: what they said is not ours to pass on."""
-        own = [one for one in view.sources if one.kind is not SourceKind.PARTNER]
-        records = store.records_of(tx.connection, {one.source for one in own})
-        return confidence_of(own, records, status=view.indicator.status, rules=self._rules)
+    def own_confidence(self, tx: Transaction, views: Sequence[IndicatorView]) -> list[int]:
+        """Of each the confidence without what partners said: that is not ours to pass on."""
+        names = {source.source for view in views for source in view.sources}
+        records = store.records_of(tx.connection, names)
+        return [
+            confidence_of(
+                [one for one in view.sources if one.kind is not SourceKind.PARTNER],
+                records,
+                status=view.indicator.status,
+                rules=self._rules,
+            )
+            for view in views
+        ]
+
+    def may_be_published(self, indicator: Indicator, *, own_confidence: int) -> bool:
+        """Whether others should hear of it: confirmed here, or said by enough of our own."""
+        if indicator.status is Status.CONFIRMED:
+            return True
+        sure = own_confidence >= self._rules.published.floor
+        return indicator.status is Status.PROPOSED and sure
 
     def record(self, tx: Transaction, source: str) -> Record:
         """How often persons found a source right and wrong."""
@@ -374,7 +392,7 @@ def _fresh(tx: Transaction, said: Said) -> Indicator:
         status=Status.PROPOSED,
         confidence=0,
         scam_types=(said.offence,),
-        first_seen=said.at,
+        first_seen=said.since or said.at,
         last_seen=said.at,
         valid_until=tx.now,
         reports=0,
@@ -392,8 +410,9 @@ def _source_of(said: Said) -> Source:
         ref=said.ref,
         offence=said.offence,
         marking=said.marking,
-        first_seen=said.at,
+        first_seen=said.since or said.at,
         last_seen=said.at,
+        said_at=said.said_at,
         case_id=said.case,
         held_back=said.held_back,
     )

@@ -59,6 +59,7 @@ sources: Final = sa.Table(
     sa.Column("marking", sa.Text, nullable=False),
     sa.Column("first_seen", moment, nullable=False),
     sa.Column("last_seen", moment, nullable=False),
+    sa.Column("said_at", moment, nullable=False),
     sa.Column("case_id", sa.Text),
     sa.Column("held_back", sa.Boolean, nullable=False),
     sa.Column("taken_back_at", moment),
@@ -217,7 +218,7 @@ def _indicator(row: sa.Row[Any]) -> Indicator:
 
 
 def say(connection: Connection, indicator_id: str, said: Source) -> None:
-    """Keep a voice; the same one again moves when it was last seen, and is heard once more."""
+    """Keep a voice; the same one again, if not older, moves when it was last seen."""
     values = {**msgspec.structs.asdict(said), "indicator_id": indicator_id}
     statement = postgresql.insert(sources).values(values)
     statement = statement.on_conflict_do_update(
@@ -227,8 +228,10 @@ def say(connection: Connection, indicator_id: str, said: Source) -> None:
             "last_seen": sa.func.greatest(sources.c.last_seen, statement.excluded.last_seen),
             "offence": statement.excluded.offence,
             "marking": statement.excluded.marking,
+            "said_at": statement.excluded.said_at,
             "taken_back_at": statement.excluded.taken_back_at,
         },
+        where=sources.c.said_at <= statement.excluded.said_at,
     )
     connection.execute(statement)
 
@@ -248,13 +251,15 @@ def sources_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[Sou
     return found
 
 
-def take_back(connection: Connection, *, source: str, ref: str, at: datetime) -> list[str]:
+def take_back(
+    connection: Connection, *, source: str, ref: str, said_at: datetime, now: datetime
+) -> list[str]:
     """A source took back what it said under this reference; the indicators it was about."""
     statement = (
         sa.update(sources)
         .where(sources.c.source == source, sources.c.ref == ref)
-        .where(sources.c.taken_back_at.is_(None))
-        .values(taken_back_at=at)
+        .where(sources.c.taken_back_at.is_(None), sources.c.said_at <= said_at)
+        .values(taken_back_at=now, said_at=said_at)
         .returning(sources.c.indicator_id)
     )
     return sorted({row[0] for row in connection.execute(statement)})

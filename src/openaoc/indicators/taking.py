@@ -46,6 +46,7 @@ def said_in(
             source=source,
             ref=report.id,
             at=report.received_at,
+            said_at=report.received_at,
             offence=offence_of(report.scam_type),
             case=report.case_id,
             held_back=held_back,

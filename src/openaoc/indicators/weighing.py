@@ -28,17 +28,22 @@ class Weight(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cap: Percent
 
 
-class Confirmed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person's confirmation is worth."""
+class Floor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A least confidence."""
 
     floor: Percent
 
 
 class Weighing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of it. `ageing`: days by kind of identifier, and `confirmed_times`."""
+    """All of it. `ageing`: days by kind of identifier, and `confirmed_times`.
+
+    `confirmed`: what a person's confirmation is worth. `published`: how sure the centre is of what
+    it tells partners before a person has looked.
+    """
 
     source: dict[SourceKind, Weight]
-    confirmed: Confirmed
+    confirmed: Floor
+    published: Floor
     ageing: dict[str, Days]
 
     def days_of(self, kind: Kind, *, confirmed: bool) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -61,6 +61,9 @@ _KINDS: Final = frozenset(kind.value for kind in ObjectKind)
 _SECOND_US: Final = 1_000_000
 _LATEST: Final = 1 << 33
 """Seconds: the year 2242."""
+
+
+_Part = TypeVar("_Part", MispAttribute, MispObject)
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,9 +245,6 @@ class _Reader:
             fields[name] = format_time(parse_time(text))
         except BadInput as error:
             self._lose(f"{path}.{name}", error.detail)
-
-
-_Part = MispAttribute | MispObject
 
 
 def _kind_of(found: MispObject, marks: Marks) -> ObjectKind | None:

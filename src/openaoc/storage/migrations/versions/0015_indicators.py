@@ -77,6 +77,7 @@ def upgrade() -> None:
         _text("marking"),
         _moment("first_seen"),
         _moment("last_seen"),
+        _moment("said_at"),
         _text("case_id", nullable=True),
         sa.Column("held_back", sa.Boolean, nullable=False),
         _moment("taken_back_at", nullable=True),
