@@ -163,7 +163,7 @@ def change_partner(request: ApiRequest, partner: str, data: PartnerChange) -> Pa
     security=BEARER,
     tags=["exchange"],
     summary="Add a user of a partner; the API key is shown this once",
-    responses={**described(PartnerUser, "Added", 201), **problems(401, 403, 404, 413, 415)},
+    responses={**described(PartnerUser, "Added", 201), **problems(401, 403, 404, 409, 413, 415)},
     sync_to_thread=True,
 )
 def add_partner_user(

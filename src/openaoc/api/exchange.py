@@ -32,10 +32,14 @@ from openaoc.exchange.model import Reason
 from openaoc.exchange.objects import ObjectId, ReleasedObject
 from openaoc.exchange.requests import RequestFigures
 from openaoc.kernel.actor import SYSTEM
+from openaoc.parties.permissions import Permission, require
 from openaoc.workflow.sharing import Sharing
 
 ObjectFilter = Annotated[str | None, Parameter(query="object", max_length=80, required=False)]
 After = Annotated[int, Parameter(query="after", ge=0, le=2**63 - 1, required=False)]
+
+
+Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class ToRelease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +53,7 @@ class ToRelease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class NoticesDelivered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Notices a partner has."""
 
-    sequences: Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=200)]
+    sequences: Annotated[tuple[Sequence, ...], msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +204,7 @@ def list_notices(
 )
 def notices_delivered(request: ApiRequest, data: NoticesDelivered) -> Count:
     """Its own, whoever says so."""
+    require(request.user, Permission.EXCHANGE_RECEIVE)
     partner, sharing = request.user.partner or "", _sharing(request)
     with centre_of(request).uow.begin(SYSTEM, purpose=f"notices of {partner}") as tx:
         done = sharing.exchange.recalling.delivered(tx, partner, data.sequences)

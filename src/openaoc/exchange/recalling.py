@@ -20,6 +20,7 @@ from openaoc.exchange.ledger_model import (
     RecallKind,
     RecallMark,
 )
+from openaoc.exchange.model import check_partner_code
 from openaoc.exchange.release_store import CurrentRow
 from openaoc.kernel.events import Event
 from openaoc.kernel.limits import PAGE_MAX
@@ -140,8 +141,9 @@ class Recalling:
         """Notices after a sequence, at most PAGE_MAX; a partner's user sees its own alone."""
         if not permits(tx.actor, Permission.EXCHANGE_RECEIVE):
             require(tx.actor, Permission.EXCHANGE_READ)
+        code = None if partner is None else check_partner_code(partner)
         found: list[Notice] = release_store.list_notices(
-            tx.connection, partner, after=after, waiting=waiting, limit=PAGE_MAX
+            tx.connection, code, after=after, waiting=waiting, limit=PAGE_MAX
         )
         return NoticeList(notices=found)
 

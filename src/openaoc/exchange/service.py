@@ -33,6 +33,7 @@ from openaoc.exchange.objects import (
     ReleasedObject,
     SharedObject,
     check_object,
+    check_object_id,
     class_of,
 )
 from openaoc.exchange.recalling import Recalling
@@ -89,6 +90,8 @@ class Exchange:
         if not permits(tx.actor, Permission.EXCHANGE_RECEIVE):
             require(tx.actor, Permission.EXCHANGE_READ)
         code = None if partner is None else self.agreements.partners.found(tx, partner).code
+        if object_id is not None:
+            check_object_id(object_id, where="object")
         if cursor is not None and not (cursor.isascii() and cursor.isdecimal()):
             raise BadInput("not a cursor of this list", where="cursor")
         before = None if cursor is None else min(int(cursor), 2**63 - 1)
