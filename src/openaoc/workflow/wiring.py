@@ -15,6 +15,7 @@ from openaoc.appeals.blind import DRAWN_AT_ONCE, BlindReviews
 from openaoc.appeals.service import DUE_BATCH_MAX as APPEALS_BATCH_MAX
 from openaoc.appeals.service import Appeals
 from openaoc.cases.service import Cases
+from openaoc.exchange.indicators import IndicatorPublisher, IndicatorReceiver
 from openaoc.holds.book import Outbox
 from openaoc.holds.codes import Codes
 from openaoc.holds.ending import Ending
@@ -177,8 +178,13 @@ def build_matter(
     sharing = build_sharing(
         uow=means.uow, parties=parties, keys=database.keys, home=settings.jurisdiction
     )
+    sharing.catalogue.register(IndicatorPublisher(indicators))
     collecting = build_collecting(
-        uow=means.uow, sharing=sharing, keys=database.keys, home=settings.jurisdiction
+        uow=means.uow,
+        sharing=sharing,
+        keys=database.keys,
+        home=settings.jurisdiction,
+        receiver=IndicatorReceiver(indicators, region=settings.jurisdiction),
     )
     duties = _duties(means, core, ends, noticing, more=(*sharing.duties, *collecting.duties))
     collecting.taxii.wake_with(duties.wake_all)
