@@ -68,12 +68,12 @@ TURN_S: Final = 12 * 3_600.0
 """And every so often in any case."""
 QUIET_TURN_S: Final = 24 * 3_600.0
 """When ordinary life is over and only what is held is still waited for."""
-REVIEW_TURNS: Final = 3
+REVIEW_TURNS: Final = 4
 """Every so many of them with what need not be done in every turn, such as the review of holds:
-every 36 hours here, hourly in a running centre; so clean money is held longer here, never shorter.
+every two days here, hourly in a running centre; so clean money is held longer here, never shorter.
 """
-AGAIN_S: Final = 30.0
-"""An institution was out of reach: the centre tries again about so soon."""
+AGAIN_S: Final = 60.0
+"""An institution was out of reach: the centre tries again about so soon, as a running one does."""
 AT_ONCE_S: Final = 60.0
 """An order this soon after the report, or after the decision on it, belongs to it."""
 

@@ -16,7 +16,7 @@ from openaoc.kernel.errors import BadInput
 from openaoc.simulation.parameters import Parameters
 from openaoc.simulation.trial.actors import OpenWith
 from openaoc.simulation.trial.model import TrialFigures
-from openaoc.simulation.trial.run import digest_of, run_trial
+from openaoc.simulation.trial.run import digest_of, run_trial, without_feed
 from openaoc.simulation.trial.scenario import SCENARIOS, Scenario
 from openaoc.simulation.trial.sensitivity import SENSITIVITY
 from openaoc.simulation.trial.stage import Stage
@@ -63,17 +63,25 @@ def run_all(
     """All trials, from `results` where they were run with these figures, else run and kept."""
     results.mkdir(parents=True, exist_ok=True)
     found = []
+    done: dict[tuple[str, int], TrialFigures] = {}
     todo = list(jobs(seeds))
     for place, (scenario, seed) in enumerate(todo, start=1):
         path = _path(results, scenario, seed)
         kept = _kept(path, digest=digest_of(parameters, scenario))
         if kept is None:
             started = time.monotonic()
-            trial = run_trial(parameters, scenario, seed=seed, stage=stage, open_with=open_with)
+            fed = done.get(
+                (digest_of(parameters, msgspec.structs.replace(scenario, feed=True)), seed)
+            )
+            if fed is None or scenario.feed:
+                trial = run_trial(parameters, scenario, seed=seed, stage=stage, open_with=open_with)
+            else:
+                trial = without_feed(fed, scenario, digest=digest_of(parameters, scenario))
             kept = Kept(seconds=round(time.monotonic() - started, 1), trial=trial)
             path.write_bytes(msgspec.json.format(msgspec.json.encode(kept)))
             say(f"{place} of {len(todo)}: {scenario.name}, seed {seed}, {kept.seconds} s")
         found.append(kept)
+        done[kept.trial.figures, seed] = kept.trial
     return found
 
 

@@ -55,6 +55,19 @@ def run_trial(
     )
 
 
+def without_feed(trial: TrialFigures, scenario: Scenario, *, digest: str) -> TrialFigures:
+    """The trial as it is when nobody feeds: its arm hop by hop has none in any case."""
+    assert not scenario.feed, "it is another trial"
+    return msgspec.structs.replace(
+        trial,
+        scenario=scenario.name,
+        says=scenario.says,
+        figures=digest,
+        feed=False,
+        centre=trial.hop_by_hop,
+    )
+
+
 def digest_of(parameters: Parameters, scenario: Scenario) -> str:
     """Which figures a trial rests on: two trials of one digest and seed are the same."""
     changes = (scenario.coverage, scenario.load, scenario.crypto_delay_s, scenario.heeding)
