@@ -105,16 +105,16 @@ TRANSITIONS: Final[tuple[CaseTransition, ...]] = (
         why="every order has ended and nothing is located any more",
     ),
     _step(_S.CLOSED, _S.OPEN, "reopen", who=frozenset({Role.SUPERVISOR}), why="new facts came in"),
-    _step(_S.OPEN, _S.DROPPED, "drop", who=frozenset({Role.SUPERVISOR}), why="a false report"),
-    _step(
-        _S.NEEDS_PERSON, _S.DROPPED, "drop", who=frozenset({Role.SUPERVISOR}), why="a false report"
-    ),
-    _step(
-        _S.PURSUED,
-        _S.DROPPED,
-        "drop",
-        who=frozenset({Role.SUPERVISOR}),
-        why="a false report: everything it caused is withdrawn and released first",
+    *(
+        _step(
+            before,
+            _S.DROPPED,
+            "drop",
+            who=_CENTRE | {Role.SUPERVISOR},
+            why="a false report, or a partner takes its request back: everything it caused is "
+            "withdrawn and released first",
+        )
+        for before in (_S.OPEN, _S.NEEDS_PERSON, _S.PURSUED)
     ),
 )
 _BY_STEP: Final = {(t.before, t.after): t for t in TRANSITIONS}

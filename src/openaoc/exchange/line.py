@@ -24,6 +24,7 @@ from openaoc.exchange.agreement import Grant
 from openaoc.exchange.objects import ObjectKind, ReleasedObject, SharedObject
 from openaoc.kernel.clock import Clock
 from openaoc.kernel.errors import Refused, Unavailable
+from openaoc.kernel.offences import Offence
 from openaoc.storage.unit_of_work import Transaction
 
 SENDER: Final = "OpenAOC-Centre"
@@ -75,6 +76,18 @@ class Agreed(Protocol):
 
     def contact(self, tx: Transaction, code: str) -> str:
         """Whom to ask at the partner."""
+        ...
+
+    def legal_basis(self, tx: Transaction, code: str) -> str:
+        """Under which law it was agreed. Raises NoAgreement."""
+        ...
+
+    def purpose(self, tx: Transaction, code: str, offences: Sequence[Offence]) -> Offence:
+        """The first purpose agreed on that is among these. Raises NoAgreement for none."""
+        ...
+
+    def jurisdiction(self, tx: Transaction, code: str) -> str:
+        """The partner's country."""
         ...
 
     def partners_with(self, tx: Transaction, kind: ObjectKind) -> Sequence[str]:

@@ -35,6 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     url: str | None = None
     """How others reach this centre; default http://host:port."""
     jurisdiction: str = "TH"
+    centre: str | None = None
+    """The code under which partners know this centre; default OPENAOC-<jurisdiction>."""
     rule: str = "fifo"
     ledger_rows_max: int = 150_000_000
     """Address space reserved for the hot ledger; memory is used only as rows arrive."""
@@ -77,6 +79,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def keys_path(self) -> Path:
         """The folder of keys."""
         return Path(self.keys_dir) if self.keys_dir else self.data_path / "keys"
+
+    @property
+    def centre_code(self) -> str:
+        """The code under which partners know this centre."""
+        return self.centre or f"OPENAOC-{self.jurisdiction}"
 
     @property
     def base_url(self) -> str:

@@ -109,6 +109,7 @@ def _sent() -> None:
         _text("why", nullable=True),
         _number("revision"),
         sa.Column("body", sa.LargeBinary),
+        _text("purpose"),
         _number("taken_revision"),
         _number("taken_epoch"),
         sa.Column("answer", sa.LargeBinary),
