@@ -15,6 +15,7 @@ from openaoc.api.access import (
     BEARER,
     centre_of,
     key_or_citizen,
+    limits_of,
     need_id,
     signed_in,
 )
@@ -22,7 +23,7 @@ from openaoc.api.bodies import decode
 from openaoc.api.decisions import CASE, Deciding, decision
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, problems
-from openaoc.api.rates import CASE_BY_SECRET
+from openaoc.api.rates import CASE_BY_SECRET, CASES_SHOWN
 from openaoc.api.signatures import Signature, check_signature
 from openaoc.api.wire import CaseDecision, ComplaintRequest, Confirmation, ToldPayments
 from openaoc.cases.model import CasePage, CaseState, CaseView, NoSuchCase
@@ -60,6 +61,7 @@ def show(request: ApiRequest, case_id: str, secret: CaseSecret = None) -> CaseVi
     with centre.uow.begin(request.user, purpose="show a case") as tx:
         if request.user == CITIZEN:
             return centre.matter.cases.show(tx, case, secret=secret or "")
+        limits_of(request).take(CASES_SHOWN, request.user.id)
         return centre.matter.cases.show(tx, case)
 
 

@@ -10,6 +10,8 @@ CITIZEN_REPORTS: Final = Rate(name="reports without a key", per_minute=30, burst
 """Nobody reports thirty scams a minute from one address; a call centre has a key."""
 CASE_BY_SECRET: Final = Rate(name="cases by secret", per_minute=60, burst=60)
 """A case's secret cannot be guessed at this rate."""
+CASES_SHOWN: Final = Rate(name="cases shown to one person", per_minute=240, burst=240)
+"""Nobody reads four cases a second; who does reads the ledger through its cases."""
 CONTROL_BY_SECRET: Final = Rate(name="account control by secret", per_minute=20, burst=20)
 FAILED_SIGN_INS: Final = Rate(name="failed sign-ins", per_minute=60, burst=60)
 PUBLIC_FIGURES: Final = Rate(name="public figures", per_minute=1200, burst=600)

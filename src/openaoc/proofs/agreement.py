@@ -249,7 +249,8 @@ def _may(one: SharedObject, name: str, terms: Terms) -> bool:
     if one.kind is ObjectKind.INDICATOR and identifier not in grant.identifier_kinds:
         return False
     person = FIELDS[one.kind][name].kind is FieldClass.PERSONAL
-    person = person or (one.kind is ObjectKind.INDICATOR and identifier == "national_id")
+    named = one.kind is ObjectKind.INDICATOR and identifier == "national_id"
+    person = person or (named and name == "value")
     return grant.fields.get(name) is Minimisation.AS_IS and not person
 
 

@@ -129,7 +129,9 @@ def _breaker(small: SmallCentre, steps: Steps) -> None:
         found=f"{len(again)} still wait",
         ok=len(again) == len(waiting),
     )
-    last = waiting[-1].order if waiting else ""
+    if not waiting:
+        return
+    last = waiting[-1].order
     approved = small.does(SUPERVISOR, lambda tx: small.matter.holds.approve(tx, last))
     small.deliver()
     steps.check(

@@ -16,6 +16,8 @@ from openaoc.reports.model import Channel, Proof, ReportReceipt
 
 REPORTS: Final = 1_000
 AT_ONCE: Final = 32
+CUSTOMERS: Final = 20
+PRICE: Final = 50_000
 SHOP: Final = "SCB:4711"
 GUESSES: Final = 6
 PARTNER: Final = Actor(id="usr_partner", roles=frozenset({Role.INVESTIGATOR}))
@@ -30,7 +32,7 @@ def prove(scratch: Scratch, steps: Steps) -> None:
         _other_keys(small, steps, sold)
         _guesses(small, steps, sold)
         _persons(small, steps, sold)
-        _crowd(small, steps, sold)
+        _crowd(small, steps)
         _payers_bank(small, steps)
 
 
@@ -53,11 +55,16 @@ def _nothing(small: SmallCentre, steps: Steps, did: str, *, also: bool = True) -
     )
 
 
-def _crowd(small: SmallCentre, steps: Steps, sold: list[str]) -> None:
-    """Citizens without a key, each naming a real purchase."""
+def _crowd(small: SmallCentre, steps: Steps) -> None:
+    """Citizens without a key, each naming a real purchase of the last hour."""
+    bought = [
+        small.row(f"BBL:6{number:04}", SHOP, PRICE, ago=timedelta(minutes=number + 1))
+        for number in range(CUSTOMERS)
+    ]
+    small.tell(bought)
 
     def lie(number: int) -> ReportReceipt:
-        report = small.report(sold[number % len(sold)], channel=Channel.WEB)
+        report = small.report(bought[number % CUSTOMERS].transfer_id, channel=Channel.WEB)
         key = f"lie-{number}"
         return small.matter.intake.receive(report, sender=CITIZEN, idempotency_key=key)[0]
 

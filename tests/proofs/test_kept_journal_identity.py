@@ -1,15 +1,18 @@
-"""The proofs hold, and each of them would notice."""
+"""Kept, journal and identity: they hold, and each would notice."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from openaoc.kernel.errors import NotFound
-from openaoc.proofs import frame, identity, kept
+from openaoc.proofs import frame, identity, journal, kept
 from openaoc.proofs.frame import PROOFS, Steps, run_proof
-from openaoc.storage.vault import Vault
+from openaoc.proofs.scratch import Scratch
+from openaoc.storage.journal import JournalService
+from openaoc.storage.journal_verify import Verdict
 
 
 @pytest.mark.parametrize(
@@ -22,17 +25,22 @@ def test_it_holds(name: str) -> None:
 
 
 def test_a_proof_without_findings_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    place = frame.Place("tests.continuity.test_proofs", "nothing")
+    place = frame.Place("tests.proofs.test_kept_journal_identity", "nothing")
     monkeypatch.setitem(PROOFS, "nothing", place)
     assert not run_proof("nothing").holds
     with pytest.raises(NotFound):
         run_proof("of the pudding")
 
 
-def prove(scratch: Path, steps: Steps) -> None:
+def prove(scratch: Scratch, steps: Steps) -> None:
     """What a proof without a check looks like."""
-    assert scratch.is_dir()
+    assert scratch.folder.is_dir()
     assert not steps.taken
+
+
+def no_dsn() -> str:
+    """These start servers of their own."""
+    raise AssertionError
 
 
 def test_an_erasure_that_leaves_the_key_is_noticed(
@@ -40,9 +48,8 @@ def test_an_erasure_that_leaves_the_key_is_noticed(
 ) -> None:
     monkeypatch.setattr("openaoc.storage.vault.destroy", lambda _: False)
     steps = Steps()
-    identity.prove(tmp_path, steps)
+    identity.prove(Scratch(tmp_path, no_dsn), steps)
     assert not all(step.ok for step in steps.taken)
-    assert Vault is not None
 
 
 def test_a_ledger_that_loses_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,5 +60,20 @@ def test_a_ledger_that_loses_is_noticed(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(kept, "_acknowledged", told)
     (tmp_path / "centre" / "data").mkdir(parents=True)
     steps = Steps()
-    kept.prove(tmp_path, steps)
+    kept.prove(Scratch(tmp_path, no_dsn), steps)
     assert [step.ok for step in steps.taken][:1] == [False]
+
+
+def test_a_journal_that_believes_everything_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = JournalService.verify
+
+    def blind(self: JournalService) -> Verdict:
+        return msgspec.structs.replace(honest(self), ok=True, fault=None)
+
+    monkeypatch.setattr(JournalService, "verify", blind)
+    steps = Steps()
+    monkeypatch.setattr(journal, "_rewrite", lambda *_: None)
+    journal.prove(Scratch(tmp_path, no_dsn), steps)
+    assert not any(step.ok for step in steps.taken if step.did.startswith("as the superuser"))
