@@ -24,9 +24,10 @@ def stores() -> list[str]:
     for stage in pkgutil.iter_modules(openaoc.__path__):
         if not stage.ispkg:
             continue
-        folder = importlib.import_module(f"openaoc.{stage.name}").__path__
-        names = [m.name for m in pkgutil.iter_modules(folder)]
-        found += [f"openaoc.{stage.name}.{name}" for name in names if "store" in name]
+        prefix = f"openaoc.{stage.name}."
+        folder = importlib.import_module(prefix[:-1]).__path__
+        names = [m.name for m in pkgutil.walk_packages(folder, prefix)]
+        found += [name for name in names if "store" in name.rpartition(".")[2]]
     return found
 
 

@@ -83,7 +83,8 @@ def _bearer(connection: Connection) -> str | None:
     return key.strip()
 
 
-def _sign_in(connection: Connection, key: str) -> Actor:
+def sign_in(connection: Connection, key: str) -> Actor:
+    """Whose key it is. Raises NotSignedIn, at a limited rate for each address."""
     centre = centre_of(connection)
 
     def look_up() -> Actor:
@@ -103,7 +104,7 @@ def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
     key = _bearer(connection)
     if key is None:
         raise NotSignedIn("send `Authorization: Bearer <key>`")
-    connection.scope["user"] = _sign_in(connection, key)
+    connection.scope["user"] = sign_in(connection, key)
 
 
 def key_or_citizen(rate: Rate) -> Guard:
@@ -115,7 +116,7 @@ def key_or_citizen(rate: Rate) -> Guard:
             limits_of(connection).take(rate, address_of(connection))
             connection.scope["user"] = CITIZEN
         else:
-            connection.scope["user"] = _sign_in(connection, key)
+            connection.scope["user"] = sign_in(connection, key)
 
     return guard
 

@@ -16,6 +16,7 @@ from openaoc.appeals.service import DUE_BATCH_MAX as APPEALS_BATCH_MAX
 from openaoc.appeals.service import Appeals
 from openaoc.cases.service import Cases
 from openaoc.exchange.indicators import IndicatorPublisher, IndicatorReceiver
+from openaoc.exchange.watching import CanaryWatch
 from openaoc.holds.book import Outbox
 from openaoc.holds.codes import Codes
 from openaoc.holds.ending import Ending
@@ -184,7 +185,9 @@ def build_matter(
         sharing=sharing,
         keys=database.keys,
         home=settings.jurisdiction,
-        receiver=IndicatorReceiver(indicators, region=settings.jurisdiction),
+        receiver=CanaryWatch(
+            IndicatorReceiver(indicators, region=settings.jurisdiction), canaries=sharing.canaries
+        ),
     )
     duties = _duties(means, core, ends, noticing, more=(*sharing.duties, *collecting.duties))
     collecting.taxii.wake_with(duties.wake_all)

@@ -1,0 +1,406 @@
+"""Exchange, TAXII 2.1: collections and their rows in PostgreSQL. SQL only; private.
+
+A row is one version of one object, its bytes as they are sent. Rows of a collection are ordered by
+the moment they were added, which no two of them share: the writer holds the collection's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from openaoc.exchange.taxii.model import (
+    PAGE_BYTES_MAX,
+    Collection,
+    CollectionKind,
+    ManifestRecord,
+    Page,
+    taxii_time,
+)
+from openaoc.exchange.taxii.query import Query
+from openaoc.kernel.clock import MICROSECOND
+from openaoc.storage.tables import metadata, moment
+
+collections: Final = sa.Table(
+    "taxii_collections",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("profile", sa.Text, nullable=False),
+    sa.Column("agreement", sa.Text),
+    sa.Column("last_added", moment, nullable=False),
+    sa.Column("cursor", sa.BigInteger, nullable=False),
+    sa.Column("swept_at", moment),
+    sa.Column("handed", moment, nullable=False),
+    sa.Column("posted_on", moment, nullable=False),
+    sa.Column("posted", sa.BigInteger, nullable=False),
+)
+objects: Final = sa.Table(
+    "taxii_objects",
+    metadata,
+    sa.Column("collection", sa.Text, primary_key=True),
+    sa.Column("added", moment, primary_key=True),
+    sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("object_id", sa.Text, nullable=False),
+    sa.Column("version", moment, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("first", sa.Boolean, nullable=False),
+    sa.Column("last", sa.Boolean, nullable=False),
+    sa.Column("origin", sa.Text),
+    sa.Column("release", sa.BigInteger),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+statuses: Final = sa.Table(
+    "taxii_statuses",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("at", moment, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+
+class NewRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row to add. `origin` and `release`: the released object it was written from."""
+
+    object_id: str
+    version: datetime
+    type: str
+    body: bytes
+    origin: str | None = None
+    release: int | None = None
+
+
+# Collections
+
+
+def add_collection(connection: Connection, one: Collection) -> None:
+    """Insert it. Raises Conflict when the partner has one of this kind."""
+    connection.execute(sa.insert(collections).values(**msgspec.structs.asdict(one)))
+
+
+def find_collection(
+    connection: Connection, collection_id: str, *, lock: bool = False
+) -> Collection | None:
+    """One, locked for this transaction when asked."""
+    statement = sa.select(collections).where(collections.c.id == collection_id)
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    return None if row is None else _collection(row)
+
+
+def list_collections(
+    connection: Connection,
+    *,
+    partner: str | None = None,
+    kinds: Sequence[CollectionKind] = tuple(CollectionKind),
+) -> list[Collection]:
+    """Those of a partner, or all; by partner and kind."""
+    statement = (
+        sa.select(collections)
+        .where(collections.c.kind.in_([kind.value for kind in kinds]))
+        .order_by(collections.c.partner, collections.c.kind.desc(), collections.c.id)
+    )
+    if partner is not None:
+        statement = statement.where(collections.c.partner == partner)
+    return [_collection(row) for row in connection.execute(statement)]
+
+
+def update_collection(connection: Connection, one: Collection, *fields: str) -> None:
+    """Write these fields of it."""
+    values = {name: getattr(one, name) for name in fields}
+    connection.execute(sa.update(collections).where(collections.c.id == one.id).values(**values))
+
+
+def _collection(row: sa.Row[Any]) -> Collection:
+    return msgspec.convert({str(k): v for k, v in row._mapping.items()}, Collection)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+
+
+# Writing
+
+_INSERT: Final = """
+INSERT INTO taxii_objects
+    (collection, added, partner, object_id, version, type, first, last, origin, release, body)
+SELECT %(collection)s, %(start)s + n * interval '1 microsecond', %(partner)s, i, v, t,
+    true, true, nullif(o, ''), nullif(r, 0), b
+FROM unnest(%(ids)b::text[], %(versions)b::timestamptz[], %(types)b::text[], %(origins)b::text[],
+    %(releases)b::bigint[], %(bodies)b::bytea[]) WITH ORDINALITY AS new(i, v, t, o, r, b, n)
+ON CONFLICT (collection, object_id, version) DO NOTHING
+"""
+_KNOWN: Final = """
+SELECT DISTINCT object_id FROM taxii_objects
+WHERE collection = %(collection)s AND object_id = ANY(%(ids)b::text[])
+"""
+_ENDS: Final = """
+UPDATE taxii_objects o SET first = (o.version = e.oldest), last = (o.version = e.newest)
+FROM (SELECT object_id, min(version) AS oldest, max(version) AS newest FROM taxii_objects
+    WHERE collection = %(collection)s AND object_id = ANY(%(ids)b::text[]) GROUP BY object_id) e
+WHERE o.collection = %(collection)s AND o.object_id = e.object_id
+    AND (o.first, o.last) IS DISTINCT FROM (o.version = e.oldest, o.version = e.newest)
+"""
+
+
+def _driver(connection: Connection) -> Any:
+    """Psycopg's own connection: arrays go and bytes come in binary, which is three times faster."""
+    return connection.connection.driver_connection
+
+
+def add_rows(
+    connection: Connection, collection: Collection, rows: Sequence[NewRow], *, now: datetime
+) -> tuple[int, datetime]:
+    """Add the versions that are not there yet; how many, and the collection's new `last_added`.
+
+    The collection is locked by the caller, so moments rise in the order of commits.
+    """
+    if not rows:
+        return 0, collection.last_added
+    start = max(collection.last_added, now)
+    ids = [row.object_id for row in rows]
+    driver = _driver(connection)
+    known = driver.execute(_KNOWN, {"collection": collection.id, "ids": ids}).fetchall()
+    values = {
+        "collection": collection.id,
+        "partner": collection.partner,
+        "start": start,
+        "ids": ids,
+        "versions": [row.version for row in rows],
+        "types": [row.type for row in rows],
+        "origins": [row.origin or "" for row in rows],
+        "releases": [row.release or 0 for row in rows],
+        "bodies": [row.body for row in rows],
+    }
+    added = driver.execute(_INSERT, values).rowcount
+    again = {row[0] for row in known} | _twice(ids)
+    if again:
+        driver.execute(_ENDS, {"collection": collection.id, "ids": sorted(again)})
+    return added, start + len(rows) * MICROSECOND
+
+
+def _twice(ids: Sequence[str]) -> set[str]:
+    seen: set[str] = set()
+    return {one for one in ids if one in seen or seen.add(one)}  # type: ignore[func-returns-value]  # add says nothing
+
+
+def newest(
+    connection: Connection, collection_id: str, ids: Sequence[str]
+) -> dict[str, tuple[datetime, bytes]]:
+    """By object: its last version and the bytes of it."""
+    rows = connection.execute(
+        sa.select(objects.c.object_id, objects.c.version, objects.c.body).where(
+            objects.c.collection == collection_id, objects.c.object_id.in_(ids), objects.c.last
+        )
+    )
+    return {row.object_id: (row.version, bytes(row.body)) for row in rows}
+
+
+def delete_versions(
+    connection: Connection, collection_id: str, object_id: str, query: Query
+) -> list[bytes]:
+    """Delete the versions asked for; the bytes of those that were the last."""
+    condition = _versions(query)
+    gone = connection.execute(
+        sa.delete(objects)
+        .where(
+            objects.c.collection == collection_id,
+            objects.c.object_id == object_id,
+            sa.true() if condition is None else condition,
+        )
+        .returning(objects.c.last, objects.c.body)
+    ).all()
+    if gone:
+        _driver(connection).execute(_ENDS, {"collection": collection_id, "ids": [object_id]})
+    return [bytes(row.body) for row in gone if row.last]
+
+
+def delete_origins(connection: Connection, collection_id: str, origins: Sequence[str]) -> None:
+    """Delete all that was written from these released objects."""
+    connection.execute(
+        sa.delete(objects).where(
+            objects.c.collection == collection_id, objects.c.origin.in_(origins)
+        )
+    )
+
+
+def delete_written(connection: Connection, collection_id: str) -> None:
+    """Delete all of it, to be written anew."""
+    connection.execute(sa.delete(objects).where(objects.c.collection == collection_id))
+
+
+def releases_of(
+    connection: Connection, collection_id: str, origins: Sequence[str]
+) -> dict[str, int]:
+    """By released object: the release its rows were written from."""
+    rows = connection.execute(
+        sa.select(objects.c.origin, sa.func.max(objects.c.release).label("release"))
+        .where(objects.c.collection == collection_id, objects.c.origin.in_(origins))
+        .group_by(objects.c.origin)
+    )
+    return {row.origin: row.release for row in rows}
+
+
+_SWEEP: Final = sa.text(
+    "DELETE FROM taxii_objects o WHERE o.collection = :collection AND o.origin IS NOT NULL"
+    " AND NOT EXISTS (SELECT FROM exchange_releases r WHERE r.sequence = o.release"
+    " AND r.partner = o.partner AND r.ended_as IS NULL AND r.confirmed = :agreement)"
+)
+
+
+def sweep(connection: Connection, collection_id: str, *, agreement: str) -> int:
+    """Delete rows of releases that ended or that this agreement does not confirm; how many."""
+    values = {"collection": collection_id, "agreement": agreement}
+    return connection.execute(_SWEEP, values).rowcount
+
+
+# Reading
+
+
+def _filters(collection_id: str, query: Query) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = [objects.c.collection == collection_id]
+    if query.after is not None:
+        found.append(objects.c.added > query.after)
+    if query.ids is not None:
+        found.append(objects.c.object_id.in_(query.ids))
+    if query.types is not None:
+        found.append(objects.c.type.in_(query.types))
+    if query.nothing:
+        found.append(sa.false())
+    versions = _versions(query)
+    return found if versions is None else [*found, versions]
+
+
+def _versions(query: Query) -> sa.ColumnElement[bool] | None:
+    """None where every version is asked for."""
+    if query.all:
+        return None
+    either: list[sa.ColumnElement[bool]] = []
+    if query.last:
+        either.append(objects.c.last)
+    if query.first:
+        either.append(objects.c.first)
+    if query.versions:
+        either.append(objects.c.version.in_(query.versions))
+    return sa.or_(*either)
+
+
+def read_page(connection: Connection, collection_id: str, query: Query) -> tuple[Page, bool]:
+    """The objects of a page, comma-separated as they are sent, and whether there are more.
+
+    PostgreSQL puts the bytes together: an object costs what copying it costs.
+    """
+    found = (
+        sa.select(objects.c.added, objects.c.body)
+        .where(*_filters(collection_id, query))
+        .order_by(objects.c.added)
+        .limit(query.limit + 1)
+        .subquery()
+    )
+    placed = sa.select(
+        found.c.added,
+        found.c.body,
+        sa.func.row_number().over(order_by=found.c.added).label("n"),
+        sa.func.sum(sa.func.length(found.c.body)).over(order_by=found.c.added).label("bytes"),
+    ).subquery()
+    kept = sa.and_(
+        placed.c.n <= query.limit, sa.or_(placed.c.bytes <= PAGE_BYTES_MAX, placed.c.n == 1)
+    )
+    separator = sa.literal(b",", sa.LargeBinary)
+    together = sa.func.string_agg(
+        placed.c.body, sa.dialects.postgresql.aggregate_order_by(separator, placed.c.added)
+    )
+    statement = sa.select(
+        sa.func.count(),
+        sa.func.count().filter(kept),
+        sa.func.min(placed.c.added).filter(kept),
+        sa.func.max(placed.c.added).filter(kept),
+        together.filter(kept),
+    )
+    count, taken, first, last, body = _binary(connection, statement)
+    return Page(body=body or b"", first=first, last=last), taken < count
+
+
+def _binary(connection: Connection, statement: sa.Select[Any]) -> tuple[Any, ...]:
+    """The one row of the statement; bytes come as they are, not as twice as many letters."""
+    compiled = statement.compile(
+        dialect=connection.dialect, compile_kwargs={"render_postcompile": True}
+    )
+    with _driver(connection).cursor(binary=True) as cursor:
+        row: tuple[Any, ...] = cursor.execute(str(compiled), compiled.params).fetchone()
+    return row
+
+
+def read_manifest(
+    connection: Connection, collection_id: str, query: Query
+) -> tuple[list[ManifestRecord], Page, bool]:
+    """The records of a page, when its first and last were added, and whether there are more."""
+    rows = connection.execute(
+        sa.select(objects.c.object_id, objects.c.added, objects.c.version)
+        .where(*_filters(collection_id, query))
+        .order_by(objects.c.added)
+        .limit(query.limit + 1)
+    ).all()
+    shown = rows[: query.limit]
+    records = [
+        ManifestRecord(
+            id=row.object_id,
+            date_added=taxii_time(row.added),
+            version=taxii_time(row.version),
+        )
+        for row in shown
+    ]
+    ends = Page(
+        body=b"",
+        first=shown[0].added if shown else None,
+        last=shown[-1].added if shown else None,
+    )
+    return records, ends, len(rows) > len(shown)
+
+
+def has_object(connection: Connection, collection_id: str, object_id: str) -> bool:
+    """Whether any version of it is there."""
+    found = sa.select(sa.literal(1)).where(
+        objects.c.collection == collection_id, objects.c.object_id == object_id
+    )
+    return connection.execute(found.limit(1)).first() is not None
+
+
+def waiting(
+    connection: Connection, collection: Collection, *, limit: int
+) -> list[tuple[datetime, bytes]]:
+    """What was not handed on yet, in order."""
+    rows = connection.execute(
+        sa.select(objects.c.added, objects.c.body)
+        .where(objects.c.collection == collection.id, objects.c.added > collection.handed)
+        .order_by(objects.c.added)
+        .limit(limit)
+    )
+    return [(row.added, bytes(row.body)) for row in rows]
+
+
+# Statuses
+
+
+def add_status(
+    connection: Connection, *, status_id: str, partner: str, at: datetime, body: bytes
+) -> None:
+    """Keep what became of a request."""
+    connection.execute(sa.insert(statuses).values(id=status_id, partner=partner, at=at, body=body))
+
+
+def find_status(connection: Connection, *, status_id: str, partner: str) -> bytes | None:
+    """The status as it was answered."""
+    found = sa.select(statuses.c.body).where(
+        statuses.c.id == status_id, statuses.c.partner == partner
+    )
+    body = connection.execute(found).scalar_one_or_none()
+    return None if body is None else bytes(body)
+
+
+def delete_statuses(connection: Connection, *, before: datetime) -> int:
+    """Forget those that are older; how many."""
+    return connection.execute(sa.delete(statuses).where(statuses.c.at < before)).rowcount
