@@ -98,7 +98,7 @@ def test_each_answer_brings_the_next_order(centre: Centre) -> None:
     assert (last.institution, last.account, last.amount_minor) == ("SCB", "5", 50_000)
     centre.answer(last.order, "SCB", 50_000)
     _retrace(centre)
-    with centre.database.uow.read(SUPERVISOR) as tx:
+    with centre.database.uow.begin(SUPERVISOR) as tx:
         view = centre.matter.cases.show(tx, case)
     assert (view.held_minor, view.located_minor, view.loss_minor) == (100_000, 0, 100_000)
 

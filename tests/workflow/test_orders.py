@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from openaoc.cases.model import NoSuchCase, NotYourCase, StillHolding
 from openaoc.holds.model import (
@@ -51,7 +52,7 @@ def test_an_applied_order_is_held_and_seen_by_later_traces(centre: Centre) -> No
         250_000,
     )
     centre.matter.pursuit.retrace_due()
-    with centre.database.uow.read(SUPERVISOR) as tx:
+    with centre.database.uow.begin(SUPERVISOR) as tx:
         shown = centre.matter.cases.show(tx, case)
     assert (shown.loss_minor, shown.located_minor, shown.held_minor) == (100_000, 0, 100_000)
     assert shown.conserved
@@ -349,7 +350,7 @@ def test_a_false_report_is_dropped_with_all_it_caused(centre: Centre) -> None:
     assert states == {"SCB": OrderState.RELEASED, "BBL": OrderState.WITHDRAWN}
     true = centre.file(origin, narrative="the real victim")
     assert true.located_minor == 100_000
-    with uow.read(SUPERVISOR) as tx:
+    with uow.begin(SUPERVISOR) as tx:
         assert centre.matter.cases.show(tx, receipt.case).state == "dropped"
 
 
@@ -404,9 +405,12 @@ def test_who_sees_a_case(centre: Centre) -> None:
     centre.pay("SCB:2", "BBL:3", 60_000, ago=timedelta(minutes=3))
     receipt = centre.file(origin)
     cases, uow = centre.matter.cases, centre.database.uow
-    with uow.read(AGENT) as tx:
+    with uow.begin(AGENT) as tx:
         view = cases.show(tx, receipt.case)
     assert {place.account for place in view.located} == {"2", "3"}
+    with uow.read(SUPERVISOR) as tx:
+        looked = "select who from journal_rows where action = 'cases.case.shown'"
+        assert tx.connection.execute(sa.text(looked)).scalars().all() == [AGENT.id]
     with uow.read(CITIZEN) as tx:
         own = cases.show(tx, receipt.case, secret=receipt.secret.lower())
         assert own.located == []

@@ -58,7 +58,7 @@ def active(centre: Centre, case: str) -> list[tuple[str, str, int]]:
 
 
 def located(centre: Centre, case: str) -> list[tuple[str, bool]]:
-    with centre.database.uow.read(SUPERVISOR) as tx:
+    with centre.database.uow.begin(SUPERVISOR) as tx:
         return [(a.account, a.hub) for a in centre.matter.cases.show(tx, case).located]
 
 

@@ -90,7 +90,8 @@ class Cases:
         """A case as its reader may see it.
 
         With the secret: the citizen's view, without accounts. A liaison or machine sees only its
-        own institution's orders, and no case that has none. Raises NoSuchCase.
+        own institution's orders, and no case that has none. Whoever of the centre sees where a
+        case's money went is journalled: it is the one way to read of transfers. Raises NoSuchCase.
         """
         case = store.get(tx.connection, case_id)
         if case is None:
@@ -104,6 +105,7 @@ class Cases:
         if tx.actor.has(Role.CITIZEN) and len(tx.actor.roles) == 1:
             raise NoSuchCase(case_id[:32])
         require(tx.actor, Permission.CASE_READ)
+        tx.journal(action="cases.case.shown", subject=case.id)
         return self._view(tx, case, accounts=True)
 
     def list(
