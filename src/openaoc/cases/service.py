@@ -308,10 +308,6 @@ class Cases:
         """Of the cases that are due those to which nobody did anything: only time went by."""
         return store.due_by_schedule(tx.connection, now=tx.now, limit=limit)
 
-    def all_due(self, tx: Transaction) -> None:
-        """Every case that is pursued is planned again: the centre was away."""
-        store.all_due(tx.connection, now=tx.now)
-
     def put_off(self, tx: Transaction, fresh: Sequence[tuple[str, datetime]]) -> None:
         """Nothing has changed for these cases: they are due again at their time."""
         store.put_off(tx.connection, fresh, now=tx.now)

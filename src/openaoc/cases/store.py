@@ -236,7 +236,7 @@ def set_due(connection: Connection, ids: Sequence[str], *, at: datetime) -> None
     """These cases are due for a new trace at `at`, or before if they already were."""
     connection.execute(
         sa.update(cases)
-        .where(cases.c.id.in_(list(ids)))
+        .where(cases.c.id == sa.any_(sa.bindparam("ids", list(ids), type_=sa.ARRAY(sa.Text))))
         .where(sa.or_(cases.c.retrace_at.is_(None), cases.c.retrace_at > at, ~cases.c.retrace_must))
         .values(retrace_at=sa.func.least(cases.c.retrace_at, at), retrace_must=True)
     )
@@ -258,15 +258,6 @@ def due_by_schedule(connection: Connection, *, now: datetime, limit: int) -> lis
         .limit(limit)
     )
     return [Due(row.id, row.opened_at) for row in connection.execute(statement)]
-
-
-def all_due(connection: Connection, *, now: datetime) -> None:
-    """Every pursued case that is traced at all is due now."""
-    connection.execute(
-        sa.update(cases)
-        .where(cases.c.state == CaseState.PURSUED, cases.c.retrace_at.is_not(None))
-        .values(retrace_at=now, retrace_must=True)
-    )
 
 
 def put_off(

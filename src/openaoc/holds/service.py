@@ -37,7 +37,13 @@ from openaoc.holds.model import (
 )
 from openaoc.holds.onward import OnwardSink
 from openaoc.holds.record import MoneyEvent, OrderRecord
-from openaoc.holds.trimming import give_back, lower_unanswered, not_again, withdraw
+from openaoc.holds.trimming import (
+    give_back,
+    lower_unanswered,
+    not_again,
+    settle_excess,
+    withdraw,
+)
 from openaoc.holds.words import ending
 from openaoc.kernel.actor import SYSTEM, Actor, Role
 from openaoc.kernel.errors import BadInput, OpenAOCError
@@ -381,6 +387,10 @@ class Holds:
         """Every order of these cases, locked."""
         return store.of_cases(tx.connection, case_ids, lock=True)
 
+    def asked_for(self, tx: Transaction) -> dict[str, int]:
+        """By case: what its unanswered orders ask for, and what is not asked for again."""
+        return store.asked_for(tx.connection)
+
     def active_on(
         self, tx: Transaction, places: Iterable[tuple[str, str, str]]
     ) -> dict[tuple[str, str, str], int]:
@@ -416,9 +426,8 @@ class Holds:
     def settle_excess(
         self, tx: Transaction, order: OrderRecord, *, amount_minor: int
     ) -> OrderRecord:
-        """Give back what a hold never found of its case's money."""
-        amount = min(amount_minor, order.held_minor)
-        return give_back(tx, self.book, order, amount_minor=amount, kind="excess")
+        """Give back what a hold never found of its case's money, as far as it is held still."""
+        return settle_excess(tx, self.book, order, amount_minor=amount_minor)
 
     def explain_shortfall(self, tx: Transaction, order: OrderRecord, *, short_minor: int) -> None:
         """Note that part of what was not there has been seen to leave."""

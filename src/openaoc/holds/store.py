@@ -196,6 +196,14 @@ def of_cases(
     return read(connection, _READ[_BY_CASE, lock], _RECORDS, ids=list(case_ids))
 
 
+def asked_for(connection: Connection) -> dict[str, int]:
+    """By case: what its sent and unanswered orders ask for, and its orders' shortfalls."""
+    waiting = sa.case((orders.c.state.in_(_WAITING), orders.c.amount_minor), else_=0)
+    asked = sa.func.sum(waiting + orders.c.short_minor)
+    statement = sa.select(orders.c.case_id, asked).group_by(orders.c.case_id)
+    return {row[0]: int(row[1]) for row in connection.execute(statement)}
+
+
 def issued(connection: Connection, ids: Sequence[str]) -> list[OrderRecord]:
     """Those of these orders that are sent and not heard of since, locked; by id."""
     return read(connection, _ISSUED, _RECORDS, ids=list(ids)) if ids else []

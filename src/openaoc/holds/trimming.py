@@ -133,3 +133,23 @@ def give_back(
         tx, changed, kind=RELEASE, amount_minor=amount_minor, remaining_minor=left, words=words
     )
     return changed
+
+
+def settle_excess(
+    tx: Transaction, book: OrderBook, order: OrderRecord, *, amount_minor: int
+) -> OrderRecord:
+    """Give back what a hold never found of its case's money, as far as it is held still.
+
+    Of a hold that has ended it is only noted, so that its end frees no other hold's money. What
+    another's measure holds is not ours to give back: it only counts as this case's no more.
+    """
+    held = min(amount_minor, order.held_minor)
+    book.note_money(tx, order, kind="excess", amount_minor=amount_minor - held)
+    if held and order.state in HOLDING:
+        return give_back(tx, book, order, amount_minor=held, kind="excess")
+    if held:
+        left = msgspec.structs.replace(order, held_minor=order.held_minor - held)
+        book.amend(tx, order, left, action="holds.order.part_released", reason=ending("excess").en)
+        book.note_money(tx, order, kind="excess", amount_minor=held)
+        return left
+    return order

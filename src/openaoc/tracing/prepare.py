@@ -22,7 +22,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """What all implementations start from.
 
     `claims` as (row, amount, case) in ledger order of their transfers, on one transfer in order
-    of filing, each capped by its transfer's amount, those after `at_us` left out.
+    of filing, each capped by its transfer's amount, those after `at_us` left out. A correction
+    may have taken the transfer away from under its claim: made it nothing, or a self-transfer.
     `rank[case]`: the case's place by its earliest origin. `events` as (place in the given list,
     event) in the order in which they act. `paying`: rows that pay a restitution.
     """
@@ -41,7 +42,11 @@ def prepare(
     holds: Sequence[HoldEvent],
     at_us: int | None,
 ) -> Prepared:
-    """Check and sort. Raises BadOrigin for a claim, BadInput for a hold event that is not valid."""
+    """Check and sort. Raises BadOrigin for a claim, BadInput for a hold event that is not valid.
+
+    A claim is checked in full when it is filed (`check_origin`): what is corrected afterwards must
+    not stop the traces of everybody.
+    """
     rows = len(arrays.time_us)
     cases = 0
     keyed: list[tuple[int, int, int, int, int]] = []
@@ -53,9 +58,7 @@ def prepare(
             raise BadOrigin(f"case {case} is not a case number")
         if claimed is not None and claimed <= 0:
             raise BadOrigin(f"a claim of {claimed} is not positive")
-        if arrays.flags.item(row) & SELF:
-            raise BadOrigin("a transfer from an account to itself cannot be an origin")
-        amount = arrays.amount.item(row)
+        amount = 0 if arrays.flags.item(row) & SELF else arrays.amount.item(row)
         if claimed is not None and claimed < amount:
             amount = claimed
         if amount > 0:
@@ -101,9 +104,10 @@ def _events(
         events.append((place, event))
         row = event.transfer_row
         if row is not None:
-            if not 0 <= row < len(arrays.time_us) or arrays.debtor[row] != event.account:
-                raise BadInput("the paying transfer is not one of the account's", where=where)
-            paying.add(row)
+            if not 0 <= row < len(arrays.time_us):
+                raise BadInput("there is no such paying transfer", where=where)
+            if arrays.debtor[row] == event.account:  # else it was corrected since, and pays nothing
+                paying.add(row)
     events.sort(key=lambda item: (item[1].at_us, item[0]))
     return events, frozenset(paying)
 

@@ -117,6 +117,8 @@ class Tracing:
         self._distrusted = threading.Event()
         self._groups: dict[str, Group] = {}
         """By case: the group it was last traced with."""
+        self._renewed: set[str] = set()
+        """Cases traced anew since `renewed` was last asked."""
 
     def check(self, claims: Sequence[CaseClaim]) -> None:
         """Check claims about to be filed.
@@ -154,6 +156,7 @@ class Tracing:
         with self._lock:
             self._links.drop(case_key)
             self._groups.pop(case_key, None)
+            self._renewed.discard(case_key)
 
     def set_hubs(self, accounts: frozenset[int]) -> None:
         """The pooled accounts by number: money stays located there."""
@@ -201,9 +204,8 @@ class Tracing:
     ) -> CaseLook:
         """As `look`, for claims that are not registered (yet): inside a transaction that may fail.
 
-        Raises BadOrigin as `check` does.
+        They were checked when they were filed; what was corrected since caps them.
         """
-        self.check(claims)
         file = CaseFile(key=case_key, claims=tuple(claims), holds=tuple(holds))
         with self._lock:
             return self._look(file, at=None, rule=self.rule)
@@ -249,6 +251,12 @@ class Tracing:
             with self._lock:
                 settled += self._fetching(functools.partial(self._settle, key))
         return settled
+
+    def renewed(self) -> dict[str, CaseTrace]:
+        """The open cases traced anew since this was last asked, with their traces."""
+        with self._lock:
+            asked, self._renewed = self._renewed, set()
+            return {key: self._groups[key].of(key) for key in asked if key in self._groups}
 
     def _settle(self, key: str) -> int:
         with self._ledger.reading() as arrays:
@@ -444,6 +452,7 @@ class Tracing:
             self._links.touch(member.key, stood_on, arrays)
             self._groups.pop(member.key, None)
             self._groups[member.key] = group
+            self._renewed.add(member.key)
         while len(self._groups) > GROUPS_KEPT_MAX:
             del self._groups[next(iter(self._groups))]
 

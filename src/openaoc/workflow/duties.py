@@ -16,6 +16,7 @@ import structlog
 
 from openaoc.holds.service import DUE_BATCH_MAX, Holds
 from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.errors import Busy, Unavailable
 from openaoc.storage.outage import Outage
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.workflow.onward import LedgerJournal
@@ -133,10 +134,12 @@ class Duties:
                 return
             try:
                 self.run_due(hurried=self._next_round() > 0)
-            except Exception as error:  # noqa: BLE001 - the next look tries again
-                # A database that is away comes back; what is due stays due in its table.
+            except (Busy, Unavailable) as error:
+                # It comes back, or the way is free again; what is due stays due in its table.
                 if not self._outage.went(error):
-                    _LOG.exception("workflow.duties.failed")
+                    _LOG.warning("workflow.duties.put_off", why=str(error))
+            except Exception:  # noqa: BLE001 - the next look tries again
+                _LOG.exception("workflow.duties.failed")
             else:
                 self._outage.back()
             self._stop.wait(REST_SECONDS)

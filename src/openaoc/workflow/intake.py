@@ -371,8 +371,10 @@ class Intake:
             tx, [(order, authority[case.case_id]) for case in opened for order in case.orders]
         )
         looks = {case.case_id: case.look for case in opened if case.look is not None}
-        drafted = {o.case_id for c in opened for o in c.orders if o.state is OrderState.DRAFTED}
-        self._pursuit.followed.note(tx, looks, drafted=drafted)
+        open_ended = {o.case_id for c in opened for o in c.orders if o.state is OrderState.DRAFTED}
+        open_ended |= {c.case_id for c in opened if c.plan is not None and c.plan.held_back}
+        unproven = [case_id for case_id in looks if case_id not in self._pursuit.registry]
+        self._pursuit.followed.note(tx, looks, open_ended=open_ended, unproven=unproven)
         others = self._pursuit.prevailed_on(looks)
         if others:
             self._pursuit.retrace(tx, others)

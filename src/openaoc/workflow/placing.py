@@ -15,7 +15,7 @@ import msgspec
 from openaoc.holds.doubt import Holder, certain, weigh
 from openaoc.holds.drafting import Grounds, draft
 from openaoc.holds.merchant import Trade, Verdict, judge
-from openaoc.holds.model import HOLDING, WAITING, OrderState, RuleAmounts
+from openaoc.holds.model import WAITING, OrderState, RuleAmounts
 from openaoc.holds.plan import (
     Place,
     PlannedCut,
@@ -63,6 +63,8 @@ class CasePlan(msgspec.Struct, frozen=True, kw_only=True):
     lowerings: list[Lowering]
     shortfalls: list[Shortfall]
     fresh: list[OrderRecord]
+    held_back: bool
+    """Doubt asks for less than is located: whether it is lifted is not to be seen in the trace."""
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +99,7 @@ def plan_case(
     located = {(p.bank, p.account, p.currency): p for p in look.located}
     lowerings, shortfalls = [], []
     planned: list[Planned] = []
+    wanted = 0
     for key in sorted(by_place.keys() | located.keys()):
         here = by_place.get(key, [])
         found = located.get(key)
@@ -109,6 +112,7 @@ def plan_case(
             continue
         explained, short = _shortfalls(here, located_minor=found.amount_minor, active=active)
         shortfalls += explained
+        wanted += 0 if found.hub or found.returned else max(found.amount_minor - active - short, 0)
         outcome = _plan_one(look, found, active=active, short=short, around=around)
         if isinstance(outcome, PlannedCut):
             lowerings.append(Lowering(orders=waiting, excess_minor=outcome.excess_minor))
@@ -120,15 +124,17 @@ def plan_case(
         lowerings=lowerings,
         shortfalls=shortfalls,
         fresh=_drafts(planned, grounds, around),
+        held_back=wanted > sum(one.order.amount_minor for one in planned),
     )
 
 
 def _excess(look: CaseLook, orders: Sequence[OrderRecord]) -> list[Excess]:
-    known = {order.id: order for order in orders if order.state in HOLDING}
+    """Also of holds that have ended: what they never found, they did not give free either."""
+    known = {order.id: order for order in orders}
     return [
-        Excess(order=known[e.order], amount_minor=min(e.amount_minor, known[e.order].held_minor))
+        Excess(order=known[e.order], amount_minor=e.amount_minor)
         for e in look.excess
-        if e.order in known and e.amount_minor > 0 and known[e.order].held_minor > 0
+        if e.order in known
     ]
 
 

@@ -6,7 +6,9 @@ together. Never asks anything of anybody outside the transaction's outbox.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -26,6 +28,7 @@ from openaoc.holds.record import OrderRecord
 from openaoc.holds.service import Holds
 from openaoc.holds.standing import Standing
 from openaoc.kernel.actor import SYSTEM, Actor
+from openaoc.kernel.errors import NotFound
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.arrays import LedgerArrays
 from openaoc.parties.service import Parties
@@ -38,6 +41,7 @@ from openaoc.workflow.followed import Followed
 from openaoc.workflow.placing import CasePlan, Surroundings, plan_case
 from openaoc.workflow.registry import Registry
 from openaoc.workflow.standings import LOOK_AGAIN_FOR, Standings
+from openaoc.workflow.taking_up import settle_all, take_up
 
 RETRACE_FIRST: Final = timedelta(seconds=5)
 """A fresh case is traced again this soon: half of the money leaves in three minutes."""
@@ -98,16 +102,28 @@ class Pursuit:
         self._rules = rulebook(settings.jurisdiction)
         self.followed = Followed()
         self._pursuing = threading.Lock()
-        """Whoever comes second finds less that has moved."""
+        """Whoever comes second finds less that has changed."""
+        self._changed: dict[str, None] = {}
+        """Cases whose trace has changed and that are not planned yet."""
 
     def start(self) -> int:
-        """Register all open cases with tracing, from the database; how many. Once, at start."""
+        """Register all open cases with tracing, from the database; how many. Once, at start.
+
+        Due at once are those whose money is not where it was when the centre ended.
+        """
         with self._uow.begin(SYSTEM, purpose="reconcile tracing with open cases") as tx:
             hold_matter(tx)
             self.breakers.load(tx)
-            # What happened while nobody watched: each is looked at once.
-            self._cases.all_due(tx)
-            return self.registry.load(tx)
+            count = self.registry.load(tx)
+            changed = take_up(
+                tx,
+                tracing=self._tracing,
+                cases=self._cases,
+                holds=self._holds,
+                followed=self.followed,
+            )
+        _LOG.info("workflow.pursuit.taken_up", cases=count, changed=changed)
+        return count
 
     def retrace_due(self) -> int:
         """Trace the cases that are due; how many were. Run again while it is at its limit.
@@ -149,28 +165,63 @@ class Pursuit:
         return len(same)
 
     def pursue(self) -> int:
-        """Trace the cases whose money has moved on, at once, and carry out what follows; how many.
+        """Plan the cases whose trace is not what it was, at once, and carry it out; how many.
 
-        In short transactions, so that reports and answers come between. What fails is still
-        moved, and comes again.
+        Whatever the cause: money that moved on or that others held, a transfer told late or
+        corrected, a case that left work. Traced before anybody is made to wait for it, planned in
+        short transactions, so that reports and answers come between. What fails comes again.
         """
         with self._pursuing:
+            if self.registry.behind:
+                retrying(self._catch_up)
+            settle_all(self._tracing)
+            for case_id, trace in self._tracing.renewed().items():
+                if self.followed.differs(case_id, trace):
+                    self._changed[case_id] = None
             with self._ledger.reading() as arrays:
-                moved = self.followed.moved(arrays)
-            for first in range(0, len(moved), MOVED_TOGETHER_MAX):
-                together = moved[first : first + MOVED_TOGETHER_MAX]
-                retrying(functools.partial(self._pursue, together))
-        return len(moved)
+                self._changed.update(dict.fromkeys(self.followed.moved(arrays)))
+            count = 0
+            while self._changed:
+                together = list(itertools.islice(self._changed, MOVED_TOGETHER_MAX))
+                self._weigh_ahead(together)
+                count += retrying(functools.partial(self._pursue, together))
+                for case_id in together:
+                    del self._changed[case_id]
+        return count
 
-    def _pursue(self, case_ids: Sequence[str]) -> None:
+    def _catch_up(self) -> None:
+        with self._uow.begin(SYSTEM, purpose="a case left work") as tx:
+            hold_matter(tx)
+            self.registry.refresh(tx)
+
+    def _weigh_ahead(self, case_ids: Sequence[str]) -> None:
+        """Make the costly part of the plans before everybody waits for them.
+
+        The doubt of an amount that has risen. It is kept with the trace it belongs to: where that
+        does not stand any more when the plan is made, it is made again.
+        """
+        for case_id in case_ids:
+            with contextlib.suppress(NotFound):  # left work meanwhile
+                look = self._tracing.look(case_id)
+                before = self.followed.located_minor(case_id)
+                for place in look.located:
+                    index = place.account_index
+                    if place.amount_minor > before.get(index, 0) and not place.hub:
+                        self._tracing.doubt(look, index)
+
+    def _pursue(self, case_ids: Sequence[str]) -> int:
         with self._uow.begin(SYSTEM, purpose="money of a case has moved") as tx:
             hold_matter(tx)
             self.registry.refresh(tx)
             under_work = {c.id for c in self._cases.rows(tx, case_ids) if c.state in UNDER_WORK}
             for ended in set(case_ids) - under_work:
                 self.followed.forget(ended)
-            if under_work:
-                self.retrace(tx, sorted(under_work))
+            # Those that were planned since they were seen to change need no second plan.
+            standing = self._tracing.unchanged(sorted(under_work))
+            done = {c for c, trace in standing.items() if not self.followed.differs(c, trace)}
+            if fresh := sorted(under_work - done):
+                self.retrace(tx, fresh)
+            return len(fresh)
 
     def _retrace_due(self) -> None:
         with self._uow.begin(SYSTEM, purpose="pursue open cases") as tx:
@@ -216,7 +267,7 @@ class Pursuit:
         rows = {row.id: row for row in self._cases.rows(tx, list(looks) or list(case_ids))}
         orders = self._holds.orders_of(tx, sorted(looks))
         around = self.surroundings(tx, list(looks.values()))
-        drafted: list[str] = []
+        open_ended: list[str] = []
         traced: list[tuple[str, Figures, datetime | None]] = [
             (case_id, NO_FIGURES, self._look_again(rows[case_id], now=tx.now))
             for case_id in case_ids
@@ -235,10 +286,11 @@ class Pursuit:
             again = next_at(rows[case_id], now=tx.now)
             traced.append((case_id, figures, again))
             self._note(look)
-            if any(o.state is OrderState.DRAFTED for o in (*own, *plan.fresh)):
-                drafted.append(case_id)
+            if plan.held_back or any(o.state is OrderState.DRAFTED for o in (*own, *plan.fresh)):
+                open_ended.append(case_id)
         self._cases.save_figures(tx, traced)
-        self.followed.note(tx, looks, drafted=drafted)
+        unproven = [case_id for case_id in looks if case_id not in self.registry]
+        self.followed.note(tx, looks, open_ended=open_ended, unproven=unproven)
 
     def _looks(self, tx: Transaction, case_ids: Sequence[str]) -> dict[str, CaseLook]:
         """Looks of these cases and of linked cases that these prevail on."""
@@ -256,19 +308,24 @@ class Pursuit:
         return looks
 
     def prevailed_on(self, looks: dict[str, CaseLook]) -> list[str]:
-        """Linked cases with a later origin than a case looked at whose figures have changed."""
+        """Linked cases whose figures changed with those of a case looked at.
+
+        Those with a later origin: its claims prevail on theirs. Where it has holds also earlier
+        ones: an outflow passes over what is held and takes what is theirs.
+        """
         found: set[str] = set()
         for case_id, look in looks.items():
             if case_id not in self.registry:
                 continue  # unproven: its claims take nothing from others
             first = self.registry.first_origin(case_id)
+            holding = self.registry.has_held(case_id)
             found.update(
                 other
                 for other in look.linked
                 if other in self.registry
                 and other not in looks
-                and self.registry.first_origin(other) > first
-                and not self.followed.stands(other, look.group.of(other))
+                and (holding or self.registry.first_origin(other) > first)
+                and self.followed.differs(other, look.group.of(other))
             )
         return sorted(found)
 

@@ -5,7 +5,7 @@ A cache of claims and hold events; the database is the truth. Used only while th
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
@@ -55,6 +55,7 @@ class Registry:
         self._events: dict[str, list[MoneyEvent]] = defaultdict(list)
         self._first: dict[str, tuple[datetime, int]] = {}
         self._uncertain: set[str] = set()
+        self._left: deque[str] = deque()
         self._paying: dict[str, list[int | None]] = {}
         """By case with restitutions: the rows of the transfers that pay them, None if not told."""
         self._seen = 0
@@ -119,12 +120,21 @@ class Registry:
             self._paying.pop(case_id, None)
             self._tracing.forget(case_id)
 
-    def distrust(self) -> None:
-        """A case left work: read it all again at the next look.
+    def left_work(self, case_id: str) -> None:
+        """The case was closed, dropped or opened again: see at the next look what it is now.
 
         May be called without holding the matter.
         """
-        self._loaded = False
+        self._left.append(case_id)
+
+    @property
+    def behind(self) -> bool:
+        """Whether cases left work since the last look: their money is free for others."""
+        return bool(self._left)
+
+    def has_held(self, case_id: str) -> bool:
+        """Whether an institution ever held money for the case."""
+        return bool(self._events.get(case_id))
 
     def rows(self, case_id: str) -> list[int]:
         """The rows of a case's origins."""
@@ -140,6 +150,8 @@ class Registry:
 
     def _make_certain(self, tx: Transaction) -> None:
         """Bring what was filed since the last look in step with what was committed of it."""
+        while self._left:
+            self._uncertain.add(self._left.popleft())
         if not self._uncertain:
             return
         committed = self._committed(tx, sorted(self._uncertain))
@@ -206,16 +218,24 @@ class Registry:
         )
 
     def case_holds(self, events: Sequence[MoneyEvent]) -> list[CaseHold]:
-        """Hold events as tracing takes them: each hold less what it never found."""
+        """Hold events as tracing takes them: each hold less what it never found.
+
+        What a hold never found it did not release or pay back either.
+        """
         never_found: dict[str, int] = defaultdict(int)
         for event in events:
             if event.kind == "excess":
                 never_found[event.order_id] += event.amount_minor
         found: list[CaseHold] = []
-        for event in events:
+        held: dict[str, int] = defaultdict(int)
+        for event in sorted(events, key=lambda one: (one.at, one.sequence)):
             amount = event.amount_minor
             if event.kind == "hold":
                 amount -= never_found[event.order_id]
+                held[event.order_id] = amount
+            elif event.kind != "excess":
+                amount = min(amount, held[event.order_id])
+                held[event.order_id] -= amount
             if event.kind == "excess" or amount <= 0:
                 continue
             account = self._ledger.account_index(event.bank, event.account, event.currency)

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import structlog
 
+from openaoc.cases.service import Cases
 from openaoc.holds.lock import hold_matter
 from openaoc.holds.merchant import NO_TRADE, judge
 from openaoc.holds.record import NO_AMOUNTS, OrderRecord
@@ -38,6 +39,7 @@ class SecondLook:
         history_missing: Callable[[int], bool],
         registry: Registry,
         holds: Holds,
+        cases: Cases,
         floor_minor: int,
     ) -> None:
         self._uow = uow
@@ -46,6 +48,7 @@ class SecondLook:
         self._history_missing = history_missing
         self._registry = registry
         self._holds = holds
+        self._cases = cases
         self._floor_minor = floor_minor
         self.reviewing = Reviewing(holds.book, rule_of=holds.rule_of)
 
@@ -108,6 +111,8 @@ class SecondLook:
             freed = self.reviewing.review(
                 tx, together, self.facts(tx, together[0]), floor_minor=self._floor_minor
             )
+            if freed:
+                self._cases.mark_due(tx, [together[0].case_id], at=tx.now)
             # The shorter clock of a hold in doubt may be over already: it ends here and now.
             self._holds.expire_due(tx)
             return freed
