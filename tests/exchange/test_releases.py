@@ -7,22 +7,26 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from openaoc.exchange.agreement import Agreement, Grant, Minimisation
-from openaoc.exchange.canaries import CanarySeen, NewCanaries
 from openaoc.exchange.ledger_model import AskedExplanation, NewApproval, NewRecall, RecallKind
 from openaoc.exchange.model import NoAgreement, NoSuchObject
-from openaoc.exchange.objects import FIELDS, REFS, ObjectKind, SharedObject, new_object_id
+from openaoc.exchange.objects import (
+    FIELDS,
+    ObjectKind,
+    SharedObject,
+    new_object_id,
+)
 from openaoc.exchange.release import Reason, Released, Withheld
-from openaoc.exchange.requests import PartnerRequest, RequestOutcome
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import BadInput
-from openaoc.kernel.identifiers.tron import normalise_tron
 from openaoc.kernel.markings import Marking
-from openaoc.kernel.offences import Offence, offence_of
+from openaoc.kernel.offences import Offence
 from openaoc.parties.permissions import NotPermitted
+from openaoc.storage.tables import journal_rows
 from tests.exchange.sharing_site import (
     AS_IS,
     INDICATOR_GRANT,
@@ -410,93 +414,46 @@ def test_a_view_goes_on_where_it_stopped(site: Site) -> None:
     assert found == [one.id for one in objects]
 
 
-def test_canaries_show_who_leaks(site: Site) -> None:
-    for code in ("AA", "BB"):
-        site.agree(code)
-    with site.uow.begin(OFFICER) as tx:
-        mine = site.sharing.canaries.plant(tx, NewCanaries(partner="AA", count=6)).canaries
+def test_the_journal_knows_every_step_and_no_value(site: Site) -> None:
+    grant = Grant(
+        fields={**INDICATOR_GRANT.fields, "holder_name": AS_IS}, identifier_kinds=("phone",)
+    )
+    agreed = site.agree(
+        "AA", grants={K.INDICATOR: grant}, personal_basis="Anti-Scam Act, section 14"
+    )
+    one = site.indicator()
+    one = msgspec.structs.replace(one, fields={**one.fields, "holder_name": "Somchai"})
+    site.shelf.put(one)
+    new = NewApproval(
+        object=one.id,
+        partner="AA",
+        fields=("holder_name",),
+        legal_basis="Anti-Scam Act, section 14, paragraph 2",
+        reason="their own case needs it",
+    )
     with site.uow.begin(SUPERVISOR) as tx:
-        theirs = site.sharing.canaries.plant(tx, NewCanaries(partner="BB", count=6)).canaries
-    values = {one.value for one in (*mine, *theirs)}
-    assert len(values) == 12
-    assert all(normalise_tron(c.value) == c.value for c in mine if c.identifier_kind == "tron")
-    assert {c.identifier_kind for c in mine} == {"tron", "domain"}
-    site.sharing.publishing.publish_due()
-    assert sorted(site.has("AA")) == sorted(one.object_id for one in mine)
-    assert sorted(site.has("BB")) == sorted(one.object_id for one in theirs)
-    assert site.sharing.publishing.publish_due() == 0
-    link = next(c.value for c in theirs if c.identifier_kind == "domain")
-    for said, partner in (
-        (mine[0].value, "AA"),
-        (f"https://{link.upper()}/login", "BB"),
-        (f" {theirs[1].value} ", "BB"),
-        ("+66812345678", None),
-    ):
-        with site.uow.begin(OFFICER) as tx:
-            leak = site.sharing.canaries.seen(tx, CanarySeen(value=said, where="a market"))
-        assert (leak.canary, leak.partner) == (partner is not None, partner)
-
-
-def test_a_canary_looks_like_any_other_to_its_partner(site: Site) -> None:
-    site.agree("AA")
-    with site.uow.begin(OFFICER) as tx:
-        site.sharing.canaries.plant(tx, NewCanaries(partner="AA", count=2))
-    site.shelf.put(site.indicator(fields={"identifier_kind": "tron", "value": "T", "status": "a"}))
-    site.sharing.publishing.publish_due()
-    with site.uow.read(partner_user("AA")) as tx:
-        shapes = {
-            (row.kind, row.why, row.released_by) for row in site.exchange.released(tx).releases
-        }
-        ids = [one.object.id for one in site.exchange.view(tx, "AA", after=0, limit=9).objects]
-    assert len(shapes) == 1
-    assert len({(one.partition("--")[0], one[24], len(one)) for one in ids}) == 1
-
-
-def test_no_canary_where_it_would_not_arrive_as_it_is(site: Site) -> None:
-    masked = Grant(fields={"value": Minimisation.MASKED}, identifier_kinds=("tron",))
-    site.agree("AA", grants={K.INDICATOR: masked})
-    with pytest.raises(NoAgreement), site.uow.begin(OFFICER) as tx:
-        site.sharing.canaries.plant(tx, NewCanaries(partner="AA"))
-
-
-@pytest.mark.parametrize(
-    ("purpose", "case", "kind", "outcome"),
-    [
-        ("speech", "C-1", "match", RequestOutcome.PURPOSE_NOT_LISTED),
-        ("association", "C-1", "match", RequestOutcome.PURPOSE_NOT_LISTED),
-        ("journalism", "C-1", "trace-request", RequestOutcome.PURPOSE_NOT_LISTED),
-        ("whereabouts", "C-1", "match", RequestOutcome.PURPOSE_NOT_LISTED),
-        ("", "C-1", "match", RequestOutcome.PURPOSE_NOT_LISTED),
-        ("job", " ", "match", RequestOutcome.NO_CASE),
-        ("romance", "C-1", "match", RequestOutcome.PURPOSE_NOT_AGREED),
-        ("job", "C-1", "trace-request", RequestOutcome.NOT_GRANTED),
-        ("job", "C-1", "indicator", RequestOutcome.NOT_GRANTED),
-        ("job", "C-1", "match", RequestOutcome.ACCEPTED),
-    ],
-)
-def test_requests_out_of_the_closed_list_are_refused_and_counted(
-    site: Site, purpose: str, case: str, kind: str, outcome: RequestOutcome
-) -> None:
-    grant = Grant(fields={"token": AS_IS}, identifier_kinds=("phone",))
-    site.agree("AA", grants={K.MATCH: grant})
-    asked = PartnerRequest(kind=kind, purpose=purpose, case=case, identifier_kind="phone")
-    with site.uow.begin(SYSTEM) as tx:
-        assert site.sharing.requests.take(tx, "AA", asked) is outcome
+        site.sharing.approving.approve(tx, new)
+        site.exchange.release_published(tx, one.id, partner="AA", why="asked for")
+        site.exchange.recalling.recall(
+            tx, NewRecall(object=one.id, kind=RecallKind.WITHDRAWN, reason="a shop's")
+        )
+        site.agreements.end(tx, agreed.id, reason="given up")
     with site.uow.read(SYSTEM) as tx:
-        (figures,) = site.sharing.requests.figures(tx).countries
-    refused = int(outcome is not RequestOutcome.ACCEPTED)
-    assert (figures.jurisdiction, figures.received, figures.refused) == ("SG", 1, refused)
-
-
-def test_scam_types_are_offences() -> None:
-    assert [
-        offence_of(text) for text in ("5", "14", "investment", "0", "15", "politics", None)
-    ] == [
-        Offence.INVESTMENT,
-        Offence.PONZI,
-        Offence.INVESTMENT,
-        *[Offence.UNSORTED_SCAM] * 4,
+        rows = tx.connection.execute(sa.select(journal_rows.c.action, journal_rows.c.body)).all()
+    assert [row.action for row in rows] == [
+        "exchange.partner.added",
+        "exchange.partner_key.added",
+        "exchange.partner_key.verified",
+        "exchange.agreement.drafted",
+        "exchange.agreement.approve_proposed",
+        "exchange.agreement.approved",
+        "exchange.agreement.active",
+        "exchange.personal.approved",
+        "exchange.objects.released",
+        "exchange.personal.released",
+        "exchange.object.recalled",
+        "exchange.agreement.ended",
     ]
-    words = " ".join(offence.value for offence in Offence)
-    assert not any(w in words for w in ("speech", "press", "journal", "assembl", "whereabouts"))
-    assert set(REFS) <= set(ObjectKind)
+    told = "".join(row.body for row in rows)
+    for value in ("Somchai", "+66812345678", "desk@centre.example"):
+        assert value not in told

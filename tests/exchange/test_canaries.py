@@ -1,0 +1,144 @@
+"""Canaries show who leaks; requests out of the closed list are refused and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from openaoc.exchange.agreement import Agreement, Grant, Minimisation
+from openaoc.exchange.canaries import CanarySeen, NewCanaries
+from openaoc.exchange.model import NoAgreement
+from openaoc.exchange.objects import REFS, ObjectKind, ReleasedObject
+from openaoc.exchange.receiving import NotTaken
+from openaoc.exchange.release import Released
+from openaoc.exchange.requests import PartnerRequest, RequestOutcome
+from openaoc.exchange.watching import CanaryWatch
+from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.identifiers.tron import normalise_tron
+from openaoc.kernel.offences import Offence, offence_of
+from openaoc.storage.unit_of_work import Transaction
+from tests.exchange.sharing_site import AS_IS, OFFICER, SUPERVISOR, Site, partner_user
+
+K = ObjectKind
+
+
+def test_canaries_show_who_leaks(site: Site) -> None:
+    for code in ("AA", "BB"):
+        site.agree(code)
+    with site.uow.begin(OFFICER) as tx:
+        mine = site.sharing.canaries.plant(tx, NewCanaries(partner="AA", count=6)).canaries
+    with site.uow.begin(SUPERVISOR) as tx:
+        theirs = site.sharing.canaries.plant(tx, NewCanaries(partner="BB", count=6)).canaries
+    values = {one.value for one in (*mine, *theirs)}
+    assert len(values) == 12
+    assert all(normalise_tron(c.value) == c.value for c in mine if c.identifier_kind == "tron")
+    assert {c.identifier_kind for c in mine} == {"tron", "domain"}
+    site.sharing.publishing.publish_due()
+    assert sorted(site.has("AA")) == sorted(one.object_id for one in mine)
+    assert sorted(site.has("BB")) == sorted(one.object_id for one in theirs)
+    assert site.sharing.publishing.publish_due() == 0
+    link = next(c.value for c in theirs if c.identifier_kind == "domain")
+    for said, partner in (
+        (mine[0].value, "AA"),
+        (f"https://{link.upper()}/login", "BB"),
+        (f" {theirs[1].value} ", "BB"),
+        ("+66812345678", None),
+    ):
+        with site.uow.begin(OFFICER) as tx:
+            leak = site.sharing.canaries.seen(tx, CanarySeen(value=said, where="a market"))
+        assert (leak.canary, leak.partner) == (partner is not None, partner)
+
+
+def test_a_canary_that_comes_back_is_noticed_and_not_kept(site: Site) -> None:
+    agreements = {code: site.agree(code) for code in ("AA", "BB")}
+    with site.uow.begin(OFFICER) as tx:
+        (mine,) = site.sharing.canaries.plant(tx, NewCanaries(partner="AA")).canaries
+    site.sharing.publishing.publish_due()
+    with site.uow.read(SYSTEM) as tx:
+        (leaked,) = site.exchange.view(tx, "AA", after=0, limit=9).objects
+    taken: list[str] = []
+
+    class Stage:
+        def receive(
+            self, tx: Transaction, *, agreement: Agreement, objects: Sequence[ReleasedObject]
+        ) -> Sequence[NotTaken]:
+            assert agreement.in_force(tx.now)
+            taken.extend(one.id for one in objects)
+            return []
+
+    other = site.indicator()
+    (honest,) = site.offer("BB", other)
+    assert isinstance(honest.result, Released)
+    with site.uow.begin(SYSTEM) as tx:
+        watch = CanaryWatch(Stage(), canaries=site.sharing.canaries)
+        watch.receive(tx, agreement=agreements["BB"], objects=[leaked.object, honest.result.object])
+    assert taken == [other.id]
+    with site.uow.read(OFFICER) as tx:
+        (seen,) = site.sharing.canaries.list(tx, "AA").canaries
+    assert (seen.value, seen.seen_where) == (mine.value, "sent by BB")
+
+
+def test_a_canary_looks_like_any_other_to_its_partner(site: Site) -> None:
+    site.agree("AA")
+    with site.uow.begin(OFFICER) as tx:
+        site.sharing.canaries.plant(tx, NewCanaries(partner="AA", count=2))
+    site.shelf.put(site.indicator(fields={"identifier_kind": "tron", "value": "T", "status": "a"}))
+    site.sharing.publishing.publish_due()
+    with site.uow.read(partner_user("AA")) as tx:
+        shapes = {
+            (row.kind, row.why, row.released_by) for row in site.exchange.released(tx).releases
+        }
+        ids = [one.object.id for one in site.exchange.view(tx, "AA", after=0, limit=9).objects]
+    assert len(shapes) == 1
+    assert len({(one.partition("--")[0], one[24], len(one)) for one in ids}) == 1
+
+
+def test_no_canary_where_it_would_not_arrive_as_it_is(site: Site) -> None:
+    masked = Grant(fields={"value": Minimisation.MASKED}, identifier_kinds=("tron",))
+    site.agree("AA", grants={K.INDICATOR: masked})
+    with pytest.raises(NoAgreement), site.uow.begin(OFFICER) as tx:
+        site.sharing.canaries.plant(tx, NewCanaries(partner="AA"))
+
+
+@pytest.mark.parametrize(
+    ("purpose", "case", "kind", "outcome"),
+    [
+        ("speech", "C-1", "match", RequestOutcome.PURPOSE_NOT_LISTED),
+        ("association", "C-1", "match", RequestOutcome.PURPOSE_NOT_LISTED),
+        ("journalism", "C-1", "trace-request", RequestOutcome.PURPOSE_NOT_LISTED),
+        ("whereabouts", "C-1", "match", RequestOutcome.PURPOSE_NOT_LISTED),
+        ("", "C-1", "match", RequestOutcome.PURPOSE_NOT_LISTED),
+        ("job", " ", "match", RequestOutcome.NO_CASE),
+        ("romance", "C-1", "match", RequestOutcome.PURPOSE_NOT_AGREED),
+        ("job", "C-1", "trace-request", RequestOutcome.NOT_GRANTED),
+        ("job", "C-1", "indicator", RequestOutcome.NOT_GRANTED),
+        ("job", "C-1", "match", RequestOutcome.ACCEPTED),
+    ],
+)
+def test_requests_out_of_the_closed_list_are_refused_and_counted(
+    site: Site, purpose: str, case: str, kind: str, outcome: RequestOutcome
+) -> None:
+    grant = Grant(fields={"token": AS_IS}, identifier_kinds=("phone",))
+    site.agree("AA", grants={K.MATCH: grant})
+    asked = PartnerRequest(kind=kind, purpose=purpose, case=case, identifier_kind="phone")
+    with site.uow.begin(SYSTEM) as tx:
+        assert site.sharing.requests.take(tx, "AA", asked) is outcome
+    with site.uow.read(SYSTEM) as tx:
+        (figures,) = site.sharing.requests.figures(tx).countries
+    refused = int(outcome is not RequestOutcome.ACCEPTED)
+    assert (figures.jurisdiction, figures.received, figures.refused) == ("SG", 1, refused)
+
+
+def test_scam_types_are_offences() -> None:
+    assert [
+        offence_of(text) for text in ("5", "14", "investment", "0", "15", "politics", None)
+    ] == [
+        Offence.INVESTMENT,
+        Offence.PONZI,
+        Offence.INVESTMENT,
+        *[Offence.UNSORTED_SCAM] * 4,
+    ]
+    words = " ".join(offence.value for offence in Offence)
+    assert not any(w in words for w in ("speech", "press", "journal", "assembl", "whereabouts"))
+    assert set(REFS) <= set(ObjectKind)
