@@ -131,6 +131,25 @@ def test_a_recall_reaches_who_received_and_nobody_else(site: Site) -> None:
         )
 
 
+def test_what_was_recalled_reaches_nobody_before_it_is_changed(site: Site) -> None:
+    site.agree("AA")
+    one = site.indicator()
+    site.shelf.put(one)
+    with site.uow.begin(OFFICER) as tx:
+        site.exchange.recalling.recall(
+            tx, NewRecall(object=one.id, kind=RecallKind.WITHDRAWN, reason="a shop's number")
+        )
+    site.sharing.publishing.publish_due()
+    site.agree("BB")
+    site.sharing.publishing.publish_due()
+    assert site.has("AA") == site.has("BB") == []
+    assert site.told("AA") == site.told("BB") == []
+    later = site.clock.advance(DAY)
+    site.shelf.put(msgspec.structs.replace(one, modified=later))
+    site.sharing.publishing.publish_due()
+    assert site.has("AA") == site.has("BB") == [one.id]
+
+
 def test_a_correction_leaves_the_object_in_place(site: Site) -> None:
     site.agree("AA")
     one = site.indicator()

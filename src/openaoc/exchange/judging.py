@@ -98,14 +98,16 @@ class Judging:
         approvals = release_store.open_approvals(
             tx.connection, partner, ids=[one.id for one in objects], since=tx.now - APPROVAL_LIFE
         )
+        recalled = release_store.recalled(tx.connection, [one.id for one in objects])
         reachable = {one for one, row in held.items() if not row.revoked}
         left = self._left_today(tx, partner, agreement)
         found = []
         for shared in sorted(objects, key=lambda one: _ORDER[one.kind]):
             approval = approvals.get(shared.id)
             why = purpose or (purpose_for(shared, agreement) if agreement else None)
+            taken_back = shared.id in recalled and shared.modified <= recalled[shared.id]
             result = judge(
-                shared,
+                msgspec.structs.replace(shared, revoked=True) if taken_back else shared,
                 Asked(
                     agreement=agreement,
                     partner=partner,

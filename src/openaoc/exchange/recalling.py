@@ -38,8 +38,8 @@ class Recalling:
     def recall(self, tx: Transaction, asked: NewRecall) -> Recalled:
         """Tell everybody who has the object, and nobody else; who was told.
 
-        Withdrawn and expired, it is in their views once more, revoked. Nobody has it: nobody is
-        told, and the journal says so.
+        Withdrawn and expired, it is in their views once more, revoked, and nobody gets it before
+        its stage has changed it. Nobody has it: nobody is told, and the journal says so.
         """
         require(tx.actor, Permission.EXCHANGE_RECALL)
         rows = [
@@ -55,6 +55,7 @@ class Recalling:
             at=tx.now,
         )
         if asked.kind is not RecallKind.CORRECTED:
+            release_store.set_recalled(tx.connection, asked.object, kind=asked.kind, at=tx.now)
             for row in rows:
                 self._revoke(tx, row.partner, [row], kind=asked.kind)
         partners = [row.partner for row in rows]

@@ -68,6 +68,13 @@ marks: Final = sa.Table(
     sa.Column("agreement", sa.Text, nullable=False),
     sa.Column("mark", sa.Text, nullable=False),
 )
+recalls: Final = sa.Table(
+    "exchange_recalls",
+    metadata,
+    sa.Column("object_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", moment, nullable=False),
+)
 approvals: Final = sa.Table(
     "exchange_approvals",
     metadata,
@@ -397,6 +404,24 @@ def delivered(
         .values(delivered_at=at)
     )
     return done.rowcount
+
+
+def set_recalled(connection: Connection, object_id: str, *, kind: RecallKind, at: datetime) -> None:
+    """Nobody gets the object as it was until then."""
+    values = {"kind": kind.value, "at": at}
+    connection.execute(
+        insert(recalls)
+        .values(object_id=object_id, **values)
+        .on_conflict_do_update(index_elements=["object_id"], set_=values)
+    )
+
+
+def recalled(connection: Connection, ids: Sequence[str]) -> dict[str, datetime]:
+    """Those of the objects that were taken back, and when."""
+    query = sa.select(recalls.c.object_id, recalls.c.at).where(
+        recalls.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text)))
+    )
+    return {row.object_id: row.at for row in connection.execute(query, {"ids": list(ids)})}
 
 
 # Marks, approvals, counts

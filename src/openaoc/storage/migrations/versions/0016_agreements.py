@@ -34,7 +34,13 @@ PARTNERS_OWN = (
     ("exchange_releases", "partner"),
     ("exchange_notices", "partner"),
 )
-CENTRE_ONLY = ("exchange_marks", "exchange_approvals", "exchange_canaries", "exchange_requests")
+CENTRE_ONLY = (
+    "exchange_marks",
+    "exchange_recalls",
+    "exchange_approvals",
+    "exchange_canaries",
+    "exchange_requests",
+)
 
 
 def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
@@ -187,6 +193,12 @@ def _around() -> None:
         sa.Column("publisher", sa.Text, primary_key=True),
         _text("agreement"),
         _text("mark"),
+    )
+    op.create_table(
+        "exchange_recalls",
+        sa.Column("object_id", sa.Text, primary_key=True),
+        _text("kind"),
+        _moment("at"),
     )
     op.create_table(
         "exchange_approvals",
