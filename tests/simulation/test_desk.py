@@ -80,6 +80,24 @@ def test_when_less_is_there_the_order_is_applied_in_part_and_then_refused(
     assert said["ord_2"].available_minor == 0
 
 
+def test_a_later_revision_of_a_refused_order_is_refused_again_whatever_came_in_meanwhile(
+    nation: Nation, desk: Desk, clock: ManualClock
+) -> None:
+    account = rich(nation)
+    free = nation.books.free(account)
+    other = int(nation.population.people[0])
+    nation.books.pay(debtor=account, creditor=other, amount_minor=free)
+    first = order(nation.population, account, 10_000, now=clock.now())
+    say(desk, clock, delivery(first), first.institution)
+    assert answers(desk, clock)["ord_1"].outcome == "refused"
+    nation.books.pay(debtor=other, creditor=account, amount_minor=free)
+    again = order(nation.population, account, 9_000, now=clock.now(), revision=2)
+    say(desk, clock, delivery(again), first.institution)
+    said = answers(desk, clock)["ord_1"]
+    assert (said.outcome, said.applied_minor) == ("refused", 0)
+    assert nation.books.blocked[account] == 0
+
+
 def test_an_account_of_another_institution_is_unknown(
     nation: Nation, desk: Desk, clock: ManualClock
 ) -> None:

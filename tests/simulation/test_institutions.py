@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import msgspec
 import pytest
 
+from openaoc.channels.model import Delivery, Message
 from openaoc.channels.signing import HEADER, Jwks, new_signing_key, verify
 from openaoc.holds.model import Answer
 from openaoc.kernel.clock import SystemClock
 from openaoc.ledger.table import parse_transfers
 from openaoc.reports.model import Report, ReportReceipt
+from openaoc.simulation import couriers, errands
 from openaoc.simulation.centre import ARROW
 from openaoc.simulation.credentials import (
     Credentials,
@@ -30,6 +33,8 @@ from openaoc.simulation.desk import Desk
 from openaoc.simulation.endpoint import CentreKeys, Door, Endpoint
 from openaoc.simulation.institutions import InstitutionsProcess, ProcessFigures
 from openaoc.simulation.nation import Nation
+from openaoc.workflow.confirming import PAYMENT_CONFIRM
+from openaoc.workflow.control import CONTROL_CHECK
 from tests.simulation.nations import SEED, open_nation
 from tests.simulation.orders import CENTRE_KEY, delivery, order, signature
 
@@ -49,6 +54,9 @@ class Straw(ThreadingHTTPServer):
         self.openings: set[str] = set()
         self.reports: list[Report] = []
         self.answers: dict[str, Answer] = {}
+        self.told: list[tuple[str, str, str | None, bytes]] = []
+        """Path, key, case secret and body of what is said of a report later."""
+        self.standing: Literal["automatic", "needs_person"] = "automatic"
         self.refused = 0
         self.asked = 0
 
@@ -86,7 +94,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(201, b"{}")
         elif self.path == "/v1/reports":
             centre.reports.append(msgspec.json.decode(body, type=Report))
-            self._reply(201, msgspec.json.encode(_receipt(len(centre.reports))))
+            receipt = _receipt(len(centre.reports), centre.standing)
+            self._reply(201, msgspec.json.encode(receipt))
+        elif self.path.startswith("/v1/cases/"):
+            centre.told.append((self.path, key, self.headers["OpenAOC-Case-Secret"], body))
+            self._reply(200, b"{}")
         elif match := re.fullmatch(r"/v1/holds/(\w+)/answers", self.path):
             signer = KEYS[key].public()
             verify(
@@ -113,12 +125,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def _receipt(number: int) -> ReportReceipt:
+def _receipt(number: int, standing: Literal["automatic", "needs_person"]) -> ReportReceipt:
     return ReportReceipt(
         case=f"AOC-{number}",
         secret="",
         mode="live",
-        standing="automatic",
+        standing=standing,
         payments=[],
         located_minor=0,
         exited_minor=0,
@@ -153,7 +165,7 @@ def credentials(url: str) -> Credentials:
         )
         for code, key in KEYS.items()
     }
-    return Credentials(centre=url, institutions=known, hotline_key="hotline", officer_key="officer")
+    return Credentials(centre=url, institutions=known, hotline_key="hotline")
 
 
 def test_the_institutions_feed_report_block_and_answer(tmp_path: Path, straw: Straw) -> None:
@@ -209,6 +221,65 @@ def test_the_institutions_feed_report_block_and_answer(tmp_path: Path, straw: St
         server.server_close()
         nation.close()
     assert not life.is_alive()
+
+
+def question(kind: str, **body: object) -> bytes:
+    """A delivery of one message that is no order."""
+    message = Message(
+        id="msg_1", kind=kind, idempotency_key=kind, body=msgspec.Raw(msgspec.json.encode(body))
+    )
+    return msgspec.json.encode(Delivery(messages=[message]))
+
+
+def test_the_payers_bank_confirms_and_the_holder_gives_the_code_back(
+    tmp_path: Path, straw: Straw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errands, "MEAN_S", dict.fromkeys(errands.MEAN_S, 0.01))
+    monkeypatch.setattr(errands, "SHARE", dict.fromkeys(errands.SHARE, 1.0))
+    monkeypatch.setattr(couriers, "SEES_THROUGH", 0.0)
+    clock = SystemClock()
+    straw.standing = "needs_person"
+    nation: Nation = open_nation(tmp_path, clock, speed=1_800)
+    desk = Desk(nation, seed=SEED, clock=clock)
+    stop = threading.Event()
+    carry = couriers.Couriers(nation, desk, credentials(straw.url), clock=clock, stop=stop)
+    case, secret = "AOC-7", "s7"
+    try:
+        carry.start_reports()
+        desk.take_in("BANK1", question(CONTROL_CHECK, **control(case)))
+        desk.take_in("BANK1", question(PAYMENT_CONFIRM, case=case))
+        desk.take_in("BANK1", question("suspicion.notice", case=case))
+        wait_for(lambda: desk.work() == 0 and desk.orders.counts()[1] == 0)
+        assert straw.told == [], "the victim has no receipt yet"
+        desk.errands.note_case(case, errands.KnownCase(3, secret))
+        desk.errands.add(
+            "ask", institution="", kind=errands.ASK_CODES, case=case, body=b"", due_us=0
+        )
+        wait_for(lambda: len(straw.told) == 3)
+        wait_for(lambda: (carry.figures.confirmed, carry.figures.proven) == (1, 1))
+    finally:
+        stop.set()
+        carry.join(timeout_s=5)
+        nation.close()
+    assert set(straw.told) == {
+        ("/v1/cases/AOC-7/confirmation", "BANK1", None, b"{}"),
+        ("/v1/cases/AOC-7/control-checks", "hotline", secret, b""),
+        ("/v1/cases/AOC-7/control", "hotline", secret, b'{"code":"12345678"}'),
+    }
+
+
+def control(case: str) -> dict[str, object]:
+    """What a bank shows to its customer, as the centre sends it."""
+    return {
+        "check": "chk_1",
+        "case": case,
+        "institution": "BANK1",
+        "account": "1",
+        "code": "12345678",
+        "text": {"th": "ก", "en": "a"},
+        "issued_at": "2026-01-19T00:00:00Z",
+        "ends_at": "2026-01-19T00:15:00Z",
+    }
 
 
 def test_keys_are_kept_in_a_file_of_the_owner_alone(tmp_path: Path) -> None:

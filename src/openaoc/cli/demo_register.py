@@ -53,10 +53,7 @@ def register(
     for scope in (*scopes, f"jurisdiction:{jurisdiction}"):
         _switch_live(proposer, approver, scope)
     save_credentials(
-        folder,
-        Credentials(
-            centre=url, institutions=institutions, hotline_key=hotline, officer_key=officers[0]
-        ),
+        folder, Credentials(centre=url, institutions=institutions, hotline_key=hotline)
     )
 
 

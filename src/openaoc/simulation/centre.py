@@ -65,13 +65,16 @@ class Centre:
         idempotency_key: str,
         content_type: str = JSON,
         signer: SigningKey | None = None,
+        secret: str | None = None,
     ) -> Outcome:
-        """Send once, signed when a signing key is given."""
+        """Send once, signed when a signing key is given; `secret` opens a case to its reporter."""
         headers = {
             "Authorization": f"Bearer {key}",
             "Content-Type": content_type,
             "Idempotency-Key": idempotency_key,
         }
+        if secret is not None:
+            headers["OpenAOC-Case-Secret"] = secret
         if signer is not None:
             headers |= Signer(signer, clock=self._clock).headers(body, path=path)
         try:

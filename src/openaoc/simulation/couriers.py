@@ -1,4 +1,4 @@
-"""Simulation: what brings feed, reports, answers and approvals to the centre until it has them.
+"""Simulation: brings feed, reports, answers and confirmations to the centre until it has them.
 
 Each courier is one loop with one kind of errand; what is not acknowledged is tried again.
 """
@@ -19,11 +19,14 @@ import msgspec
 from openaoc.holds.model import Answer
 from openaoc.kernel.clock import Clock, to_us
 from openaoc.reports.model import ReportReceipt
-from openaoc.simulation.centre import ARROW, Centre, Fate
+from openaoc.simulation.centre import ARROW, Centre, Fate, Outcome
 from openaoc.simulation.credentials import Credentials
 from openaoc.simulation.desk import Desk
+from openaoc.simulation.errands import ASK_CODES, SEES_THROUGH, Errand, KnownCase
 from openaoc.simulation.nation import Nation
 from openaoc.simulation.store import WaitingAnswer, WaitingReport
+from openaoc.workflow.confirming import PAYMENT_CONFIRM
+from openaoc.workflow.control import CONTROL_CHECK, ControlMessage
 
 LOOK_SECONDS: Final = 0.1
 BACKOFF_FIRST_S: Final = 0.25
@@ -32,11 +35,7 @@ REPORT_AGAIN_S: Final = 2.0
 ANSWER_AGAIN_S: Final = 1.0
 ANSWERS_AT_ONCE: Final = 3
 ANSWER_ATTEMPTS_MAX: Final = 500
-APPROVALS_MAX: Final = 5_000
-OFFICER_MEAN_S: Final = 15.0
-"""How long the duty officer takes over a report that needs a person, on the wall; assumed."""
-OFFICER_SEES_THROUGH: Final = 0.9
-"""Share of false claims the officer recognises after calling the bank; assumed."""
+ERRAND_ATTEMPTS_MAX: Final = 30
 
 
 class CourierFigures(msgspec.Struct, kw_only=True):
@@ -52,7 +51,10 @@ class CourierFigures(msgspec.Struct, kw_only=True):
     applied: int = 0
     """Answers the centre has taken that say that an amount is blocked."""
     answers_refused: int = 0
-    approvals: int = 0
+    confirmed: int = 0
+    """Reports the payer's institution confirmed."""
+    proven: int = 0
+    """Codes the holder of a paying account gave back."""
     last_refusal: str = ""
 
 
@@ -78,7 +80,6 @@ class Couriers:
         self._signers = {
             code: known.signing_key() for code, known in credentials.institutions.items()
         }
-        self._approvals: list[tuple[int, str]] = []
         self._reports_lock = threading.Lock()
         self._reports_taken: set[int] = set()
         self._threads: list[threading.Thread] = []
@@ -90,10 +91,10 @@ class Couriers:
         self._run("answers", self._answers)
 
     def start_reports(self) -> None:
-        """Start what brings the victims' reports and the officer's decisions."""
+        """Start what brings the victims' reports, and what is said of them later."""
         for number in range(2):
             self._run(f"reports-{number}", self._reports)
-        self._run("officer", self._officer)
+        self._run("errands", self._errands)
 
     def join(self, *, timeout_s: float) -> None:
         """Wait for the couriers to come home, at most so long; the others are left on the way.
@@ -191,38 +192,67 @@ class Couriers:
         self._nation.store.report_done(report.scam)
 
     def _receipt(self, report: WaitingReport, receipt: ReportReceipt) -> None:
-        """Count it, and give the officer the orders that wait for a person."""
+        """Count it; the hotline has codes sent for what does not stand by itself."""
         self.figures.reports += 1
-        false = self._nation.is_false(report.scam)
-        self.figures.false_reports += false
+        self.figures.false_reports += self._nation.is_false(report.scam)
         if receipt.standing == "automatic":
             return
         self.figures.needs_person += 1
-        if false and random.random() < OFFICER_SEES_THROUGH:  # noqa: S311 # a simulated person
-            return
-        after_s = random.expovariate(1 / OFFICER_MEAN_S)
-        due_us = to_us(self._clock.now()) + int(after_s * 1e6)
-        room = APPROVALS_MAX - len(self._approvals)
-        drafted = [line.order for line in receipt.orders if line.state == "drafted"]
-        self._approvals += [(due_us, order) for order in drafted[:room]]
-
-    def _officer(self) -> bool:
-        now_us = to_us(self._clock.now())
-        due = [one for one in self._approvals if one[0] <= now_us]
-        for one in due:
-            outcome = self._centre.post(
-                f"/v1/holds/{one[1]}/approve",
-                b"{}",
-                key=self._credentials.officer_key,
-                idempotency_key=f"approve-{one[1]}",
+        errands = self._desk.errands
+        errands.note_case(receipt.case, KnownCase(report.scam, receipt.secret))
+        if report.by_bank is None:
+            errands.add(
+                f"ask-{receipt.case}",
+                institution="",
+                kind=ASK_CODES,
+                case=receipt.case,
+                body=b"",
+                due_us=to_us(self._clock.now()),
             )
-            if outcome.fate is Fate.LATER:
-                raise _TryLaterError
-            self.figures.approvals += outcome.fate is Fate.TAKEN
-            if outcome.fate is Fate.REFUSED:
+
+    def _errands(self) -> bool:
+        due = self._desk.errands.due(now_us=to_us(self._clock.now()))
+        for errand in due:
+            outcome = self._run_errand(errand)
+            again_us = to_us(self._clock.now()) + int(ANSWER_AGAIN_S * 1e6)
+            if outcome.fate is Fate.LATER and errand.attempts < ERRAND_ATTEMPTS_MAX:
+                self._desk.errands.later(errand.key, due_us=again_us)
+                continue
+            if outcome.fate is not Fate.TAKEN:
                 self._refused(outcome.status, outcome.body)
-            self._approvals.remove(one)
+            elif outcome.status:
+                self.figures.confirmed += errand.kind == PAYMENT_CONFIRM
+                self.figures.proven += errand.kind == CONTROL_CHECK
+            self._desk.errands.done(errand.key)
         return bool(due)
+
+    def _run_errand(self, errand: Errand) -> Outcome:
+        """Tell the centre; TAKEN with status 0 when there is nothing to tell after all."""
+        known = self._desk.errands.case(errand.case)
+        if known is None:
+            return Outcome(fate=Fate.LATER)  # the victim has not heard of it yet
+        if errand.kind == PAYMENT_CONFIRM:
+            false = self._nation.is_false(known.scam)
+            if false and random.random() < SEES_THROUGH:  # noqa: S311 # a simulated person
+                return Outcome(fate=Fate.TAKEN)
+            return self._centre.post(
+                f"/v1/cases/{errand.case}/confirmation",
+                b"{}",
+                key=self._credentials.institutions[errand.institution].api_key,
+                idempotency_key=errand.key,
+                signer=self._signers[errand.institution],
+            )
+        path, body = f"/v1/cases/{errand.case}/control-checks", b""
+        if errand.kind == CONTROL_CHECK:
+            code = msgspec.json.decode(errand.body, type=ControlMessage).code
+            path, body = f"/v1/cases/{errand.case}/control", msgspec.json.encode({"code": code})
+        return self._centre.post(
+            path,
+            body,
+            key=self._credentials.hotline_key,
+            idempotency_key=errand.key,
+            secret=known.secret,
+        )
 
     def _answers(self) -> bool:
         due = self._desk.orders.due_answers(now_us=to_us(self._clock.now()))

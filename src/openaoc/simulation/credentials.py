@@ -35,7 +35,6 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     centre: str
     institutions: dict[str, InstitutionCredentials]
     hotline_key: str
-    officer_key: str
 
     def __repr__(self) -> str:
         return f"Credentials({self.centre})"

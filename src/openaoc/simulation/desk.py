@@ -1,6 +1,7 @@
 """Simulation: what an institution does with the centre's messages: block, give back, answer.
 
-Blocks amounts on its own books, never more than is free, and answers what it really did.
+Blocks amounts on its own books, never more than is free, and answers what it really did. Of what it
+does not know it takes note alone: it holds nothing on its own suspicion, and nothing matures here.
 """
 
 from __future__ import annotations
@@ -14,13 +15,23 @@ from openaoc.holds.model import Order, OrderEnd
 from openaoc.kernel.clock import Clock, to_us
 from openaoc.kernel.errors import BadInput
 from openaoc.simulation.blocking import account_at, carry_out, keep_less, take_end
+from openaoc.simulation.errands import Errands, wait_us
 from openaoc.simulation.line import Line
 from openaoc.simulation.nation import Nation
 from openaoc.simulation.orders_store import OrdersStore
 from openaoc.simulation.store import WaitingMessage
+from openaoc.workflow.confirming import PAYMENT_CONFIRM
+from openaoc.workflow.control import CONTROL_CHECK
 
 ORDER: Final = "hold.order"
 ENDS: Final = frozenset({"hold.withdrawal", "hold.release"})
+QUESTIONS: Final = frozenset({PAYMENT_CONFIRM, CONTROL_CHECK})
+
+
+class _About(msgspec.Struct):
+    """The case a question is about."""
+
+    case: str
 
 
 class Desk:
@@ -30,6 +41,7 @@ class Desk:
         self._nation = nation
         self._clock = clock
         self.orders = OrdersStore(nation.store)
+        self.errands = Errands(nation.store)
         answers = nation.parameters.answers
         self.lines = {
             one.code: Line(answers, seed=seed, number=number)
@@ -70,6 +82,8 @@ class Desk:
                     self._order(message, now_us)
                 elif message.kind in ENDS:
                     self._end(message)
+                elif message.kind in QUESTIONS:
+                    self._asked(message, now_us)
                 else:
                     self.orders.save(None, message=message.key)
         over = self.orders.over(now_us=now_us)
@@ -94,6 +108,20 @@ class Desk:
         self.orders.save(
             kept, message=message.key, answer=msgspec.json.encode(answer), due_us=now_us
         )
+
+    def _asked(self, message: WaitingMessage, now_us: int) -> None:
+        """Somebody will look at it: the institution's people, or the account's holder."""
+        wait = wait_us(message.kind)
+        if wait is not None:
+            self.errands.add(
+                message.key,
+                institution=message.institution,
+                kind=message.kind,
+                case=msgspec.json.decode(message.body, type=_About).case,
+                body=message.body,
+                due_us=now_us + wait,
+            )
+        self.orders.save(None, message=message.key)
 
     def _end(self, message: WaitingMessage) -> None:
         end = msgspec.json.decode(message.body, type=OrderEnd)

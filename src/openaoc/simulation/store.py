@@ -44,6 +44,11 @@ CREATE INDEX IF NOT EXISTS orders_blocking ON orders (ends_us) WHERE blocked > 0
 CREATE TABLE IF NOT EXISTS answers (
     "order" TEXT PRIMARY KEY, institution TEXT NOT NULL, body BLOB NOT NULL,
     due_us INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS errands (
+    key TEXT PRIMARY KEY, institution TEXT NOT NULL, kind TEXT NOT NULL, "case" TEXT NOT NULL,
+    body BLOB NOT NULL, due_us INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS cases (
+    "case" TEXT PRIMARY KEY, scam INTEGER NOT NULL, secret TEXT NOT NULL);
 """
 FEED_WAITING_MAX: Final = 2_000
 """Feed batches the centre has not acknowledged; past it the nation stands still and says so."""
