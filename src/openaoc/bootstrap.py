@@ -244,6 +244,8 @@ class Centre:
         undo.callback(self.witnessing.stop)
         self.matter.housekeeping.start()
         undo.callback(self.matter.housekeeping.stop)
+        self.matter.collecting.start()
+        undo.callback(self.matter.collecting.stop)
         self.matter.duties.start()
         undo.callback(self.matter.duties.stop)
         self.watching.start()

@@ -477,7 +477,8 @@ def test_a_page_ends_before_its_longest_and_gives_one_object_at_least(
 ) -> None:
     everything = ids(client.get(f"{inbox}objects/"))
     monkeypatch.setattr("openaoc.exchange.taxii.store.PAGE_BYTES_MAX", 700)
-    found, query = [], {}
+    found: list[str] = []
+    query: dict[str, str] = {}
     while True:
         page = client.get(f"{inbox}objects/", params=query).json()
         found += [one["id"] for one in page["objects"]]

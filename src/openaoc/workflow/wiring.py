@@ -189,8 +189,7 @@ def build_matter(
             IndicatorReceiver(indicators, region=settings.jurisdiction), canaries=sharing.canaries
         ),
     )
-    duties = _duties(means, core, ends, noticing, more=(*sharing.duties, *collecting.duties))
-    collecting.taxii.wake_with(duties.wake_all)
+    duties = _duties(means, core, ends, noticing, more=sharing.duties)
     pooling = Pooling(
         uow=means.uow, pooled=pooled, tracing=tracing, ledger=ledger, cases=core.cases
     )

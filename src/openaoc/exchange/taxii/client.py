@@ -1,0 +1,187 @@
+"""Exchange, TAXII 2.1: one request to a partner's server, bounded in time and size.
+
+Believes nothing of what comes back: pages are bytes until they are checked. Never redirected.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+import httpx
+import msgspec
+
+from openaoc.exchange.taxii.model import MEDIA_TYPE, Collections, CollectionView, taxii_time
+from openaoc.kernel.clock import parse_time
+from openaoc.kernel.errors import BadInput, Refused, Unavailable
+
+CONNECT_SECONDS_MAX: Final = 10.0
+REPLY_SECONDS_MAX: Final = 60.0
+REPLY_BYTES_MAX: Final = 32 << 20
+ASKED_AT_ONCE: Final = 1_000
+NEXT_CHARACTERS_MAX: Final = 2_000
+_LAST: Final = "x-taxii-date-added-last"
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+
+class NotAnswered(Unavailable):
+    """The partner's server did not answer as TAXII 2.1 asks."""
+
+
+class NotPermitted(Refused):
+    """The partner's server refuses."""
+
+
+class RemotePage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a partner's collection; `last`: when the last of it was added there."""
+
+    objects: list[msgspec.Raw] = []
+    more: bool = False
+    next: str | None = None
+    last: datetime | None = None
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    objects: list[msgspec.Raw] = []
+    more: bool = False
+    next: str | None = None
+
+
+class RemoteStatus(msgspec.Struct, frozen=True):
+    """What the partner's server did with objects."""
+
+    id: str = ""
+    status: str = ""
+    success_count: int = 0
+    failure_count: int = 0
+    pending_count: int = 0
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """A partner's API root and who we are there."""
+
+    url: str
+    username: str
+    secret: str
+
+
+class TaxiiClient:
+    """Speaks to partners' servers. One instance per centre; thread-safe."""
+
+    def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
+        """`transport`: in place of the network, for tests."""
+        self._http = httpx.Client(
+            transport=transport,
+            timeout=httpx.Timeout(REPLY_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def collections(self, server: Server) -> list[CollectionView]:
+        """What the server offers to us. Raises NotAnswered, NotPermitted."""
+        _, body = self._ask(server, "GET", "collections/")
+        return _decoded(body, Collections).collections
+
+    def page(
+        self,
+        server: Server,
+        collection: str,
+        *,
+        added_after: datetime | None,
+        following: str | None,
+    ) -> RemotePage:
+        """One page. Raises NotAnswered, NotPermitted."""
+        query = {"limit": str(ASKED_AT_ONCE)}
+        if added_after is not None:
+            query["added_after"] = taxii_time(added_after)
+        if following is not None:
+            query["next"] = following
+        path = f"collections/{collection}/objects/"
+        headers, body = self._ask(server, "GET", path, query=query)
+        envelope = _decoded(body, _Envelope)
+        if envelope.next is not None and len(envelope.next) > NEXT_CHARACTERS_MAX:
+            raise NotAnswered("a cursor that is too long")
+        return RemotePage(
+            objects=envelope.objects,
+            more=envelope.more,
+            next=envelope.next,
+            last=_moment(headers.get(_LAST)),
+        )
+
+    def add(self, server: Server, collection: str, envelope: bytes) -> RemoteStatus:
+        """Send objects; what became of them. Raises NotAnswered, NotPermitted."""
+        path = f"collections/{collection}/objects/"
+        _, body = self._ask(server, "POST", path, content=envelope)
+        return _decoded(body, RemoteStatus)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._http.close()
+
+    def _ask(
+        self,
+        server: Server,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> tuple[httpx.Headers, bytes]:
+        until = time.monotonic() + CONNECT_SECONDS_MAX + REPLY_SECONDS_MAX
+        headers = {"Accept": MEDIA_TYPE}
+        if content is not None:
+            headers["Content-Type"] = MEDIA_TYPE
+        try:
+            with self._http.stream(
+                method,
+                f"{server.url}/{path}",
+                params=query,
+                content=content,
+                headers=headers,
+                auth=httpx.BasicAuth(server.username, server.secret),
+            ) as response:
+                body = _read(response, until=until)
+                _check(response, wanted=(HTTPStatus.OK, HTTPStatus.ACCEPTED))
+                return response.headers, body
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NotAnswered(type(error).__name__) from error
+
+
+def _read(response: httpx.Response, *, until: float) -> bytes:
+    received = bytearray()
+    for chunk in response.iter_bytes():
+        received += chunk
+        if len(received) > REPLY_BYTES_MAX:
+            raise NotAnswered(f"more than {REPLY_BYTES_MAX} bytes")
+        if time.monotonic() > until:
+            raise NotAnswered("took too long")
+    return bytes(received)
+
+
+def _check(response: httpx.Response, *, wanted: tuple[HTTPStatus, ...]) -> None:
+    status = response.status_code
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+        raise NotPermitted(f"HTTP {status}")
+    if status not in wanted:
+        raise NotAnswered(f"HTTP {status}")
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != MEDIA_TYPE.partition(";")[0]:
+        raise NotAnswered("another media type than TAXII's")
+
+
+def _decoded(body: bytes, kind: type[Kind]) -> Kind:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise NotAnswered("not what TAXII 2.1 answers") from error
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except BadInput as error:
+        raise NotAnswered("a moment that is none") from error

@@ -1,0 +1,293 @@
+"""Partners' collections are read on schedule: nothing is lost, doubled, or believed unseen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from openaoc.exchange.taxii.client import REPLY_BYTES_MAX, TaxiiClient
+from openaoc.exchange.taxii.model import MEDIA_TYPE, CollectionKind
+from openaoc.exchange.taxii.polling import FeedView, NewFeed, NoSuchFeed, Polling
+from openaoc.kernel.errors import BadInput, Refused
+from openaoc.storage.postgres import EmbeddedPostgres
+from tests.exchange.sharing_site import ADMINISTRATOR, SUPERVISOR, partner_user
+from tests.exchange.taxii_site import TaxiiSite, stix_indicator, taxii_site
+
+EARLY = "2026-01-05T03:00:00.000000Z"
+_codes = iter(f"F{number}" for number in range(1, 100))
+
+
+@pytest.fixture(scope="module")
+def site(postgres: EmbeddedPostgres) -> Iterator[TaxiiSite]:
+    with taxii_site(postgres) as made:
+        yield made
+
+
+class Remote:
+    """A partner's server that does as a test says."""
+
+    def __init__(self, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+        self.answer = answer
+        self.asked: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        return self.answer(request)
+
+
+def answered(
+    *objects: Any, last: str | None = EARLY, status: int = 200, **envelope: Any
+) -> httpx.Response:
+    headers = {"content-type": MEDIA_TYPE} | ({"x-taxii-date-added-last": last} if last else {})
+    return httpx.Response(status, json={"objects": objects} | envelope, headers=headers)
+
+
+class Reader:
+    """One feed of a partner of its own, read from a server that a test plays."""
+
+    def __init__(self, site: TaxiiSite, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+        self.site, self.code = site, next(_codes)
+        site.agree(self.code)
+        self.remote = Remote(answer)
+        self.polling = Polling(
+            uow=site.uow,
+            agreements=site.agreements,
+            client=TaxiiClient(httpx.MockTransport(self.remote)),
+            keys=site.keys,
+        )
+        new = NewFeed(partner=self.code, url="http://partner.example/root", collection="c1",
+                      secret="s3cret", every_s=60)  # fmt: skip
+        with site.uow.begin(ADMINISTRATOR) as tx:
+            self.id = self.polling.add(tx, new).id
+
+    def poll(self) -> FeedView:
+        """Let a minute pass and read; the feed afterwards."""
+        self.site.clock.advance(timedelta(minutes=1))
+        self.polling.poll_due()
+        with self.site.uow.read(SUPERVISOR) as tx:
+            (found,) = [one for one in self.polling.list(tx).feeds if one.id == self.id]
+        return found
+
+    def got(self) -> list[str]:
+        """Ids of what reached the receiver."""
+        self.site.hand()
+        got = [one.id for one in self.site.desk.got]
+        self.site.desk.got.clear()
+        return got
+
+    def end(self) -> None:
+        """Read it no more."""
+        with self.site.uow.begin(ADMINISTRATOR) as tx:
+            self.polling.remove(tx, self.id)
+
+
+@pytest.fixture
+def reader(site: TaxiiSite) -> Iterator[Callable[..., Reader]]:
+    made: list[Reader] = []
+
+    def make(answer: Callable[[httpx.Request], httpx.Response]) -> Reader:
+        made.append(Reader(site, answer))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
+def test_what_is_read_reaches_its_receiver_once(reader: Callable[..., Reader]) -> None:
+    objects = [stix_indicator(number) for number in range(3)]
+    feed = reader(lambda _: answered(*objects))
+    after = feed.poll()
+    assert after.failures == 0
+    assert feed.got() == [one["id"] for one in objects]
+    feed.poll()
+    assert feed.got() == []
+    assert feed.remote.asked[0].headers["accept"] == MEDIA_TYPE
+    assert feed.remote.asked[0].headers["authorization"].startswith("Basic ")
+
+
+def test_objects_of_one_moment_that_come_later_are_not_skipped(
+    reader: Callable[..., Reader],
+) -> None:
+    """A server that gives many objects one moment, and shows some of them later."""
+    objects = [stix_indicator(number) for number in range(4)]
+    shown = 2
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        after = request.url.params.get("added_after", "")
+        return answered(*objects[:shown]) if after < EARLY else answered(last=None)
+
+    feed = reader(answer)
+    feed.poll()
+    shown = 4
+    feed.poll()
+    assert sorted(feed.got()) == sorted(one["id"] for one in objects)
+
+
+def test_pages_are_followed_by_next_and_without_it_by_the_last_moment(
+    reader: Callable[..., Reader],
+) -> None:
+    objects = [stix_indicator(number) for number in range(3)]
+    days = [f"2026-01-0{day}T00:00:00.000000Z" for day in (5, 6, 7)]
+
+    def by_next(request: httpx.Request) -> httpx.Response:
+        place = int(request.url.params.get("next", "0"))
+        more: dict[str, Any] = {"more": True, "next": str(place + 1)} if place < 2 else {}
+        return answered(objects[place], last=days[place], **more)
+
+    def by_moment(request: httpx.Request) -> httpx.Response:
+        after = request.url.params.get("added_after", "")
+        place = next((n for n, day in enumerate(days) if day > after), None)
+        if place is None:
+            return answered(last=None)
+        return answered(objects[place], last=days[place], more=place < 2)
+
+    for answer in (by_next, by_moment):
+        feed = reader(answer)
+        found = feed.poll()
+        assert found.last_error is None
+        assert feed.got() == [one["id"] for one in objects]
+
+
+def test_a_server_whose_pages_do_not_go_on_is_left(reader: Callable[..., Reader]) -> None:
+    one = stix_indicator()
+    feed = reader(lambda _: answered(one, more=True, next="0"))
+    found = feed.poll()
+    assert found.failures == 1
+    assert len(feed.remote.asked) <= 4
+    assert feed.got() == [one["id"]]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(500),
+        httpx.Response(301, headers={"location": "http://elsewhere.example/"}),
+        httpx.Response(200, content=b"{}", headers={"content-type": "application/json"}),
+        httpx.Response(200, content=b"{", headers={"content-type": MEDIA_TYPE}),
+        httpx.Response(200, content=b"[]", headers={"content-type": MEDIA_TYPE}),
+        httpx.Response(401, headers={"content-type": MEDIA_TYPE}),
+        answered(last="yesterday"),
+        answered(more=True, next="x" * 3_000),
+        httpx.Response(200, content=b" " * (REPLY_BYTES_MAX + 1),
+                       headers={"content-type": MEDIA_TYPE}),
+    ],
+)  # fmt: skip
+def test_a_wrong_answer_is_tried_later_and_later(
+    reader: Callable[..., Reader], site: TaxiiSite, answer: httpx.Response
+) -> None:
+    def give(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(answer.status_code, content=answer.content, headers=answer.headers)
+
+    feed = reader(give)
+    first = feed.poll()
+    assert first.failures == 1
+    assert first.last_error
+    assert "s3cret" not in first.last_error
+    assert first.next_at == site.clock.now() + timedelta(minutes=2)
+    feed.poll()
+    second = feed.poll()
+    assert second.failures == 2
+    assert second.next_at == site.clock.now() + timedelta(minutes=4)
+    assert feed.got() == []
+
+
+def test_a_broken_connection_loses_nothing(reader: Callable[..., Reader]) -> None:
+    objects = [stix_indicator(number) for number in range(2)]
+    broken = True
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "next" not in request.url.params:
+            return answered(objects[0], more=True, next="1")
+        if broken:
+            raise httpx.ReadError("gone")
+        return answered(objects[1], last="2026-01-06T00:00:00Z")
+
+    feed = reader(answer)
+    assert feed.poll().failures == 1
+    broken = False
+    feed.poll()
+    feed.poll()
+    assert sorted(feed.got()) == sorted(one["id"] for one in objects)
+
+
+def test_what_is_no_object_is_reported_and_the_rest_kept(
+    reader: Callable[..., Reader], site: TaxiiSite
+) -> None:
+    good = stix_indicator()
+    feed = reader(lambda _: answered({"type": "malware"}, good, 7))
+    feed.poll()
+    assert feed.got() == [good["id"]]
+    with site.uow.read(SUPERVISOR) as tx:
+        found = site.collecting.handing.received(tx, partner=feed.code).receipts
+    assert [lost.path for lost in found[0].report] == ["$.type", "$"]
+
+
+def test_without_an_agreement_nobody_is_asked(
+    reader: Callable[..., Reader], site: TaxiiSite
+) -> None:
+    feed = reader(lambda _: answered(stix_indicator()))
+    with site.uow.begin(SUPERVISOR) as tx:
+        (one,) = site.agreements.list(tx, partner=feed.code).agreements
+        site.agreements.suspend(tx, one.id, reason="it is looked into")
+    feed.poll()
+    assert feed.remote.asked == []
+
+
+def test_secrets_are_sealed(reader: Callable[..., Reader], site: TaxiiSite) -> None:
+    from openaoc.exchange.taxii import feed_store
+
+    feed = reader(lambda _: answered())
+    with site.uow.read(SUPERVISOR) as tx:
+        kept = feed_store.find_feed(tx.connection, feed.id)
+    assert kept is not None
+    assert b"s3cret" not in kept.secret
+
+
+def test_feeds_are_for_administrators_and_of_known_addresses(site: TaxiiSite) -> None:
+    site.agree("HK")
+    polling = site.collecting.polling
+    new = NewFeed(partner="HK", url="file:///etc/passwd", collection="c", secret="s")
+    with pytest.raises(BadInput), site.uow.begin(ADMINISTRATOR) as tx:
+        polling.add(tx, new)
+    with pytest.raises(Refused), site.uow.begin(partner_user("HK")) as tx:
+        polling.add(tx, new)
+    with pytest.raises(NoSuchFeed), site.uow.begin(ADMINISTRATOR) as tx:
+        polling.remove(tx, "nothing")
+
+
+def test_two_centres_exchange_over_http(site: TaxiiSite) -> None:
+    """Ours is read by one partner's programme, and written into another's inbox."""
+    giver, taker = next(_codes), next(_codes)
+    key = site.join(giver)
+    site.join(taker)
+    shared = [site.indicator() for _ in range(3)]
+    site.publish(giver, *shared)
+    site.publish(taker, site.indicator())
+    root = f"{site.url}/taxii2/centre"
+    with site.uow.begin(ADMINISTRATOR) as tx:
+        for publish, kind in ((False, CollectionKind.RELEASED), (True, CollectionKind.INBOX)):
+            number = site.collection(giver, kind)
+            new = NewFeed(partner=taker, url=root, collection=number, secret=key, publish=publish)
+            site.collecting.polling.add(tx, new)
+    site.hand()
+    site.desk.got.clear()
+    site.collecting.polling.poll_due()
+    site.hand()
+    got = {one.id for one in site.desk.got}
+    assert {one.id for one in shared} <= got
+    inbox = site.collection(giver, CollectionKind.INBOX)
+    with site.client(giver) as client:
+        sent = client.get(f"collections/{inbox}/objects/?match[type]=indicator").json()
+    assert len(sent["objects"]) == 1
+    assert "+66812345678" in json.dumps(sent)
+    site.desk.got.clear()
+    site.clock.advance(timedelta(minutes=2))
+    site.collecting.polling.poll_due()
+    site.hand()
+    assert site.desk.got == []
