@@ -26,6 +26,7 @@ from openaoc.continuity.primary import StandbyLine
 from openaoc.continuity.timekeeper import TimeKeeper
 from openaoc.continuity.verbs import control_verbs
 from openaoc.continuity.witnessing import Witnessing
+from openaoc.exchange.files.service import Files
 from openaoc.holds.legal import check_may_go_live
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import Clock, SteadyClock
@@ -48,7 +49,9 @@ from openaoc.tracing.service import Tracing
 from openaoc.tracing.warm import warm
 from openaoc.workflow.acknowledging import Acknowledging
 from openaoc.workflow.answering import Answering
+from openaoc.workflow.between import Between, build_between
 from openaoc.workflow.control import CONTROL_CHECK
+from openaoc.workflow.filing import build_files
 from openaoc.workflow.telling import Telling
 from openaoc.workflow.wiring import Matter, build_matter
 
@@ -102,6 +105,8 @@ class Centre:
         self.ledger: Ledger
         self.tracing: Tracing
         self.matter: Matter
+        self.between: Between
+        self.files: Files
         self.answering: Answering
         self.watching: Ticker
         self.telling: Telling
@@ -152,7 +157,7 @@ class Centre:
     def _open(self, undo: contextlib.ExitStack) -> None:
         undo.enter_context(data_folder(self.settings))
         self._open_storage(undo)
-        self._build()
+        self._build(undo)
         self._administrator()
         log.info("kernels_ready", seconds=round(warm(), 1))
 
@@ -184,7 +189,7 @@ class Centre:
             self.line.start()
             undo.callback(self.line.stop)
 
-    def _build(self) -> None:
+    def _build(self, undo: contextlib.ExitStack) -> None:
         try:
             rule = Rule(self.settings.rule)
         except ValueError as error:
@@ -208,6 +213,19 @@ class Centre:
             outbox=self.channels,
             vault=Vault(keys=keys, uow=self.uow),
             settings=self.settings,
+        )
+        self.between = build_between(
+            database=self.database,
+            ledger=self.ledger,
+            tracing=self.tracing,
+            matter=self.matter,
+            keys=centre_keys,
+            clock=self.clock,
+            settings=self.settings,
+        )
+        undo.callback(self.between.close)
+        self.files = build_files(
+            database=self.database, matter=self.matter, keys=centre_keys, settings=self.settings
         )
         self.channels.complete_with(CONTROL_CHECK, self.matter.control.with_code)
         self.answering = Answering(uow=self.uow, holds=self.matter.holds, outbox=self.channels)
@@ -262,6 +280,8 @@ class Centre:
         undo.callback(fencing.stop)
         self.channels.start(on_answer=self.answering.inline, on_delivered=acknowledging.delivered)
         undo.callback(self.channels.stop)
+        self.between.start()
+        undo.callback(self.between.stop)
         control = ControlServer(self.settings.data_path, control_verbs(self))
         control.start()
         undo.callback(control.stop)

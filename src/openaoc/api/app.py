@@ -17,10 +17,12 @@ from openaoc.api import (
     agreements,
     appeals,
     cases,
+    centres,
     complaint,
     continuity,
     control,
     exchange,
+    exchange_files,
     holds,
     indicators,
     iso20022,
@@ -72,11 +74,13 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *restitution.HANDLERS,
     *agreements.HANDLERS,
     *exchange.HANDLERS,
+    *exchange_files.HANDLERS,
     *taxii.HANDLERS,
     *journal.HANDLERS,
     *status.HANDLERS,
     *continuity.HANDLERS,
     *witnesses.HANDLERS,
+    *centres.HANDLERS,
 )
 
 

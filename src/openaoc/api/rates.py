@@ -15,3 +15,5 @@ CASES_SHOWN: Final = Rate(name="cases shown to one person", per_minute=240, burs
 CONTROL_BY_SECRET: Final = Rate(name="account control by secret", per_minute=20, burst=20)
 FAILED_SIGN_INS: Final = Rate(name="failed sign-ins", per_minute=60, burst=60)
 PUBLIC_FIGURES: Final = Rate(name="public figures", per_minute=1200, burst=600)
+CENTRES: Final = Rate(name="messages between centres", per_minute=12_000, burst=6_000)
+"""A match of 100,000 is a hundred messages; whoever is no partner learns nothing at any rate."""

@@ -15,14 +15,27 @@ from openaoc.kernel.identifiers.kinds import Identifier, Kind
 from openaoc.storage.unit_of_work import Transaction
 
 
-def held(tx: Transaction, kinds: Sequence[str], *, limit: int) -> list[Identifier]:
-    """Proposed and confirmed identifiers of these kinds, the latest changed first."""
+def held(tx: Transaction, kinds: Sequence[str], *, limit: int, after: int = 0) -> list[Identifier]:
+    """Proposed and confirmed identifiers of these kinds, the latest changed first.
+
+    `after`: only those that changed behind this mark; see `newest_change`.
+    """
     live = [Status.PROPOSED.value, Status.CONFIRMED.value]
     statement = (
         sa.select(indicators.c.kind, indicators.c.value)
-        .where(indicators.c.kind.in_(list(kinds)), indicators.c.status.in_(live))
+        .where(
+            indicators.c.kind.in_(list(kinds)),
+            indicators.c.status.in_(live),
+            indicators.c.change > after,
+        )
         .order_by(indicators.c.change.desc())
         .limit(limit)
     )
     found = tx.connection.execute(statement)
     return [Identifier(kind=Kind(row.kind), value=row.value) for row in found]
+
+
+def newest_change(tx: Transaction) -> int:
+    """The mark of the latest change there is."""
+    statement = sa.select(sa.func.coalesce(sa.func.max(indicators.c.change), 0))
+    return int(tx.connection.execute(statement).scalar_one())

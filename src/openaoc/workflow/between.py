@@ -30,8 +30,9 @@ from openaoc.exchange.matching.asking import Asking
 from openaoc.exchange.matching.model import PATH as MATCH_PATH
 from openaoc.exchange.matching.model import HitTold, PageAsked, Questions, SetAsked, SetInfo
 from openaoc.exchange.matching.pool import Pool
+from openaoc.exchange.matching.schedule import Schedule
 from openaoc.exchange.matching.sets import Identifier
-from openaoc.indicators.holding import held
+from openaoc.indicators.holding import held, newest_change
 from openaoc.kernel.clock import Clock
 from openaoc.kernel.settings import Settings
 from openaoc.storage.centre_state import read_state
@@ -47,6 +48,8 @@ REQUEST_LABEL: Final = "openaoc requests v1"
 FOLDER: Final = "matching"
 STEP_SECONDS: Final = 0.5
 """How often requests are brought in step with cases."""
+MATCH_SECONDS: Final = 15.0
+"""How often what is new is matched with every partner that agreed to it."""
 PREPARE_SECONDS: Final = 60.0
 """How often it is asked whether a day's set is to be computed."""
 
@@ -56,7 +59,7 @@ class Between:
 
     def __init__(
         self, *, gate: Gate, crossing: Crossing, carrier: Carrier, asking: Asking,
-        answering: Answering, pool: Pool, transport: Transport,
+        answering: Answering, schedule: Schedule, pool: Pool, transport: Transport,
     ) -> None:  # fmt: skip
         self.gate = gate
         self.crossing = crossing
@@ -66,6 +69,7 @@ class Between:
         self._pool = pool
         self._transport = transport
         self._stepping = Ticker("crossing", crossing.run, every_s=STEP_SECONDS)
+        self._matching = Ticker("matching", schedule.run, every_s=MATCH_SECONDS)
         self._preparing = Ticker("matching", answering.prepare_due, every_s=PREPARE_SECONDS)
 
     def start(self) -> None:
@@ -74,9 +78,11 @@ class Between:
         self.carrier.start()
         self._stepping.start()
         self._preparing.start()
+        self._matching.start()
 
     def stop(self) -> None:
         """Finish what is under way."""
+        self._matching.stop()
         self._preparing.stop()
         self._stepping.stop()
         self.carrier.stop()
@@ -91,11 +97,18 @@ class Between:
 class _Indicators:
     """The centre's indicators as matching takes them."""
 
-    def identifiers(self, tx: Transaction, kinds: Sequence[str], *, limit: int) -> list[Identifier]:
+    def identifiers(
+        self, tx: Transaction, kinds: Sequence[str], *, limit: int, after: int = 0
+    ) -> list[Identifier]:
         """What the centre holds an opinion on, of these kinds, the latest changed first."""
         return [
-            Identifier(kind=one.kind.value, value=one.value) for one in held(tx, kinds, limit=limit)
+            Identifier(kind=one.kind.value, value=one.value)
+            for one in held(tx, kinds, limit=limit, after=after)
         ]
+
+    def mark(self, tx: Transaction) -> int:
+        """The mark of the latest change."""
+        return newest_change(tx)
 
 
 def build_between(
@@ -141,6 +154,7 @@ def build_between(
         ledger=ledger,
         wake=carrier.wake,
     )
+    matching = Asking(uow=uow, agreed=agreed, holdings=_Indicators(), line=line, pool=pool)
     gate = Gate(uow=uow, agreed=agreed, line=line)
     _open_matching(gate, answering)
     _open_requests(gate, asking, receiving)
@@ -148,8 +162,9 @@ def build_between(
         gate=gate,
         crossing=crossing,
         carrier=carrier,
-        asking=Asking(uow=uow, agreed=agreed, holdings=_Indicators(), line=line, pool=pool),
+        asking=matching,
         answering=answering,
+        schedule=Schedule(uow=uow, agreed=agreed, holdings=_Indicators(), asking=matching),
         pool=pool,
         transport=transport,
     )

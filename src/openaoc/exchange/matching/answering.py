@@ -63,8 +63,17 @@ HIT: Final = "exchange.match.hit"
 class Holdings(Protocol):
     """Who knows the centre's identifiers."""
 
-    def identifiers(self, tx: Transaction, kinds: Sequence[str], *, limit: int) -> list[Identifier]:
-        """What the centre holds an opinion on, of these kinds, the newest first."""
+    def identifiers(
+        self, tx: Transaction, kinds: Sequence[str], *, limit: int, after: int = 0
+    ) -> list[Identifier]:
+        """What the centre holds an opinion on, of these kinds, the latest changed first.
+
+        `after`: only what changed behind this mark.
+        """
+        ...
+
+    def mark(self, tx: Transaction) -> int:
+        """The mark of the latest change."""
         ...
 
 

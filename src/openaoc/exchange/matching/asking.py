@@ -36,6 +36,7 @@ from openaoc.exchange.matching.model import (
     SetInfo,
     batch_size,
     elements_of,
+    epoch_of,
 )
 from openaoc.exchange.matching.oprf import BadElement, random_element
 from openaoc.exchange.matching.pool import Pool
@@ -68,11 +69,17 @@ class Asking:
         self._lock = threading.Lock()
         self._sets: dict[str, tuple[int, TagSet]] = {}
 
-    def match_known(self, partner: str) -> Matched:
-        """Match what we hold an opinion on, the newest ASKED_AT_ONCE_MAX of it."""
+    def match_known(self, partner: str, *, after: int = 0) -> Matched:
+        """Match what we hold an opinion on, the latest changed ASKED_AT_ONCE_MAX of it.
+
+        `after`: only what changed behind this mark. Raises as `match` does.
+        """
         with self._uow.read(SYSTEM, purpose="what is matched") as tx:
             kinds = self._agreed.grant(tx, partner, ObjectKind.MATCH).identifier_kinds
-            known = self._holdings.identifiers(tx, kinds, limit=ASKED_AT_ONCE_MAX)
+            known = self._holdings.identifiers(tx, kinds, limit=ASKED_AT_ONCE_MAX, after=after)
+            epoch = epoch_of(tx.now)
+        if not known:
+            return Matched(partner=partner, epoch=epoch, asked=0, hits=0, fresh=0)
         return self.match(partner, known)
 
     def match(self, partner: str, identifiers: Sequence[Identifier]) -> Matched:
