@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -58,19 +59,22 @@ class Shelf:
 
     def __init__(self) -> None:
         self.items: list[SharedObject] = []
+        self._changes: dict[str, int] = {}
+        self._numbers = itertools.count(1)
 
     def put(self, *objects: SharedObject) -> None:
         """New ones, or changed: what was there under the id comes again at the end."""
         ids = {one.id for one in objects}
+        self._changes.update((one.id, next(self._numbers)) for one in objects)
         self.items = [one for one in self.items if one.id not in ids] + list(objects)
 
     def changed(self, tx: Transaction, *, after: str, limit: int) -> Changed:
-        """By place."""
+        """In the order in which they were put or changed."""
         assert tx.now is not None
-        start = int(after or 0)
-        part = self.items[start : start + limit]
-        done = start + len(part)
-        return Changed(objects=part, mark=str(done), more=done < len(self.items))
+        later = [one for one in self.items if self._changes[one.id] > int(after or 0)]
+        part = later[:limit]
+        mark = str(self._changes[part[-1].id]) if part else after
+        return Changed(objects=part, mark=mark, more=len(later) > limit)
 
     def find(self, tx: Transaction, ids: Sequence[str]) -> list[SharedObject]:
         """By id."""

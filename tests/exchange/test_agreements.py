@@ -271,6 +271,10 @@ def test_a_partner_sees_its_own_and_no_draft(site: Site) -> None:
     with site.uow.read(partner_user("SG-SPF")) as tx:
         assert [one.id for one in site.agreements.list(tx).agreements] == [mine.id]
         assert [one.code for one in site.agreements.partners.list(tx).partners] == ["SG-SPF"]
+        staff = (OFFICER.id, SUPERVISOR.id, ADMINISTRATOR.id)
+        seen_by_it = str([site.agreements.show(tx, mine.id), site.agreements.list(tx)])
+        seen_by_it += str(site.agreements.partners.show(tx, "SG-SPF"))
+        assert not any(one in seen_by_it for one in staff), "who of us said what is ours"
         seen = []
         for asked in (other.id, draft.id, "MY-NSRC.9", "NOBODY.1"):
             with pytest.raises(NoSuchAgreement) as refused:

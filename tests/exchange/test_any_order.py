@@ -6,7 +6,7 @@ import itertools
 from datetime import timedelta
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from openaoc.exchange.agreement import AgreementState, Grant
@@ -137,7 +137,10 @@ class Story:
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20,
+    phases=[Phase.explicit, Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(moves=moves)
 def test_each_partner_ends_with_what_it_may_have(

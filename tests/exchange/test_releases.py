@@ -413,6 +413,8 @@ def test_a_partner_sees_what_it_received_and_nothing_of_others(site: Site) -> No
     site.offer("AA", one)
     site.offer("BB", other)
     with site.uow.read(partner_user("AA")) as tx:
+        (row,) = site.exchange.released(tx).releases
+        assert (row.why, row.released_by) == ("", ""), "who of us released it is ours"
         assert [row.object_id for row in site.exchange.released(tx).releases] == [one.id]
         assert site.exchange.released(tx, object_id=other.id).releases == []
         assert site.exchange.released(tx, object_id=new_object_id(K.INDICATOR)).releases == []

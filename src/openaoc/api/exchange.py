@@ -39,7 +39,7 @@ ObjectFilter = Annotated[str | None, Parameter(query="object", max_length=80, re
 After = Annotated[int, Parameter(query="after", ge=0, le=2**63 - 1, required=False)]
 
 
-Sequence = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+NoticeNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class ToRelease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ class ToRelease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class NoticesDelivered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Notices a partner has."""
 
-    sequences: Annotated[tuple[Sequence, ...], msgspec.Meta(min_length=1, max_length=200)]
+    sequences: Annotated[tuple[NoticeNumber, ...], msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):

@@ -116,7 +116,7 @@ class Agreements:
     def show(self, tx: Transaction, agreement_id: str) -> Agreement:
         """One version. Raises NoSuchAgreement, for another partner's too."""
         self._require_read(tx)
-        return self._found(tx, agreement_id)
+        return _as_seen(tx.actor, self._found(tx, agreement_id))
 
     def list(self, tx: Transaction, *, partner: str | None = None) -> AgreementList:
         """Agreements; a partner's user sees its own, staff those of all or of one."""
@@ -126,7 +126,7 @@ class Agreements:
         if tx.actor.partner is not None:
             drafts = (AgreementState.DRAFTED, AgreementState.APPROVED)
             found = [one for one in found if one.state not in drafts]
-        return AgreementList(agreements=found)
+        return AgreementList(agreements=[_as_seen(tx.actor, one) for one in found])
 
     # What others ask.
 
@@ -263,6 +263,13 @@ def _role_of(actor: Actor, step: AgreementTransition, *, taken: set[Role]) -> Ro
         needed = ", ".join(sorted(step.who - taken))
         raise SecondPerson(f"the second person is to be a {needed}")
     return free[0]
+
+
+def _as_seen(actor: Actor, one: Agreement) -> Agreement:
+    """A partner sees the terms and the state; who of us said what, and why, is ours."""
+    if actor.partner is None:
+        return one
+    return msgspec.structs.replace(one, drafted_by="", voices=(), reason="")
 
 
 def _approvals(agreement: Agreement) -> tuple[Voice, ...]:

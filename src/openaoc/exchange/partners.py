@@ -29,7 +29,7 @@ from openaoc.exchange.model import (
     WrongFingerprint,
     check_partner_code,
 )
-from openaoc.kernel.actor import Role
+from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.parties.model import User, check_endpoint, check_jurisdiction, check_name
 from openaoc.parties.permissions import Permission, permits, require
@@ -125,7 +125,7 @@ class Partners:
         in_force = agreement is not None and agreement.in_force(tx.now)
         return PartnerView(
             partner=one,
-            keys=store.list_keys(tx.connection, one.code),
+            keys=[_as_seen(tx.actor, key) for key in store.list_keys(tx.connection, one.code)],
             agreement=agreement.id if agreement is not None and in_force else None,
         )
 
@@ -222,6 +222,14 @@ class Partners:
     def verified_keys(self, tx: Transaction, code: str) -> Sequence[PartnerKey]:
         """The keys by which something from the partner is believed to be from it."""
         return _verified(store.list_keys(tx.connection, code), now=tx.now)
+
+
+def _as_seen(actor: Actor, key: PartnerKey) -> PartnerKey:
+    """A partner sees that a key is verified; who of us did it is ours."""
+    if actor.partner is None:
+        return key
+    by = None if key.verified_by is None else ""
+    return msgspec.structs.replace(key, added_by="", verified_by=by)
 
 
 def _verified(keys: list[PartnerKey], *, now: datetime) -> list[PartnerKey]:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+import msgspec
+
 from openaoc.exchange import release_store
 from openaoc.exchange.agreeing import Agreements
 from openaoc.exchange.agreement import Agreement
@@ -99,6 +101,9 @@ class Exchange:
             tx.connection, partner=code, object_id=object_id, before=before, limit=limit
         )
         more = str(rows[-1].sequence) if len(rows) == limit else None
+        if tx.actor.partner is not None:
+            # Who of us released it, and in which words, is ours.
+            rows = [msgspec.structs.replace(row, why="", released_by="") for row in rows]
         return ReleasedPage(releases=rows, cursor=more)
 
     def view(self, tx: Transaction, partner: str, *, after: int, limit: int) -> ReceivedPage:
