@@ -168,6 +168,18 @@ def test_the_payers_bank_is_asked_and_confirms_with_the_transfer(centre: Centre)
         confirming.confirm(case, actor=machine("BBL"))
 
 
+def test_a_bank_that_confirms_days_later_is_still_heard(centre: Centre) -> None:
+    payment = _payment(centre, transfer_id=None)
+    case = _file(centre, payment, who="agent").case
+    told = msgspec.structs.replace(
+        _onward(centre, "KBANK:1", "SCB:2", 100_000, "K-7"), booked_at=payment.booked_at
+    )
+    centre.clock.advance(timedelta(days=2))
+    standing = centre.matter.confirming.confirm(case, actor=machine("KBANK"), transfers=[told])
+    assert standing.automatic
+    assert _waiting(centre, case).amount_minor == 100_000
+
+
 def test_with_a_feed_a_report_tells_nothing(centre: Centre) -> None:
     centre.settings = msgspec.structs.replace(centre.settings, hop_by_hop=False)
     centre.matter = centre.build()

@@ -242,7 +242,7 @@ class Pursuit:
             hold_matter(tx)
             self.registry.refresh(tx)
             # The institution may have told the payment a moment ago.
-            self._standings.rematch(tx, [case_id])
+            self._standings.rematch(tx, [case_id], however_old=True)
             standing = self._standings.confirm(tx, case_id, actor=actor)
             self.retrace_one(tx, case_id)
         return standing

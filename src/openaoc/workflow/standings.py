@@ -40,12 +40,17 @@ class Standings:
         """Those of these cases with a payment that is not found in the ledger yet."""
         return {case_id for case_id, _ in self._reports.unmatched(tx, case_ids)}
 
-    def rematch(self, tx: Transaction, case_ids: Sequence[str]) -> list[str]:
-        """Look again for payments that were not in the ledger; the cases that gained a claim."""
+    def rematch(
+        self, tx: Transaction, case_ids: Sequence[str], *, however_old: bool = False
+    ) -> list[str]:
+        """Look again for payments that were not in the ledger; the cases that gained a claim.
+
+        In cases of the last day, and in any case when somebody has just told a payment of it.
+        """
         fresh = [
             row.id
             for row in self._cases.rows(tx, case_ids)
-            if tx.now - row.opened_at <= LOOK_AGAIN_FOR
+            if however_old or tx.now - row.opened_at <= LOOK_AGAIN_FOR
         ]
         gained: dict[str, list[CaseClaim]] = {}
         for case_id, row in self._reports.unmatched(tx, fresh):
