@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from openaoc.indicators.model import (
+    SAID_AT_ONCE_MAX,
     Indicator,
     NoSuchIndicator,
     Said,
@@ -17,10 +18,12 @@ from openaoc.indicators.model import (
 from openaoc.kernel.actor import CITIZEN, SYSTEM
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.identifiers.kinds import Identifier, Kind
+from openaoc.kernel.limits import INDICATORS_PER_REPORT_MAX, PAYMENTS_PER_REPORT_MAX
 from openaoc.kernel.offences import Offence
 from openaoc.parties.model import PooledKind
 from openaoc.parties.permissions import NotPermitted
 from openaoc.reports.model import Indicator as Named
+from openaoc.workflow.noticing import REPORTS_AT_ONCE_MAX
 from tests.workflow.centre import ADMIN, INVESTIGATOR, SUPERVISOR, Centre, machine
 
 PHONE = Identifier(kind=Kind.PHONE, value="+66812345678")
@@ -90,6 +93,17 @@ def test_a_report_proposes_what_it_names_and_where_the_money_went(centre: Centre
     assert again[PHONE].reports == 2
     assert again[PHONE].confidence == 50  # one bank, one voice
     assert len(actions(centre)) == 2
+
+
+def test_a_report_as_long_as_it_may_be_is_taken_with_others(centre: Centre) -> None:
+    many = [("line", f"@shop{number}") for number in range(INDICATORS_PER_REPORT_MAX)]
+    file(centre, *many)
+    file(centre)
+    with centre.database.uow.read(INVESTIGATOR) as tx:
+        page = centre.matter.indicators.page(tx, kind=Kind.LINE)
+    assert len(page.indicators) == INDICATORS_PER_REPORT_MAX
+    longest = PAYMENTS_PER_REPORT_MAX + INDICATORS_PER_REPORT_MAX
+    assert REPORTS_AT_ONCE_MAX * longest <= SAID_AT_ONCE_MAX
 
 
 def test_an_account_of_many_is_nobodys_mule(centre: Centre) -> None:

@@ -9,6 +9,7 @@ import ipaddress
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -118,6 +119,14 @@ class CentreClient:
         """The answer's bytes as they are."""
         params = {name: value for name, value in query.items() if value is not None}
         return self._ask("GET", path, params=params).content
+
+    def download_with_headers(
+        self, path: str, **query: str | None
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """As `download`, with the answer's headers."""
+        params = {name: value for name, value in query.items() if value is not None}
+        answer = self._ask("GET", path, params=params)
+        return answer.content, answer.headers
 
     def post(
         self,

@@ -7,6 +7,8 @@ from typing import Any
 import rich_click as click
 
 from openaoc.cli.agreement import agreement, partner
+from openaoc.cli.exchange_files import export_command, import_command
+from openaoc.cli.feed import collections, feed, received
 from openaoc.cli.output import json_option, say, show_json, show_table
 
 
@@ -16,7 +18,12 @@ def command() -> None:
 
 
 command.add_command(partner, "partner")
+command.add_command(collections, "collections")
+command.add_command(feed, "feed")
+command.add_command(received, "received")
 command.add_command(agreement, "agreement")
+command.add_command(export_command, "export")
+command.add_command(import_command, "import")
 
 
 @command.command("explain")

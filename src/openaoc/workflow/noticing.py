@@ -10,14 +10,19 @@ from typing import Final
 
 from openaoc.holds.model import WAITING, OrderState
 from openaoc.holds.service import Holds
+from openaoc.indicators.model import SAID_AT_ONCE_MAX
 from openaoc.indicators.service import Indicators
 from openaoc.indicators.taking import said_in
 from openaoc.kernel.events import Event
+from openaoc.kernel.limits import INDICATORS_PER_REPORT_MAX, PAYMENTS_PER_REPORT_MAX
 from openaoc.parties.pooled import PooledAccounts
 from openaoc.reports.service import FILED, Reports
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
-REPORTS_AT_ONCE_MAX: Final = 100
+REPORTS_AT_ONCE_MAX: Final = SAID_AT_ONCE_MAX // (
+    PAYMENTS_PER_REPORT_MAX + INDICATORS_PER_REPORT_MAX
+)
+"""So that reports as long as they may be are still heard together."""
 CASES_AT_ONCE_MAX: Final = 500
 UNANSWERED: Final = WAITING | {OrderState.DRAFTED}
 """Orders whose account's holder must not learn of the case yet."""

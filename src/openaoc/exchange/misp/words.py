@@ -90,7 +90,10 @@ GALAXIES: Final[dict[Offence, str]] = {
     Offence.JOB: "Employment Fraud",
     Offence.LOAN: "Fake loans",
     Offence.INVESTMENT: "Other investment opportunities fraud",
+    Offence.IMPERSONATION: "Friends or relatives imposter scam",
+    Offence.REWARD: "Prize and Grant Fraud",
     Offence.REMOTE_CONTROL: "Tech support scam",
+    Offence.ROMANCE: "Romance scam/Sweetheart scam",
     Offence.INTRUSION: "Phishing websites/emails/calls",
     Offence.PONZI: "Incident tag PZ",
 }
