@@ -23,6 +23,7 @@ from openaoc.api import (
     control,
     exchange,
     exchange_files,
+    feeds,
     holds,
     indicators,
     iso20022,
@@ -76,6 +77,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *exchange.HANDLERS,
     *exchange_files.HANDLERS,
     *taxii.HANDLERS,
+    *feeds.HANDLERS,
     *journal.HANDLERS,
     *status.HANDLERS,
     *continuity.HANDLERS,
@@ -104,10 +106,7 @@ def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) 
             path="/schema",
             render_plugins=[JsonRenderPlugin()],
             components=Components(
-                security_schemes={
-                    "bearer": SecurityScheme(type="http", scheme="bearer"),
-                    "basic": SecurityScheme(type="http", scheme="basic"),
-                }
+                security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}
             ),
         ),
         debug=False,

@@ -36,12 +36,14 @@ from openaoc.exchange.taxii.model import (
     NoSuchStatus,
     NoSuchStored,
     Page,
+    Status,
     Unprocessable,
     taxii_time,
 )
 from openaoc.exchange.taxii.query import Query, read_query
 from openaoc.kernel.actor import Role
 from openaoc.kernel.errors import NotFound, NotSignedIn, OpenAOCError, Refused
+from openaoc.storage.unit_of_work import retrying
 
 log = structlog.get_logger("openaoc.api")
 
@@ -218,12 +220,12 @@ def _object_id(text: str) -> str:
 
 
 def _route(summary: str) -> dict[str, Any]:
+    """What all routes share; the standard describes them, so OpenAPI does not."""
     return {
         "guards": _GUARDS,
         "summary": summary,
         "media_type": MEDIA_TYPE,
-        "tags": ["taxii"],
-        "security": [{"basic": []}, {"bearer": []}],
+        "include_in_schema": False,
         "sync_to_thread": True,
     }
 
@@ -310,9 +312,12 @@ def objects(request: ApiRequest, collection: str) -> Response[bytes]:
 def add_objects(request: ApiRequest, collection: str, body: bytes) -> Response[bytes]:
     """Take objects into the inbox (§5.5); they are kept when this is answered."""
     centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="a partner writes") as tx:
-        made = centre.matter.collecting.taxii.add(tx, _collection_id(collection), body)
-    return _resource(made, status=HTTPStatus.ACCEPTED)
+
+    def once() -> Status:
+        with centre.uow.begin(request.user, purpose="a partner writes") as tx:
+            return centre.matter.collecting.taxii.add(tx, _collection_id(collection), body)
+
+    return _resource(retrying(once), status=HTTPStatus.ACCEPTED)
 
 
 @get(ROOT + "/collections/{collection:str}/objects/{number:str}", **_route("An object"))

@@ -17,6 +17,7 @@ BENCHES: Final = {
     "restart": "Seconds from start to the first trace.",
     "report": "Report received until every order is on the wire.",
     "pursuit": "Money moves on until the pursuit's next order is committed.",
+    "taxii": "Objects a second over TAXII 2.1, beside OpenTAXII.",
     "match": "Two centres find what both know, without showing the rest.",
 }
 _KINDS: Final[dict[str, click.ParamType[Any]]] = {

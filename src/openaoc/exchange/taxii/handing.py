@@ -85,7 +85,9 @@ class Handing:
 
     def _take(self, collection_id: str, *, limit: int, refused: str | None = None) -> int:
         with self._uow.begin(SYSTEM, purpose=_PURPOSE) as tx:
-            one = store.find_collection(tx.connection, collection_id, lock=True)
+            # Its own lock: who writes into the collection does not wait for its receiver.
+            tx.lock(f"exchange.handing.{collection_id}")
+            one = store.find_collection(tx.connection, collection_id)
             agreement = None if one is None else self._agreements.in_force(tx, one.partner)
             if one is None or agreement is None:
                 return 0
@@ -96,8 +98,8 @@ class Handing:
             lost, kept = [Lost(path="$", reason=refused or "")], 0
             if refused is None:
                 lost, kept = self._believed(tx, agreement, [body for _, body in rows])
-            self._reached(tx, one, rows[-1][0])
             self._record(tx, one, objects=len(rows), kept=kept, lost=lost)
+            self._reached(tx, one, rows[-1][0])
             return len(rows)
 
     def _believed(

@@ -1,0 +1,117 @@
+"""Bench: OpenTAXII as a process of its own, with an API root and a collection anybody may use.
+
+Installed into an environment of its own when asked. Knows nothing of the centre.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from openaoc.exchange.taxii.model import MEDIA_TYPE
+from openaoc.kernel.errors import Unavailable
+
+INSTALL: Final = "install"
+PACKAGE: Final = "opentaxii"
+START_SECONDS_MAX: Final = 60.0
+_ROOT: Final = "b96631e7-f1c1-43dd-b9d6-55d634f31c41"
+_CONFIGURATION: Final = """
+domain: "127.0.0.1:{port}"
+taxii1:
+taxii2:
+  persistence_api:
+    class: opentaxii.persistence.sqldb.Taxii2SQLDatabaseAPI
+    parameters:
+      db_connection: sqlite:///{home}/data.db
+      create_tables: yes
+  title: "Peer"
+  public_discovery: true
+  max_content_length: 209715200
+auth_api:
+  class: opentaxii.auth.sqldb.SQLDatabaseAPI
+  parameters:
+    db_connection: sqlite:///{home}/auth.db
+    create_tables: yes
+    secret: not-secret
+logging:
+  opentaxii: error
+  root: error
+"""
+_SERVE: Final = (
+    "import sys; from werkzeug.serving import run_simple; from opentaxii.http import app;"
+    " run_simple('127.0.0.1', int(sys.argv[1]), app, threaded=True)"
+)
+
+
+class OpenTaxii:
+    """The peer's process."""
+
+    def __init__(self, home: Path, *, where: str) -> None:
+        """`where`: an environment it is installed in, or `install` to make one."""
+        home.mkdir(parents=True)
+        self._home = home
+        self._bin = (_install(home) if where == INSTALL else Path(where)) / "bin"
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            self._port: int = listener.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> str:
+        """Start it; the address of its one collection's objects. Raises Unavailable."""
+        path = self._home / "opentaxii.yml"
+        path.write_text(_CONFIGURATION.format(port=self._port, home=self._home), "utf-8")
+        environment = {**os.environ, "OPENTAXII_CONFIG": str(path)}
+        root = [self._bin / "opentaxii-add-api-root", "--title", "Default", "--default",
+                "--public", "--id", _ROOT]  # fmt: skip
+        collection = [self._bin / "opentaxii-add-collection", "--rootid", _ROOT, "--title", "All",
+                      "--public", "--public-write"]  # fmt: skip
+        for command in (root, collection):
+            done = subprocess.run(  # noqa: S603 - the peer's own programme
+                command, env=environment, capture_output=True, check=False
+            )
+            if done.returncode:
+                raise Unavailable(done.stderr.decode("utf-8", "replace")[-500:])
+        with (self._home / "serve.log").open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the peer's own programme
+                [self._bin / "python", "-c", _SERVE, str(self._port)],
+                env=environment, stdout=log, stderr=log,
+            )  # fmt: skip
+        base = f"http://127.0.0.1:{self._port}/taxii2/{_ROOT}/collections/"
+        until = time.monotonic() + START_SECONDS_MAX
+        while time.monotonic() < until and self._process.poll() is None:
+            try:
+                answer = httpx.get(base, headers={"Accept": MEDIA_TYPE}, trust_env=False)
+            except httpx.HTTPError:
+                time.sleep(0.2)
+                continue
+            if answer.is_success:
+                return f"{base}{answer.json()['collections'][0]['id']}/objects/"
+            time.sleep(0.2)
+        raise Unavailable((self._home / "serve.log").read_text("utf-8", "replace")[-500:])
+
+    def stop(self) -> None:
+        """End the process by its id."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+def _install(home: Path) -> Path:
+    place = home / "environment"
+    for command in (
+        [sys.executable, "-m", "venv", str(place)],
+        [str(place / "bin" / "python"), "-m", "pip", "install", "-q", PACKAGE],
+    ):
+        done = subprocess.run(  # noqa: S603 - only what stands above
+            command, capture_output=True, check=False
+        )
+        if done.returncode:
+            raise Unavailable(done.stderr.decode("utf-8", "replace")[-500:], where=PACKAGE)
+    return place
