@@ -23,7 +23,7 @@ _numbers = itertools.count()
 moves = st.lists(
     st.tuples(st.sampled_from(STEPS), st.integers(0, 5), st.integers(0, 4)),
     min_size=5,
-    max_size=25,
+    max_size=20,
 )
 
 
@@ -38,7 +38,7 @@ class Story:
                 site.agreements.end(tx, earlier.id, reason="another story begins")
         self.codes = [f"N{next(_numbers)}" for _ in range(2)]
         self.agreed = {code: site.agree(code).id for code in self.codes}
-        self.kinds = dict.fromkeys(self.codes, ("phone", "domain"))
+        self.kinds: dict[str, tuple[str, ...]] = dict.fromkeys(self.codes, IDENTIFIERS)
         self.highest = dict.fromkeys(self.codes, Marking.AMBER)
         self.received: dict[str, set[str]] = {code: set() for code in self.codes}
         self.recalled: dict[str, int] = {}
@@ -57,12 +57,13 @@ class Story:
             fields = {"identifier_kind": kind, "value": f"{kind}{self.step}"}
             self._put(self.site.indicator(marking=tuple(Marking)[level], fields=fields))
         elif verb in ("mark", "revoke", "victim") and one is not None:
-            change: dict[str, object] = {
+            changes: dict[str, dict[str, object]] = {
                 "mark": {"marking": tuple(Marking)[level]},
                 "revoke": {"revoked": level % 2 == 0},
                 "victim": {"possible_victim": level % 2 == 0},
-            }[verb]
-            self._put(msgspec.structs.replace(one, modified=self.site.clock.now(), **change))
+            }
+            now = self.site.clock.now()
+            self._put(msgspec.structs.replace(one, modified=now, **changes[verb]))
         elif verb == "publish":
             self.publish()
         elif verb in ("stop", "resume"):
@@ -137,7 +138,7 @@ class Story:
 
 
 @settings(
-    max_examples=20,
+    max_examples=10,
     phases=[Phase.explicit, Phase.generate],
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

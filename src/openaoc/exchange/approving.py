@@ -5,7 +5,7 @@ The word names the law. It is used by the next release of the object, within a d
 
 from __future__ import annotations
 
-from openaoc.exchange import release_store
+from openaoc.exchange import approval_store
 from openaoc.exchange.agreement import Minimisation
 from openaoc.exchange.ledger_model import ApprovalView, NewApproval, ReleaseMark
 from openaoc.exchange.model import NoAgreement, NoSuchObject
@@ -55,7 +55,7 @@ class Approving:
             approved_by=tx.actor.id,
             approved_at=tx.now,
         )
-        release_store.add_approval(tx.connection, one)
+        approval_store.add_approval(tx.connection, one)
         tx.journal(
             action="exchange.personal.approved",
             subject=shared.id,

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from openaoc.exchange import release_store
+from openaoc.exchange import approval_store, release_store
 from openaoc.exchange.agreement import Agreement
 from openaoc.exchange.ledger_model import ApprovalView
 from openaoc.exchange.minimise import epoch_of
@@ -95,7 +95,7 @@ class Judging:
         ids = {one.id for one in objects}
         ids.update(ref for one in objects for refs in one.refs.values() for ref in refs)
         held = release_store.held(tx.connection, partner, sorted(ids))
-        approvals = release_store.open_approvals(
+        approvals = approval_store.open_approvals(
             tx.connection, partner, ids=[one.id for one in objects], since=tx.now - APPROVAL_LIFE
         )
         recalled = release_store.recalled(tx.connection, [one.id for one in objects])

@@ -228,6 +228,11 @@ REFS: Final[dict[ObjectKind, dict[str, Ref]]] = {
 }
 """References of a kind to others; granted by name like fields, as they are or not at all."""
 
+BETWEEN_CENTRES: Final = frozenset(
+    {ObjectKind.MATCH, ObjectKind.TRACE_REQUEST, ObjectKind.TRACE_ANSWER}
+)
+"""Asked and answered between two centres: in the ledger of releases, in no view that is polled."""
+
 IDENTIFIER_FIELDS: Final = frozenset({ObjectKind.INDICATOR, ObjectKind.MATCH})
 """Kinds about an identifier: a grant also names which kinds of identifier."""
 

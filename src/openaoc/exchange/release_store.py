@@ -1,4 +1,4 @@
-"""Exchange: the ledger of releases, notices, marks and approvals in PostgreSQL.
+"""Exchange: the ledger of releases, notices and marks in PostgreSQL.
 
 SQL only; private to the stage.
 """
@@ -15,13 +15,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.engine import Connection
 
 from openaoc.exchange.ledger_model import (
-    ApprovalView,
     Notice,
     RecallKind,
     Received,
     ReleaseRow,
 )
-from openaoc.exchange.objects import ObjectKind, ReleasedObject
+from openaoc.exchange.objects import BETWEEN_CENTRES, ObjectKind, ReleasedObject
 from openaoc.kernel.offences import Offence
 from openaoc.storage.tables import metadata, moment
 
@@ -75,19 +74,6 @@ recalls: Final = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("at", moment, nullable=False),
 )
-approvals: Final = sa.Table(
-    "exchange_approvals",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("partner", sa.Text, nullable=False),
-    sa.Column("object_id", sa.Text, nullable=False),
-    sa.Column("fields", ARRAY(sa.Text), nullable=False),
-    sa.Column("legal_basis", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("approved_by", sa.Text, nullable=False),
-    sa.Column("approved_at", moment, nullable=False),
-    sa.Column("used_at", moment),
-)
 requests: Final = sa.Table(
     "exchange_requests",
     metadata,
@@ -99,6 +85,7 @@ requests: Final = sa.Table(
 
 _BODY: Final = msgspec.json.Decoder(ReleasedObject)
 _CURRENT: Final = releases.c.ended_as.is_(None)
+_BETWEEN_CENTRES: Final = sorted(kind.value for kind in BETWEEN_CENTRES)
 
 
 class NewRelease(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +222,7 @@ def view(
             releases.c.partner == partner,
             _CURRENT,
             releases.c.confirmed == agreement,
+            releases.c.kind.not_in(_BETWEEN_CENTRES),
             releases.c.sequence > after,
             releases.c.body.is_not(None),
         )
@@ -424,7 +412,7 @@ def recalled(connection: Connection, ids: Sequence[str]) -> dict[str, datetime]:
     return {row.object_id: row.at for row in connection.execute(query, {"ids": list(ids)})}
 
 
-# Marks, approvals, counts
+# Marks, counts
 
 
 def mark_of(connection: Connection, partner: str, *, publisher: str, agreement: str) -> str:
@@ -447,47 +435,6 @@ def set_mark(
         .values(partner=partner, publisher=publisher, **values)
         .on_conflict_do_update(index_elements=["partner", "publisher"], set_=values)
     )
-
-
-def add_approval(connection: Connection, one: ApprovalView) -> None:
-    """A person's word."""
-    values = msgspec.structs.asdict(one) | {"fields": list(one.fields)}
-    connection.execute(sa.insert(approvals).values(**values))
-
-
-def open_approvals(
-    connection: Connection, partner: str, *, ids: Sequence[str], since: datetime
-) -> dict[str, ApprovalView]:
-    """The newest approval of each object that was not used, given since then, locked."""
-    query = (
-        sa.select(approvals)
-        .where(
-            approvals.c.partner == partner,
-            approvals.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
-            approvals.c.used_at.is_(None),
-            approvals.c.approved_at >= since,
-        )
-        .order_by(approvals.c.approved_at)
-    )
-    return {
-        row.object_id: ApprovalView(
-            id=row.id,
-            object_id=row.object_id,
-            partner=row.partner,
-            fields=tuple(row.fields),
-            legal_basis=row.legal_basis,
-            reason=row.reason,
-            approved_by=row.approved_by,
-            approved_at=row.approved_at,
-            used_at=row.used_at,
-        )
-        for row in connection.execute(query, {"ids": list(ids)})
-    }
-
-
-def use_approval(connection: Connection, approval_id: str, *, at: datetime) -> None:
-    """It has let its fields leave; it does so once."""
-    connection.execute(sa.update(approvals).where(approvals.c.id == approval_id).values(used_at=at))
 
 
 def count_request(connection: Connection, partner: str, *, day: date, outcome: str) -> None:

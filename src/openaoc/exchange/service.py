@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from openaoc.exchange import release_store
+from openaoc.exchange import approval_store, release_store
 from openaoc.exchange.agreeing import Agreements
 from openaoc.exchange.agreement import Agreement
 from openaoc.exchange.catalogue import Catalogue
@@ -260,7 +260,7 @@ class Exchange:
         """A person's word let these fields leave; it does so once."""
         approval = outcome.approval
         assert approval is not None, "no field that names a person leaves without one"
-        release_store.use_approval(tx.connection, approval.id, at=tx.now)
+        approval_store.use_approval(tx.connection, approval.id, at=tx.now)
         tx.journal(
             action="exchange.personal.released",
             subject=outcome.shared.id,
