@@ -232,13 +232,15 @@ def _ends_of(figures: Sequence[ArmFigures], kind: str) -> str:
     if not ended:
         return "-"
     times = 1_000 * sum(e.count for e in ended) / max(sum(one.reports for one in figures), 1)
-    early = duration(_seconds(middle([e.hours_p50 for e in ended])))
-    late = duration(_seconds(middle([e.hours_p90 for e in ended])))
-    return f"{times:,.0f}: {early}, {late}"
+    early, late = middle([e.hours_p50 for e in ended]), middle([e.hours_p90 for e in ended])
+    return f"{times:,.0f}: {_hours(early)}, {_hours(late)}"
 
 
-def _seconds(hours: float | None) -> float | None:
-    return None if hours is None else hours * HOUR_S
+def _hours(hours: float | None) -> str:
+    """Kept to a tenth of an hour."""
+    if hours == 0:
+        return "under 3 min"
+    return duration(None if hours is None else hours * HOUR_S)
 
 
 def _clean(trials: Sequence[TrialFigures]) -> str:
@@ -275,6 +277,7 @@ def _sensitivity(trials: Sequence[TrialFigures]) -> str:
             [
                 name,
                 says,
+                str(centre.seeds),
                 percent(centre.held.pooled),
                 percent(hop.held.pooled),
                 percent(telephone.held.pooled),
@@ -283,7 +286,8 @@ def _sensitivity(trials: Sequence[TrialFigures]) -> str:
                 *(millions(one.innocent_baht_hours.pooled) for one in (centre, hop, telephone)),
             ]
         )
-    heads = ["", "what is changed", *(f"{arm}: held" for arm in ARMS), "averted", "returned"]
+    held = (f"{arm}: held" for arm in ARMS)
+    heads = ["", "what is changed", "seeds", *held, "averted", "returned"]
     return table([*heads, *(f"{arm}: baht-hours" for arm in ARMS)], rows)
 
 

@@ -55,7 +55,7 @@ SENSITIVITY: Final = (
     Scenario(name="notice-double", says="victims notice twice as late", change=_noticed(2.0)),
     Scenario(name="rest-0.10", says="at rest 0.10", change=_at_rest(0.10)),
     Scenario(name="rest-0.20", says="at rest 0.20", change=_at_rest(0.20)),
-    Scenario(name="mule-life-12", says="a mule serves 12 payments, not 6", change=_mule_life(12)),
+    Scenario(name="mule-life-2", says="a mule serves 2 payments, not 6", change=_mule_life(2)),
     Scenario(
         name="coverage-0.75", says="three quarters of accounts", change=_as_it_is, coverage=0.75
     ),
