@@ -469,3 +469,24 @@ def test_observables_alone_and_unknown_definitions_are_reported() -> None:
     found = reading.read_objects(objects, country="TH", otherwise=Marking.AMBER)
     assert found.objects == ()
     assert found.lost_count == 2
+
+
+def test_misp_stix_makes_a_value_of_every_identifier() -> None:
+    import misp_stix_converter
+
+    written = [
+        one
+        for kind, value in IDENTIFIERS
+        for one in write_object(indicator(kind, value), how(Profile.MISP)).objects
+    ]
+    everything = [*supporting(how(Profile.MISP), highest=Marking.RED), *written]
+    bundle = bundle_of(everything, number=str(uuid.uuid4()))
+    parser = misp_stix_converter.ExternalSTIX2toMISPParser()
+    parser.load_stix_bundle(stix2.parse(encode(bundle).decode(), allow_custom=True))
+    parser.parse_stix_bundle(single_event=True)
+    event = parser.misp_event
+    values = {attribute.value for attribute in event.attributes}
+    for one in event.objects:
+        values |= {a.value for a in one.attributes if a.object_relation == "username"}
+    wanted = [observed(*one, how=how(Profile.MISP).observing).properties for one in IDENTIFIERS]
+    assert values == {found.get("account_login", found.get("value")) for found in wanted}
