@@ -273,6 +273,7 @@ class Centre:
         undo.callback(acknowledging.stop)
         if self.line is not None:
             self.channels.send_only_while(self.line.may_send)
+            self.between.carrier.send_only_while(self.line.may_send)
         self.time.start()
         undo.callback(self.time.stop)
         fencing = Fencing(settings=self.settings, database=self.database)

@@ -11,14 +11,17 @@ import pytest
 
 from openaoc.channels.signing import BadSignature
 from openaoc.exchange.agreement import Grant, Minimisation
+from openaoc.exchange.crossborder.carrier import hear
 from openaoc.exchange.crossborder.model import ReceivedState, SentState
 from openaoc.exchange.crossborder.sums import Amounts
 from openaoc.exchange.objects import ObjectKind
+from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import ManualClock
 from openaoc.storage.database import connect_database
 from openaoc.storage.keyring import Keyring
+from openaoc.storage.postgres import EmbeddedPostgres
 from tests.conftest import START
-from tests.exchange.two import BANKS, Country, settle
+from tests.exchange.two import BANKS, OFFICER, Country, settle
 from tests.workflow.centre import SECOND, SUPERVISOR
 
 Owner = Callable[[], dict[str, str]]
@@ -98,7 +101,7 @@ def test_the_pursuit_crosses_and_the_sums_agree(countries: tuple[Country, Countr
     assert asked.agrees is True
 
 
-FAULTS = ("down", "cut", "lost")
+FAULTS = ("down", "cut", "lost", "slow")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -107,6 +110,8 @@ def test_faults_lose_nothing_and_double_nothing(
 ) -> None:
     home, abroad = countries
     for country in countries:
+        if fault == "slow":
+            country.hurry()
         turns = itertools.cycle([fault, fault, None])
         country.fault = turns.__next__
     for number in range(3):
@@ -236,3 +241,75 @@ def test_without_its_grant_a_request_waits_and_says_why(
     home.agree(abroad)
     settle(home, abroad)
     assert home.sent()[0].agrees is True
+
+
+def test_what_a_restored_centre_forgot_is_said_again(
+    countries: tuple[Country, Country], postgres: EmbeddedPostgres
+) -> None:
+    home, abroad = countries
+    cross(home, abroad, amount=10_000, name="before")
+    settle(home, abroad)
+    backup = abroad.copied(postgres, name="test_abroad_yesterday")
+    cross(home, abroad, amount=20_000, name="after")
+    settle(home, abroad)
+    assert [one.agrees for one in home.sent()] == [True, True]
+    forgotten = abroad.received()[0].case
+    abroad.restored(backup)
+    assert len(abroad.received()) == 1
+    settle(home, abroad)
+    assert [one.request.fields["amount_minor"] for one in abroad.received()] == [20_000, 10_000]
+    assert abroad.received()[0].case not in (None, forgotten)
+    assert [one.agrees for one in home.sent()] == [True, True]
+    assert [one.amounts for one in home.sent()] == [one.amounts for one in abroad.received()]
+
+
+def test_an_answer_to_what_the_asking_centre_forgot_is_kept_for_a_person(
+    countries: tuple[Country, Country], postgres: EmbeddedPostgres
+) -> None:
+    home, abroad = countries
+    cross(home, abroad, amount=10_000, name="before")
+    settle(home, abroad)
+    backup = home.copied(postgres, name="test_home_yesterday")
+    cross(home, abroad, amount=20_000, name="after")
+    settle(home, abroad)
+    home.restored(backup)
+    settle(home, abroad)
+    assert [one.agrees for one in home.sent()] == [True]
+    after, before = abroad.received()
+    assert after.state is ReceivedState.OPENED, "nothing is given up for a centre's loss of memory"
+    assert "no such request" in str(after.last_error)
+    assert before.last_error is None
+
+
+def test_a_message_of_an_earlier_life_is_refused(countries: tuple[Country, Country]) -> None:
+    home, abroad = countries
+    cross(home, abroad)
+    settle(home, abroad)
+    with abroad.database.uow.begin(SYSTEM) as tx:
+        hear(tx, home.code, epoch=7)
+    cross(home, abroad, name="x2")
+    settle(home, abroad)
+    assert len(abroad.received()) == 1
+    assert "earlier-life" in str(home.sent()[0].last_error)
+
+
+def test_a_suspended_agreement_stops_words_and_takes_nothing_back(
+    countries: tuple[Country, Country],
+) -> None:
+    home, abroad = countries
+    case = cross(home, abroad)
+    settle(home, abroad)
+    agreements = home.matter.sharing.agreements
+    with home.database.uow.begin(SUPERVISOR) as tx:
+        agreements.suspend(tx, f"{abroad.code}.1", reason="a leak is being looked into")
+    home.between.crossing.look_at_all()
+    cross(home, abroad, name="while")
+    settle(home, abroad)
+    assert [one.state for one in home.sent()] == [SentState.ANSWERED]
+    assert len(abroad.received()) == 1
+    for actor in (OFFICER, SUPERVISOR):
+        with home.database.uow.begin(actor) as tx:
+            agreements.resume(tx, f"{abroad.code}.1")
+    settle(home, abroad)
+    assert sorted(one.agrees is True for one in home.sent()) == [True, True]
+    assert case in {one.case for one in home.sent()}

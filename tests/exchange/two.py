@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
+from psycopg import sql
 
 from openaoc.api.problems import problem_of
 from openaoc.channels.keys import CentreKeys
@@ -29,7 +30,9 @@ from openaoc.kernel.offences import Offence
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.service import Ledger
 from openaoc.parties.service import Parties
-from openaoc.storage.database import Database
+from openaoc.storage.centre_state import begin_epoch, end_reconciling
+from openaoc.storage.database import Database, connect_database
+from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.storage.vault import Vault
 from openaoc.workflow.between import Between, build_between
 from tests.workflow.centre import ADMIN, BANKS, SUPERVISOR, Centre, RecordingOutbox
@@ -37,6 +40,7 @@ from tests.workflow.centre import ADMIN, BANKS, SUPERVISOR, Centre, RecordingOut
 OFFICER = Actor(id="usr_officer", roles=frozenset({Role.DATA_PROTECTION_OFFICER}))
 KINDS = (ObjectKind.TRACE_REQUEST, ObjectKind.TRACE_ANSWER, ObjectKind.MATCH)
 PERSONAL = {"victim_name", "holder_name"}
+SLOW_S = 0.3
 DESK = Contact(name="Desk", email="desk@centre.example")
 
 
@@ -81,12 +85,43 @@ class Country(Centre):
         self.matter.pursuit.start()
         self.between.crossing.look_at_all()
 
+    def renew(self, database: Database) -> None:
+        """The program ends, and begins again on this database."""
+        self.between.close()
+        self.database.close()
+        self.transport = HttpTransport(connections_max=8)
+        self.begin(database)
+
     def close(self) -> None:
         """End everything."""
         self.server.shutdown()
         self.server.server_close()
         self.between.close()
         super().close()
+
+    def copied(self, postgres: EmbeddedPostgres, *, name: str) -> dict[str, str]:
+        """A copy of its database as it is now: the owner's connection parameters."""
+        owner = dict(self.database.owner)
+        self.between.close()
+        self.database.close()
+        with postgres.superuser() as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    sql.Identifier(name), sql.Identifier(owner["dbname"])
+                )
+            )
+        self.transport = HttpTransport(connections_max=8)
+        self.begin(connect_database(owner, keys=self.database.keys, clock=self.clock))
+        return {**owner, "dbname": name}
+
+    def restored(self, owner: dict[str, str]) -> None:
+        """It goes on from a copy of its database, and a person has let it deliver again."""
+        fresh = connect_database(owner, keys=self.database.keys, clock=self.clock)
+        with fresh.uow.begin(SYSTEM) as tx:
+            begin_epoch(tx, why="restored", backup_at=tx.now)
+        with fresh.uow.begin(SUPERVISOR) as tx:
+            end_reconciling(tx, reason="nothing is uncertain")
+        self.renew(fresh)
 
     def befriend(self, other: Country, *, country: str, **changes: object) -> None:
         """A partner with a verified key, and an agreement in force."""
@@ -146,6 +181,10 @@ class Country(Centre):
             partners = self.matter.sharing.agreements.partners
             partners.change(tx, other.code, PartnerChange(endpoint=other.address))
 
+    def hurry(self) -> None:
+        """Wait for answers for less time than a slow centre takes."""
+        self.transport._client.timeout = SLOW_S / 3
+
     def step(self) -> None:
         """One round of everything that happens by itself, but for waiting."""
         self.matter.pursuit.pursue()
@@ -195,7 +234,7 @@ def _serve(country: Country) -> ThreadingHTTPServer:
                 self.close_connection = True
                 return
             if fault == "slow":
-                time.sleep(0.5)
+                time.sleep(SLOW_S)
             status, headers, answer = _answer(country, self.path, dict(self.headers), body)
             self.send_response(status)
             for name, value in headers.items():

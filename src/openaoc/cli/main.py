@@ -43,6 +43,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "exchange": Place(
         "openaoc.cli.exchange:command", "Share with partners by agreement; see what left, recall."
     ),
+    "centre": Place(
+        "openaoc.cli.centre:command", "Follow money into other countries; match without showing."
+    ),
     "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
     "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
     "journal": Place("openaoc.cli.journal:command", "Verify the journal of every change."),

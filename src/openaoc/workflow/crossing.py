@@ -137,15 +137,7 @@ class Crossing:
 
     def run(self) -> int:
         """Bring requests and answers in step with our cases; how many cases and requests."""
-        with self._lock:
-            ids = list(self._changed)[:CASES_PER_RUN_MAX]
-        done = len(ids)
-        if ids:
-            woken = retrying(functools.partial(self._in_step, ids))
-            with self._lock:
-                for case_id in ids:
-                    self._changed.pop(case_id, None)
-            self._wake_all(woken)
+        done = self._step_cases()
         with self._uow.read(SYSTEM, purpose="which payments are sought") as tx:
             sought = self._receiving.sought(tx, limit=LOOKED_PER_RUN_MAX)
         for row in sought:
@@ -156,6 +148,27 @@ class Crossing:
                 self._put_off(row)
         return done + len(sought)
 
+    def _step_cases(self) -> int:
+        """Bring requests and answers in step with cases that changed; how many of them."""
+        with self._lock:
+            changed, self._changed = self._changed, {}
+        if not changed:
+            return 0
+        left = list(changed)
+        try:
+            with self._uow.read(SYSTEM, purpose="which changed cases concern partners") as tx:
+                if not self._agreed.partners_with(tx, ObjectKind.TRACE_REQUEST):
+                    left = self._receiving.among(tx, left)
+            done = len(left)
+            while left:
+                together = left[:CASES_PER_RUN_MAX]
+                self._wake_all(retrying(functools.partial(self._in_step, together)))
+                left = left[CASES_PER_RUN_MAX:]
+        except OpenAOCError:
+            self._put(left)
+            raise
+        return done
+
     def _wake_all(self, partners: Iterable[str]) -> None:
         for partner in sorted(set(partners)):
             self._wake(partner)
@@ -165,7 +178,7 @@ class Crossing:
         with self._uow.begin(SYSTEM, purpose="requests in step with cases") as tx:
             countries = self._countries(tx)
             for case in self._cases.rows(tx, ids):
-                if countries:
+                if countries or case.state is CaseState.DROPPED:
                     woken |= self._ask(tx, case, countries)
             for row in self._receiving.of_cases(tx, ids):
                 if self._receiving.say(tx, row, self._ours(tx, row)):
@@ -182,9 +195,11 @@ class Crossing:
         return found
 
     def _ask(self, tx: Transaction, case: CaseRow, countries: Mapping[str, str]) -> set[str]:
-        if case.state is CaseState.DROPPED:
-            wanted: list[Wanted] = []
-        else:
+        partners: set[str] | None = None
+        wanted: list[Wanted] = []
+        if case.state is not CaseState.DROPPED:
+            # A partner whose agreement rests is told nothing, so nothing is taken back either.
+            partners = set(countries.values())
             try:
                 look = self._tracing.look(case.id)
             except NotFound:
@@ -196,6 +211,7 @@ class Crossing:
             wanted,
             offences=self._offences(tx, case.id),
             reason=REASON,
+            partners=partners,
             held_back=None if case.mode == "live" else SHADOW,
         )
 

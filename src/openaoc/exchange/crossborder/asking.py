@@ -6,7 +6,7 @@ request waits, and says why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -74,11 +74,13 @@ class Asking:
         *,
         offences: tuple[Offence, ...],
         reason: str,
+        partners: Collection[str] | None = None,
         held_back: str | None = None,
     ) -> set[str]:
         """Ask for what left, at its amount now; take back what did not leave. Partners to wake.
 
-        `held_back`: why nothing further is asked for this case; it is shown, and not sent.
+        `partners`: whose requests are looked at, all by default. `held_back`: why nothing further
+        is asked for this case; it is shown, and not sent.
         """
         known = {
             (row.partner, row.reported_by, row.transfer_id): row
@@ -92,7 +94,7 @@ class Asking:
             row = known.get(name)
             if row is None:
                 if len(known) >= REQUESTS_PER_CASE_MAX:
-                    break
+                    continue
                 row = self._fresh(tx, case_id, one)
                 store.add_sent(tx.connection, row)
                 known[name] = row
@@ -105,7 +107,8 @@ class Asking:
                 self._say(tx, row, one.exit, offences=offences, reason=reason)
             touched.add(one.partner)
         for name, row in known.items():
-            if name not in asked and row.state is not SentState.WITHDRAWN:
+            looked_at = partners is None or row.partner in partners
+            if looked_at and name not in asked and row.state is not SentState.WITHDRAWN:
                 self._withdraw(tx, row, reason=reason)
                 touched.add(row.partner)
         return touched

@@ -6,6 +6,7 @@ restored from a backup: its epoch rose) is said again. Never decides what is sai
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from random import Random, SystemRandom
 from typing import Final
@@ -66,7 +67,12 @@ class Carrier:
         self._asking = asking
         self._receiving = receiving
         self._random = random or SystemRandom()
+        self._may_send: Callable[[], bool] = lambda: True
         self._dispatcher = Dispatcher(deliver=self.run, sweep=self.due)
+
+    def send_only_while(self, may_send: Callable[[], bool]) -> None:
+        """Ask before each run whether this centre is the one that sends. Before `start`."""
+        self._may_send = may_send
 
     def start(self) -> None:
         """Begin to carry."""
@@ -84,7 +90,7 @@ class Carrier:
         """The partners to whom something may be said now."""
         found = []
         with self._uow.read(SYSTEM, purpose="what partners are to be told") as tx:
-            if not read_state(tx.connection).delivers:
+            if not read_state(tx.connection).delivers or not self._may_send():
                 return []
             for partner in self._partners(tx):
                 line = store.line(tx.connection, partner)
@@ -114,7 +120,7 @@ class Carrier:
             state = read_state(tx.connection)
             line = store.line(tx.connection, partner)
             closed = line is not None and line.next_at is not None and line.next_at > tx.now
-            if closed or not state.delivers:
+            if closed or not state.delivers or not self._may_send():
                 return False
             try:
                 peer = self._agreed.peer(tx, partner)

@@ -141,6 +141,10 @@ class Receiving:
         """Requests whose next step is due."""
         return store.to_look_for(tx.connection, now=tx.now, limit=limit)
 
+    def among(self, tx: Transaction, case_ids: Sequence[str]) -> list[str]:
+        """Those of these cases that a request of ours or of a partner's is about."""
+        return store.cases_concerned(tx.connection, case_ids)
+
     def of_cases(self, tx: Transaction, case_ids: Sequence[str]) -> list[Received]:
         """The requests that these cases of ours were opened for, locked."""
         found = store.received_of_cases(tx.connection, case_ids)
@@ -177,6 +181,8 @@ class Receiving:
             changed_at=tx.now,
         )
         store.save_received(tx.connection, kept)
+        if kept.state is ReceivedState.OPENED and row.state is not ReceivedState.OPENED:
+            self._requests.met(tx, row.partner)
         if kept.state is not row.state or kept.case_id != row.case_id:
             tx.journal(
                 action=f"exchange.request.{state.value}",

@@ -222,6 +222,15 @@ def received_of_cases(connection: sa.Connection, cases: Sequence[str]) -> list[R
     return [_row(row, Received) for row in connection.execute(statement, {"cases": list(cases)})]
 
 
+def cases_concerned(connection: sa.Connection, cases: Sequence[str]) -> list[str]:
+    """Those of these cases that a request of ours or of a partner's is about."""
+    statement = sa.text(
+        "SELECT case_id FROM requests_received WHERE case_id = ANY(:cases)"
+        " UNION SELECT case_id FROM requests_sent WHERE case_id = ANY(:cases) ORDER BY case_id"
+    )
+    return [row.case_id for row in connection.execute(statement, {"cases": list(cases)})]
+
+
 def to_look_for(connection: sa.Connection, *, now: datetime, limit: int) -> list[Received]:
     """Requests whose payment is to be looked for now."""
     statement = sa.text(

@@ -21,7 +21,7 @@ EPOCH_GRACE: Final = timedelta(hours=2)
 """So long the last epoch's set is still answered, for matches that began under it."""
 QUESTIONS_PER_HOUR_MAX: Final = 150_000
 """Elements answered per partner and hour. Every further one would let a partner try more of all
-the telephone numbers there are: at this rate Thailand's take a month, seen in every figure.
+the telephone numbers there are: at this rate Thailand's take nearly three months, and are seen.
 """
 QUESTIONS_PER_BATCH_MAX: Final = 1_024
 BATCH_SIZES: Final = (16, 128, QUESTIONS_PER_BATCH_MAX)

@@ -27,8 +27,9 @@ Out = TypeVar("Out")
 class Pool:
     """One per centre; its threads live as long as it does, its processes for one piece of work."""
 
-    def __init__(self, *, workers: int | None = None) -> None:
-        """`workers`: at most so many, and at most one per processor."""
+    def __init__(self, *, workers: int | None = None, nice: int = NICE) -> None:
+        """`workers`: at most so many, and at most one per processor; `nice`: of its processes."""
+        self._nice = nice
         self._workers = min(workers or WORKERS_MAX, os.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="match")
 
@@ -59,7 +60,7 @@ class Pool:
             return _spread(self._threads, call, items)
         fresh = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(
-            self._workers, mp_context=fresh, initializer=os.nice, initargs=(NICE,)
+            self._workers, mp_context=fresh, initializer=os.nice, initargs=(self._nice,)
         ) as processes:
             return _spread(processes, call, items)
 
