@@ -23,7 +23,7 @@ from openaoc.appeals.model import (
 )
 from openaoc.appeals.persons import persons_needed
 from openaoc.holds.codes import Codes, same_code
-from openaoc.holds.model import SamePerson
+from openaoc.holds.model import Answer, SamePerson
 from openaoc.kernel.actor import CITIZEN
 from openaoc.kernel.errors import BadInput
 from openaoc.parties.permissions import NotPermitted
@@ -276,6 +276,23 @@ def test_a_hold_that_ends_otherwise_makes_its_contest_moot(centre: Centre) -> No
     assert status(centre, order).state is S.MOOT
     with pytest.raises(HoldOver):
         contest(centre, order)
+
+
+@pytest.mark.parametrize("word", ["release", "refuse"])
+def test_a_hold_that_its_institution_ends_makes_its_contest_moot(centre: Centre, word: str) -> None:
+    """The row rules show an institution no contest: it ends at the next look."""
+    origin = centre.pay("KBANK:1", "SCB:2", 100_000, ago=timedelta(minutes=5))
+    order = centre.file(origin).orders[0].order
+    if word == "release":
+        centre.answer(order, "SCB", 100_000)
+    contest(centre, order)
+    with centre.database.uow.begin(machine("SCB")) as tx:
+        if word == "release":
+            centre.matter.holds.release(tx, order, "the holder explained it")
+        else:
+            centre.matter.holds.answer(tx, order, Answer(outcome="refused"))
+    centre.matter.duties.run_due()
+    assert status(centre, order).state is S.MOOT
 
 
 def test_nothing_was_contested(centre: Centre) -> None:

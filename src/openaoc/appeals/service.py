@@ -250,7 +250,12 @@ class Appeals:
     # What the clock and the other stages do.
 
     def escalate_due(self, tx: Transaction) -> int:
-        """Say once of each contest that it was not answered in time; how many."""
+        """Say once of each contest that it was not answered in time; how many.
+
+        Those whose hold has ended meanwhile have nothing left to decide.
+        """
+        for appeal in store.of_ended(tx.connection, limit=DUE_BATCH_MAX):
+            self._moot(tx, appeal)
         late = store.late(tx.connection, now=tx.now, limit=DUE_BATCH_MAX)
         for appeal in late:
             marked = msgspec.structs.replace(appeal, escalated_at=tx.now)
@@ -283,13 +288,18 @@ class Appeals:
         return len(overdue)
 
     def order_ended(self, tx: Transaction, order_id: str) -> None:
-        """The hold ended otherwise: an open contest has nothing left to decide."""
+        """The hold ended otherwise: an open contest has nothing left to decide.
+
+        Where its institution ended it the row rules show no contest: `escalate_due` finds it.
+        """
         for appeal in store.of_order(tx.connection, order_id, lock=True):
-            if not appeal.open:
-                continue
-            check_step(appeal.state, AppealState.MOOT, "end", actor=SYSTEM)
-            moot = msgspec.structs.replace(appeal, state=AppealState.MOOT, decided_at=tx.now)
-            self._save(tx, appeal, moot, action="appeals.appeal.moot", reason="the hold ended")
+            if appeal.open:
+                self._moot(tx, appeal)
+
+    def _moot(self, tx: Transaction, appeal: AppealRecord) -> None:
+        check_step(appeal.state, AppealState.MOOT, "end", actor=SYSTEM)
+        moot = msgspec.structs.replace(appeal, state=AppealState.MOOT, decided_at=tx.now)
+        self._save(tx, appeal, moot, action="appeals.appeal.moot", reason="the hold ended")
 
     def open_own(self, tx: Transaction, order: OrderRecord) -> AppealRecord | None:
         """A blind review found the hold wrong: contest it for its holder, unless one is open."""

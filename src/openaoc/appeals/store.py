@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from openaoc.appeals.model import OPEN, AppealState, CompensationView
 from openaoc.appeals.record import AppealRecord
+from openaoc.holds.model import ENDED
 from openaoc.storage.tables import metadata, moment
 
 appeals: Final = sa.Table(
@@ -141,6 +142,20 @@ def late(connection: Connection, *, now: datetime, limit: int) -> list[AppealRec
 def overdue(connection: Connection, *, now: datetime, limit: int) -> list[AppealRecord]:
     """Open contests past their latest answer and not yet marked so, locked."""
     return _due(connection, appeals.c.last_at, appeals.c.overdue_at, now=now, limit=limit)
+
+
+def of_ended(connection: Connection, *, limit: int) -> list[AppealRecord]:
+    """Open contests whose hold has ended, locked; those that somebody works on are left out."""
+    orders = sa.table("hold_orders", sa.column("id", sa.Text), sa.column("state", sa.Text))
+    statement = (
+        sa.select(appeals)
+        .join(orders, orders.c.id == appeals.c.order_id)
+        .where(appeals.c.state.in_(_OPEN), orders.c.state.in_([one.value for one in ENDED]))
+        .order_by(appeals.c.sequence)
+        .limit(limit)
+        .with_for_update(of=appeals, skip_locked=True)
+    )
+    return [_appeal(row) for row in connection.execute(statement)]
 
 
 def any_overdue(connection: Connection, *, now: datetime) -> bool:
