@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -90,13 +89,15 @@ class Contests(RuleBasedStateMachine):
         known = [o.id for o in self.orders() if o.mode == "live"]
         if known:
             order = data.draw(st.sampled_from(known))
-            self.tried(lambda: contest(self.centre, order, code=code_of(self.centre, order)))
+            self.tried(
+                "contest", lambda: contest(self.centre, order, code=code_of(self.centre, order))
+            )
 
     @rule(data=st.data(), who=st.sampled_from([REVIEWER, OTHER, SUPERVISOR]))
     def a_review(self, data: st.DataObject, who: Actor) -> None:
         found = self.some(data)
         if found is not None:
-            self.tried(lambda: take(self.centre, found.appeal, who))
+            self.tried("take", lambda: take(self.centre, found.appeal, who))
 
     @rule(
         data=st.data(),
@@ -113,13 +114,13 @@ class Contests(RuleBasedStateMachine):
             "uphold_in_part": uphold(outcome="uphold_in_part", release_minor=part),
             "refuse": refuse(),
         }[outcome]
-        self.tried(lambda: decide(self.centre, found.appeal, decision, who))
+        self.tried("decide", lambda: decide(self.centre, found.appeal, decision, who))
 
     @rule(data=st.data(), who=st.sampled_from([SUPERVISOR, SECOND]), agree=st.booleans())
     def a_second_word(self, data: st.DataObject, who: Actor, *, agree: bool) -> None:
         found = self.some(data)
         if found is not None:
-            self.tried(lambda: second(self.centre, found.appeal, agree=agree, who=who))
+            self.tried("second", lambda: second(self.centre, found.appeal, agree=agree, who=who))
 
     @rule(data=st.data(), whole=st.booleans())
     def a_release(self, data: st.DataObject, *, whole: bool) -> None:
@@ -201,10 +202,18 @@ class Contests(RuleBasedStateMachine):
         return data.draw(st.sampled_from(known)) if known else None
 
     @staticmethod
-    def tried(act: Callable[[], object]) -> None:
-        """A refusal is an answer too: it must change nothing, which the invariants see."""
-        with contextlib.suppress(OpenAOCError):
+    def tried(name: str, act: Callable[[], object]) -> None:
+        """A refusal is an answer too: it must change nothing, which the invariants see.
+
+        How often each is done shows in hypothesis' statistics; that lives get anywhere is a test
+        of its own (tests/workflow/test_whole_life.py).
+        """
+        try:
             act()
+        except OpenAOCError as refusal:
+            event(f"{name}: refused, {type(refusal).__name__}")
+        else:
+            event(f"{name}: done")
 
 
 def run(make_owner: Owner, *, examples: int, steps: int) -> None:
