@@ -27,7 +27,7 @@ _TYPES: Final = {FieldForm.NUMBER: int, FieldForm.TEXTS: tuple}
 def check_received(one: ReleasedObject) -> ReleasedObject:
     """The object itself. Raises BadInput with the place of the first thing wrong."""
     if not one.id.startswith(f"{one.kind.value}--") or len(one.id) > ID_CHARACTERS_MAX:
-        raise BadInput(f"not the id of a {one.kind.value}", where="id")
+        raise BadInput(f"not an id of the kind {one.kind.value}", where="id")
     for name, moment in (("created", one.created), ("modified", one.modified)):
         if moment.tzinfo is None or not EARLIEST <= moment < LATEST:
             raise BadInput("not a time with its zone, 1970 to 2200", where=name)
@@ -36,11 +36,11 @@ def check_received(one: ReleasedObject) -> ReleasedObject:
     for name, value in one.fields.items():
         field = FIELDS[one.kind].get(name)
         if field is None:
-            raise BadInput(f"no field of a {one.kind.value}", where=f"fields.{name[:40]}")
+            raise BadInput(f"no field of the kind {one.kind.value}", where=f"fields.{name[:40]}")
         check_value(value, field.form, where=f"fields.{name}")
     for name, ids in one.refs.items():
         if name not in REFS.get(one.kind, {}) or len(ids) > REFS_MAX:
-            raise BadInput(f"no reference of a {one.kind.value}", where=f"refs.{name[:40]}")
+            raise BadInput(f"no reference of the kind {one.kind.value}", where=f"refs.{name[:40]}")
         if any(len(text) > ID_CHARACTERS_MAX or "\0" in text for text in ids):
             raise BadInput("not an id", where=f"refs.{name}")
     return one

@@ -59,22 +59,32 @@ _YES: Final = "yes"
 def write_xlsx(header: Header, objects: Sequence[ReleasedObject]) -> bytes:
     """The file. Raises BadInput for a text no cell can hold: send that as JSON Lines."""
     assert header.objects == len(objects), "a header counts its objects"
-    book = Workbook(write_only=True)
-    about = book.create_sheet(ABOUT)
-    for name, value in msgspec.to_builtins(header).items():
-        _append(about, [name, str(value)])
+    # All of it is looked at before anything is written: a book given up half-way leaves files.
+    sheets = {ABOUT: [[name, str(value)] for name, value in msgspec.to_builtins(header).items()]}
     for kind in ObjectKind:
-        found = [one for one in objects if one.kind is kind]
+        columns = _columns(kind)
+        found = [_cells(one) for one in objects if one.kind is kind]
         if found:
-            sheet = book.create_sheet(kind.value)
-            columns = _columns(kind)
-            _append(sheet, columns)
-            for one in found:
-                cells = _cells(one)
-                _append(sheet, [cells.get(name, "") for name in columns])
+            rows = [[cells.get(name, "") for name in columns] for cells in found]
+            sheets[kind.value] = [columns, *rows]
+    for title, rows in sheets.items():
+        _check_kept(rows, title=title)
+    book = Workbook(write_only=True)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for texts in rows:
+            _append(sheet, texts)
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
+
+
+def _check_kept(rows: Iterable[Iterable[str]], *, title: str) -> None:
+    """Raises BadInput for a text that comes back from no spreadsheet as it was."""
+    for texts in rows:
+        for text in texts:
+            if len(text) > CELL_CHARACTERS_MAX or _CHANGED.search(text):
+                raise BadInput("a text that no cell holds as it is: use JSON Lines", where=title)
 
 
 def _columns(kind: ObjectKind) -> list[str]:
@@ -84,8 +94,6 @@ def _columns(kind: ObjectKind) -> list[str]:
 def _append(sheet: WriteOnlyWorksheet, texts: Iterable[str]) -> None:
     row = []
     for text in texts:
-        if len(text) > CELL_CHARACTERS_MAX or _CHANGED.search(text):
-            raise BadInput("a text that no cell holds as it is: use JSON Lines", where=sheet.title)
         cell = WriteOnlyCell(sheet, value=text)
         cell.data_type = "s"  # else a text that begins with "=" is a formula
         cell.number_format = "@"
