@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +22,7 @@ from openaoc.kernel.errors import Unavailable
 
 INSTALL: Final = "install"
 PACKAGE: Final = "opentaxii"
-START_SECONDS_MAX: Final = 60.0
-_ROOT: Final = "b96631e7-f1c1-43dd-b9d6-55d634f31c41"
+START_SECONDS_MAX: Final = 20.0
 _CONFIGURATION: Final = """
 domain: "127.0.0.1:{port}"
 taxii1:
@@ -46,7 +47,7 @@ logging:
 """
 _SERVE: Final = (
     "import sys; from werkzeug.serving import run_simple; from opentaxii.http import app;"
-    " run_simple('127.0.0.1', int(sys.argv[1]), app, threaded=True)"
+    " run_simple('127.0.0.1', int(sys.argv[1]), app, threaded=False)"
 )
 
 
@@ -68,22 +69,18 @@ class OpenTaxii:
         path = self._home / "opentaxii.yml"
         path.write_text(_CONFIGURATION.format(port=self._port, home=self._home), "utf-8")
         environment = {**os.environ, "OPENTAXII_CONFIG": str(path)}
-        root = [self._bin / "opentaxii-add-api-root", "--title", "Default", "--default",
-                "--public", "--id", _ROOT]  # fmt: skip
-        collection = [self._bin / "opentaxii-add-collection", "--rootid", _ROOT, "--title", "All",
-                      "--public", "--public-write"]  # fmt: skip
-        for command in (root, collection):
-            done = subprocess.run(  # noqa: S603 - the peer's own programme
-                command, env=environment, capture_output=True, check=False
-            )
-            if done.returncode:
-                raise Unavailable(done.stderr.decode("utf-8", "replace")[-500:])
+        self._call("opentaxii-add-api-root", "--title", "Default", "--default", env=environment)
+        root = self._root()
+        self._call(
+            "opentaxii-add-collection", "--rootid", root, "--title", "All", "--public",
+            "--public-write", env=environment,
+        )  # fmt: skip
         with (self._home / "serve.log").open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the peer's own programme
                 [self._bin / "python", "-c", _SERVE, str(self._port)],
                 env=environment, stdout=log, stderr=log,
             )  # fmt: skip
-        base = f"http://127.0.0.1:{self._port}/taxii2/{_ROOT}/collections/"
+        base = f"http://127.0.0.1:{self._port}/taxii2/{root}/collections/"
         until = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < until and self._process.poll() is None:
             try:
@@ -95,6 +92,22 @@ class OpenTaxii:
                 return f"{base}{answer.json()['collections'][0]['id']}/objects/"
             time.sleep(0.2)
         raise Unavailable((self._home / "serve.log").read_text("utf-8", "replace")[-500:])
+
+    def _call(self, *words: str, env: dict[str, str]) -> None:
+        command = [str(self._bin / words[0]), *words[1:]]
+        done = subprocess.run(  # noqa: S603 - the peer's own programme
+            command, env=env, capture_output=True, check=False
+        )
+        if done.returncode:
+            raise Unavailable(done.stderr.decode("utf-8", "replace")[-500:])
+
+    def _root(self) -> str:
+        """The API root's id; opened to everybody, so that nobody's password is hashed each time."""
+        with sqlite3.connect(self._home / "data.db") as database:
+            database.execute("UPDATE opentaxii_api_root SET is_public = 1")
+            (number,) = database.execute("SELECT id FROM opentaxii_api_root").fetchone()
+        database.close()
+        return str(uuid.UUID(str(number)))
 
     def stop(self) -> None:
         """End the process by its id."""
