@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +25,6 @@ from openaoc.kernel.errors import BadInput
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
 from openaoc.parties.permissions import NotPermitted
-from openaoc.storage.tables import journal_rows
 from tests.exchange.sharing_site import (
     AS_IS,
     INDICATOR_GRANT,
@@ -125,6 +123,11 @@ def test_a_recall_reaches_who_received_and_nobody_else(site: Site) -> None:
             tx, NewRecall(object=one.id, kind=RecallKind.WITHDRAWN, reason="once more")
         )
     assert again.partners == []
+    for nothing in ("", "+66812345678"):
+        with pytest.raises(BadInput), site.uow.begin(INVESTIGATOR) as tx:
+            site.exchange.recalling.recall(
+                tx, NewRecall(object=nothing, kind=RecallKind.EXPIRED, reason="no id")
+            )
     with pytest.raises(NotPermitted), site.uow.begin(partner_user("AA")) as tx:
         site.exchange.recalling.recall(
             tx, NewRecall(object=other.id, kind=RecallKind.WITHDRAWN, reason="not theirs")
@@ -194,6 +197,14 @@ def test_a_new_member_gets_the_history_it_may_have(site: Site) -> None:
     site.sharing.publishing.publish_due()
     assert site.has("AA") == [recent.id, fresh.id]
     assert site.sharing.publishing.publish_due() == 0
+
+
+def test_a_fault_in_one_object_keeps_no_other_back(site: Site) -> None:
+    site.agree("AA")
+    first, last = site.indicator(), site.indicator()
+    site.shelf.put(first, site.indicator(fields={"no_such_field": "x"}), last)
+    site.sharing.publishing.publish_due()
+    assert site.has("AA") == [first.id, last.id]
 
 
 def test_a_narrower_version_takes_back_what_it_does_not_grant(site: Site) -> None:
@@ -446,48 +457,3 @@ def test_a_view_goes_on_where_it_stopped(site: Site) -> None:
         found += [one.object.id for one in page.objects]
         after, more = page.objects[-1].sequence, page.more
     assert found == [one.id for one in objects]
-
-
-def test_the_journal_knows_every_step_and_no_value(site: Site) -> None:
-    grant = Grant(
-        fields={**INDICATOR_GRANT.fields, "holder_name": AS_IS}, identifier_kinds=("phone",)
-    )
-    agreed = site.agree(
-        "AA", grants={K.INDICATOR: grant}, personal_basis="Anti-Scam Act, section 14"
-    )
-    one = site.indicator()
-    one = msgspec.structs.replace(one, fields={**one.fields, "holder_name": "Somchai"})
-    site.shelf.put(one)
-    new = NewApproval(
-        object=one.id,
-        partner="AA",
-        fields=("holder_name",),
-        legal_basis="Anti-Scam Act, section 14, paragraph 2",
-        reason="their own case needs it",
-    )
-    with site.uow.begin(SUPERVISOR) as tx:
-        site.sharing.approving.approve(tx, new)
-        site.exchange.release_published(tx, one.id, partner="AA", why="asked for")
-        site.exchange.recalling.recall(
-            tx, NewRecall(object=one.id, kind=RecallKind.WITHDRAWN, reason="a shop's")
-        )
-        site.agreements.end(tx, agreed.id, reason="given up")
-    with site.uow.read(SYSTEM) as tx:
-        rows = tx.connection.execute(sa.select(journal_rows.c.action, journal_rows.c.body)).all()
-    assert [row.action for row in rows] == [
-        "exchange.partner.added",
-        "exchange.partner_key.added",
-        "exchange.partner_key.verified",
-        "exchange.agreement.drafted",
-        "exchange.agreement.approve_proposed",
-        "exchange.agreement.approved",
-        "exchange.agreement.active",
-        "exchange.personal.approved",
-        "exchange.objects.released",
-        "exchange.personal.released",
-        "exchange.object.recalled",
-        "exchange.agreement.ended",
-    ]
-    told = "".join(row.body for row in rows)
-    for value in ("Somchai", "+66812345678", "desk@centre.example"):
-        assert value not in told

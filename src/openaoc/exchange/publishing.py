@@ -6,18 +6,26 @@ of the agreement is a new beginning, in which what is not granted any more is ta
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Final
+
+import structlog
 
 from openaoc.exchange import release_store
 from openaoc.exchange.agreement import Agreement
 from openaoc.exchange.canaries import Canaries
+from openaoc.exchange.catalogue import Publisher
+from openaoc.exchange.objects import SharedObject, check_object
 from openaoc.exchange.release import Reason, Withheld
 from openaoc.exchange.service import Exchange
 from openaoc.kernel.actor import SYSTEM
-from openaoc.storage.unit_of_work import UnitOfWork
+from openaoc.kernel.errors import BadInput
+from openaoc.storage.unit_of_work import UnitOfWork, retrying
 
 OFFERED_PER_ROUND: Final = 500
 """Objects offered to one partner in one transaction."""
+_LOG = structlog.get_logger(__name__)
 
 
 class Publishing:
@@ -38,34 +46,39 @@ class Publishing:
         return sum(self._publish(partner) for partner in partners)
 
     def _publish(self, partner: str) -> int:
-        offered = 0
-        for publisher in self._exchange.catalogue.publishers:
-            with self._uow.begin(SYSTEM, purpose="publish by agreement") as tx:
-                self._exchange.agreements.partners.found(tx, partner, lock=True)
-                agreement = self._exchange.agreements.in_force(tx, partner)
-                if agreement is None:
-                    return offered
-                mark = release_store.mark_of(
-                    tx.connection, partner, publisher=publisher.name, agreement=agreement.id
-                )
-                changed = publisher.changed(tx, after=mark, limit=OFFERED_PER_ROUND)
-                outcomes = self._exchange.offer(tx, changed.objects, partner=partner)
-                full = any(
-                    isinstance(one.result, Withheld) and Reason.VOLUME_REACHED in one.result.reasons
-                    for one in outcomes
-                )
-                if full or changed.mark == mark:
-                    continue
-                # At the volume of the day the mark stays: the rest is offered again tomorrow.
-                release_store.set_mark(
-                    tx.connection,
-                    partner,
-                    publisher=publisher.name,
-                    agreement=agreement.id,
-                    mark=changed.mark,
-                )
-                offered += len(changed.objects)
-        return offered + self._offer_canaries(partner)
+        offered = sum(
+            retrying(functools.partial(self._offer, partner, publisher))
+            for publisher in self._exchange.catalogue.publishers
+        )
+        return offered + retrying(functools.partial(self._offer_canaries, partner))
+
+    def _offer(self, partner: str, publisher: Publisher) -> int:
+        """One publisher's next objects; how many."""
+        with self._uow.begin(SYSTEM, purpose="publish by agreement") as tx:
+            self._exchange.agreements.partners.found(tx, partner, lock=True)
+            agreement = self._exchange.agreements.in_force(tx, partner)
+            if agreement is None:
+                return 0
+            mark = release_store.mark_of(
+                tx.connection, partner, publisher=publisher.name, agreement=agreement.id
+            )
+            changed = publisher.changed(tx, after=mark, limit=OFFERED_PER_ROUND)
+            outcomes = self._exchange.offer(tx, _sound(changed.objects), partner=partner)
+            full = any(
+                isinstance(one.result, Withheld) and Reason.VOLUME_REACHED in one.result.reasons
+                for one in outcomes
+            )
+            if full or changed.mark == mark:
+                return 0
+            # At the volume of the day the mark stays: the rest is offered again tomorrow.
+            release_store.set_mark(
+                tx.connection,
+                partner,
+                publisher=publisher.name,
+                agreement=agreement.id,
+                mark=changed.mark,
+            )
+            return len(changed.objects)
 
     def _offer_canaries(self, partner: str) -> int:
         """Canaries are offered once under each agreement, like anything else."""
@@ -85,3 +98,14 @@ class Publishing:
                 tx.connection, partner, publisher=name, agreement=agreement.id, mark=mark
             )
             return len(objects)
+
+
+def _sound(objects: Sequence[SharedObject]) -> list[SharedObject]:
+    """Those that are as they must be: a fault in one stage's object keeps no other back."""
+    found = []
+    for one in objects:
+        try:
+            found.append(check_object(one))
+        except BadInput as error:
+            _LOG.error("exchange.object.unsound", kind=one.kind.value, where=error.where)
+    return found

@@ -21,6 +21,7 @@ from openaoc.exchange.ledger_model import (
     RecallMark,
 )
 from openaoc.exchange.model import check_partner_code
+from openaoc.exchange.objects import check_object_id
 from openaoc.exchange.release_store import CurrentRow
 from openaoc.kernel.events import Event
 from openaoc.kernel.limits import PAGE_MAX
@@ -40,8 +41,10 @@ class Recalling:
 
         Withdrawn and expired, it is in their views once more, revoked, and nobody gets it before
         its stage has changed it. Nobody has it: nobody is told, and the journal says so.
+        Raises BadInput for what is no object's id.
         """
         require(tx.actor, Permission.EXCHANGE_RECALL)
+        check_object_id(asked.object, where="object")
         rows = [
             row
             for row in release_store.receivers(tx.connection, asked.object)
