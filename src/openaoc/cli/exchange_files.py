@@ -26,9 +26,9 @@ def export_command(partner_code: str, file: Path, form: str, after: int, *, as_j
     from openaoc.kernel.errors import Conflict
 
     signature = file.with_name(file.name + SIGNATURE_SUFFIX)
-    for path in (file, signature):
-        if path.exists():
-            raise Conflict("is there already", where=str(path))
+    for there in (file, signature):
+        if there.exists():
+            raise Conflict("is there already", where=str(there))
     path = f"/v1/exchange/files/{quote(partner_code, safe='')}"
     data, headers = CentreClient().download_with_headers(path, form=form, after=str(after))
     file.write_bytes(data)
