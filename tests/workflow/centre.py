@@ -57,6 +57,13 @@ class RecordingOutbox:
         tx.after_commit(lambda: self.sent.extend(fresh))
         return [message.subject for message in fresh]
 
+    def nth_newest(
+        self, tx: Transaction, *, institution: str, kind: str, count: int
+    ) -> datetime | None:
+        assert tx.now, "asked in a transaction"
+        times = [m.answer_by for m in self.sent if (m.institution, m.kind) == (institution, kind)]
+        return sorted(times)[-count] if len(times) >= count else None
+
     def orders(self) -> list[Order]:
         return [m.body for m in self.sent if isinstance(m.body, Order)]
 
@@ -70,10 +77,20 @@ class RecordingOutbox:
 class Centre:
     """The matter on a fresh database and an empty ledger, live for all of BANKS unless told."""
 
-    def __init__(self, database: Database, folder: Path, clock: ManualClock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        clock: ManualClock,
+        *,
+        questions_per_hour: int = 600,
+    ) -> None:
         self.database, self.clock = database, clock
         self.settings = Settings(
-            data_dir=str(folder), ledger_rows_max=200_000, ledger_accounts_max=50_000
+            data_dir=str(folder),
+            ledger_rows_max=200_000,
+            ledger_accounts_max=50_000,
+            questions_per_hour=questions_per_hour,
         )
         self.folder = folder / "ledger"
         self.ledger = Ledger.open(self.folder, settings=self.settings, clock=clock)

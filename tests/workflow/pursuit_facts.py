@@ -184,18 +184,18 @@ def _events(
             left[row.order_id] -= amount
         if row.kind == "excess" or not amount:
             continue
-        paid = None
+        paid, account = None, f"{row.bank}:{row.account}"
         if row.paid_id is not None:
             place = facts.place(row.paid_by, row.paid_id)
             fact = facts.known[place] if place >= 0 else None
-            if fact and (fact.debtor, fact.amount) == (f"{row.bank}:{row.account}", amount):
+            if fact and (fact.debtor, fact.amount) == (account, row.amount_minor):
                 paid = place
         events.append(
             HoldEvent(
                 kind=HoldKind(row.kind),
                 at_us=to_us(row.at),
                 case=number[row.case_id],
-                account=accounts.index(f"{row.bank}:{row.account}"),
+                account=accounts.index(account),
                 amount_minor=amount,
                 transfer_row=paid,
             )

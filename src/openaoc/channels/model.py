@@ -116,6 +116,8 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     body: msgspec.Struct
     answer_by: datetime
+    not_before: datetime | None = None
+    """It rests in the outbox until then; default: it goes out at once."""
 
 
 class OutboxMessage(msgspec.Struct, frozen=True, kw_only=True):

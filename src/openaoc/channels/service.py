@@ -131,6 +131,15 @@ class Channels:
         tx.gather("channels.outbox", messages, self._add)
         return [message.idempotency_key for message in messages]
 
+    def nth_newest(
+        self, tx: Transaction, *, institution: str, kind: str, count: int
+    ) -> datetime | None:
+        """By when the `count`-th last message of a kind to an institution is to be answered.
+
+        None where there are fewer. What this transaction enqueued is not counted.
+        """
+        return store.nth_newest(tx.connection, institution=institution, kind=kind, count=count)
+
     def _add(self, tx: Transaction, messages: list[OutboxMessage]) -> None:
         store.add_messages(tx, messages)
         for institution in sorted({message.institution for message in messages}):
@@ -393,6 +402,7 @@ def _outgoing(fresh: NewMessage, *, now: datetime) -> OutboxMessage:
     if len(content) > BODY_BYTES_MAX:
         raise MessageTooLarge(f"{len(content)} bytes, at most {BODY_BYTES_MAX}", where=fresh.kind)
     digest = hashlib.sha256(content).hexdigest()[:32]
+    due = now if fresh.not_before is None else max(now, fresh.not_before)
     return OutboxMessage(
         id=new_message_id(),
         sequence=0,
@@ -404,8 +414,8 @@ def _outgoing(fresh: NewMessage, *, now: datetime) -> OutboxMessage:
         state=MessageState.WAITING,
         created_at=now,
         answer_by=fresh.answer_by,
-        due_at=now,
-        escalate_at=now + (fresh.answer_by - now) * ESCALATION_SHARE,
+        due_at=due,
+        escalate_at=due + (fresh.answer_by - due) * ESCALATION_SHARE,
         attempts=0,
         refusals=0,
         escalated_at=None,

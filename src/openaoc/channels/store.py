@@ -138,6 +138,21 @@ def waiting(
     return [_message(row) for row in connection.execute(statement)]
 
 
+def nth_newest(
+    connection: Connection, *, institution: str, kind: str, count: int
+) -> datetime | None:
+    """`answer_by` of the message of this kind with `count` - 1 that are to be answered later."""
+    statement = (
+        sa.select(messages.c.answer_by)
+        .where(messages.c.institution == institution, messages.c.kind == kind)
+        .order_by(messages.c.answer_by.desc())
+        .offset(count - 1)
+        .limit(1)
+    )
+    found: datetime | None = connection.execute(statement).scalar()
+    return found
+
+
 def institutions_due(connection: Connection, *, now: datetime) -> list[str]:
     """Institutions with a message due whose line may be tried now."""
     statement = (

@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     after some seconds and says so.
     """
 
+    questions_per_hour: int = 600
+    """Questions for a victim's payment that one institution gets in an hour; further ones wait."""
     breaker_orders_per_hour: int = 300_000
     """More orders an hour than this do not go out by themselves, over all institutions."""
     breaker_institution_orders_per_hour: int = 100_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -28,11 +28,16 @@ from openaoc.reports.model import Payment, Report
 from openaoc.reports.service import PaymentRow, Reports
 from openaoc.storage.unit_of_work import Transaction
 from openaoc.workflow.onward import LedgerTaking
+from openaoc.workflow.pacing import Asked, Pace
 from openaoc.workflow.pursuit import Pursuit
 
 PAYMENT_CONFIRM: Final = "payment.confirm"
 ANSWER_WITHIN: Final = timedelta(hours=2)
 """How soon the payer's institution is asked to answer; the money is on its way meanwhile."""
+
+
+class Questions(Outbox, Asked, Protocol):
+    """Where questions go, and what of them went before; `channels.service.Channels` is one."""
 
 
 class AskedPayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,49 +75,67 @@ class Confirming:
         reports: Reports,
         parties: Parties,
         pursuit: Pursuit,
-        outbox: Outbox,
+        outbox: Questions,
         ledger: LedgerTaking,
         corrected: Callable[[], None],
+        per_hour: int,
     ) -> None:
+        """`per_hour`: how many questions one institution is asked in an hour."""
         self._cases = cases
         self._reports = reports
         self._parties = parties
         self._pursuit = pursuit
         self._outbox = outbox
+        self._pace = Pace(outbox, kind=PAYMENT_CONFIRM, within=ANSWER_WITHIN, per_hour=per_hour)
         self._ledger = ledger
         self._corrected = corrected
 
     def ask(self, tx: Transaction, case_id: str) -> int:
         """Ask the payers' institutions of a case that waits for a person; how many were asked.
 
-        Institutions in shadow, unknown ones, and payments confirmed already are left out.
+        Institutions in shadow, unknown ones, and payments confirmed already are left out. One that
+        was asked as often as it may be within the hour is asked later, which is journalled.
         """
         reports = self._reports.of_case(tx, case_id)
         by_bank: dict[str, list[PaymentRow]] = {}
         for payment in self._reports.payments_of(tx, [report.id for report in reports]):
             if payment.confirmed_by is None:
                 by_bank.setdefault(payment.debtor_bank, []).append(payment)
-        until = tx.now + ANSWER_WITHIN
         messages = [
-            NewMessage(
-                institution=bank,
-                kind=PAYMENT_CONFIRM,
-                subject=case_id,
-                body=ConfirmationRequest(
-                    case=case_id,
-                    institution=bank,
-                    payments=[_asked(payment) for payment in payments],
-                    issued_at=tx.now,
-                    answer_by=until,
-                ),
-                answer_by=until,
-            )
+            self._question(tx, case_id, bank, payments)
             for bank, payments in sorted(by_bank.items())
             if self._takes_messages(tx, bank)
         ]
         if messages:
             self._outbox.enqueue_many(tx, messages)
         return len(messages)
+
+    def _question(
+        self, tx: Transaction, case_id: str, bank: str, payments: Sequence[PaymentRow]
+    ) -> NewMessage:
+        at = self._pace.next_at(tx, bank)
+        if at > tx.now:
+            tx.journal(
+                action="workflow.question.put_off",
+                subject=case_id,
+                reason=f"{bank} has as many questions as it takes in an hour",
+                authority=f"asked at {format_time(at)}",
+            )
+        until = at + ANSWER_WITHIN
+        return NewMessage(
+            institution=bank,
+            kind=PAYMENT_CONFIRM,
+            subject=case_id,
+            body=ConfirmationRequest(
+                case=case_id,
+                institution=bank,
+                payments=[_asked(payment) for payment in payments],
+                issued_at=at,
+                answer_by=until,
+            ),
+            answer_by=until,
+            not_before=at,
+        )
 
     def _takes_messages(self, tx: Transaction, bank: str) -> bool:
         try:

@@ -115,6 +115,10 @@ class Pursuit:
             hold_matter(tx)
             self.breakers.load(tx)
             count = self.registry.load(tx)
+        settle_all(self._tracing)  # no transaction waits for it
+        with self._uow.begin(SYSTEM, purpose="go on with open pursuits") as tx:
+            hold_matter(tx)
+            self.registry.refresh(tx)
             changed = take_up(
                 tx,
                 tracing=self._tracing,

@@ -36,7 +36,6 @@ def take_up(
 
     The others are followed on from where they are. The matter is held.
     """
-    settle_all(tracing)
     registered = tracing.registered()
     asked = holds.asked_for(tx)
     changed: list[str] = []

@@ -17,7 +17,6 @@ from openaoc.appeals.service import Appeals
 from openaoc.cases.service import Cases
 from openaoc.exchange.indicators import IndicatorPublisher, IndicatorReceiver
 from openaoc.exchange.watching import CanaryWatch
-from openaoc.holds.book import Outbox
 from openaoc.holds.codes import Codes
 from openaoc.holds.ending import Ending
 from openaoc.holds.model import ENDED
@@ -40,7 +39,7 @@ from openaoc.storage.vault import Vault
 from openaoc.tracing.service import Tracing
 from openaoc.workflow.collecting import Collecting, build_collecting
 from openaoc.workflow.complaint import Complaints
-from openaoc.workflow.confirming import Confirming
+from openaoc.workflow.confirming import Confirming, Questions
 from openaoc.workflow.control import CODE_LABEL, Control
 from openaoc.workflow.duties import Duties, Duty, on_time
 from openaoc.workflow.housekeeping import Housekeeping
@@ -104,7 +103,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     ledger: CentreLedger
     tracing: Tracing
     parties: Parties
-    outbox: Outbox
+    outbox: Questions
     vault: Vault
     settings: Settings
 
@@ -149,7 +148,7 @@ def build_matter(
     ledger: CentreLedger,
     tracing: Tracing,
     parties: Parties,
-    outbox: Outbox,
+    outbox: Questions,
     vault: Vault,
     settings: Settings,
 ) -> Matter:
@@ -285,6 +284,7 @@ def _confirming(means: Means, core: Core) -> Confirming:
         outbox=means.outbox,
         ledger=means.ledger,
         corrected=means.tracing.distrust,
+        per_hour=means.settings.questions_per_hour,
     )
 
 

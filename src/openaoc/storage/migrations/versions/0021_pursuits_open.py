@@ -1,6 +1,9 @@
-"""Pursuits that stay open."""
+"""How many questions an institution was asked in the last hour."""
 
 from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0021"
 down_revision = "0020"
@@ -9,8 +12,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """Questions are few among messages; they are counted at each new one."""
+    op.create_index(
+        "channels_messages_questions",
+        "channels_messages",
+        ["institution", "answer_by"],
+        postgresql_where=sa.text("kind = 'payment.confirm'"),
+    )
 
 
 def downgrade() -> None:
-    """Nothing yet."""
+    """Count them by looking at every message."""
+    op.drop_index("channels_messages_questions", "channels_messages")
