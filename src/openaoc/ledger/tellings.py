@@ -180,8 +180,8 @@ def targets(corrections: Sequence[Renaming], known: Callable[[Name], int]) -> li
     for item in corrections:
         if item.corrects not in found:
             lost = [other for other in corrections if other.corrects not in found]
-            own = {other.name for other in lost if other.name != other.corrects}
-            circle = {other.corrects for other in lost} <= own
+            renamed = {other.name for other in lost if other.name != other.corrects}
+            circle = {other.corrects for other in lost} <= renamed
             raise Contradiction(GOES_ROUND if circle else NEVER_TOLD, place=item.place)
         if found[item.name] != found[item.corrects]:
             raise Contradiction(IN_USE, place=item.place)
