@@ -171,7 +171,8 @@ def test_stix2_reads_ours_and_computes_the_same_ids(
     else:
         del seen["id"], seen["object_marking_refs"]
         assert stix2.parse(seen).id == found["id"]
-    stix2.pattern_visitor.create_pattern_object(written[1].pattern)  # type: ignore[attr-defined]  # an indicator
+    assert isinstance(written[1], model.Indicator)
+    stix2.pattern_visitor.create_pattern_object(written[1].pattern)
 
 
 @settings(max_examples=100, deadline=None)

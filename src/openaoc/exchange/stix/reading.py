@@ -28,7 +28,7 @@ from openaoc.exchange.stix.model import Lost, StixObject
 from openaoc.exchange.stix.observables import Unreadable, identifier_of
 from openaoc.exchange.stix.patterns import PATTERN_TYPE, Observed, read_pattern
 from openaoc.exchange.stix.writing import BASED_ON, LABELS, NATIVE, UNNAMED
-from openaoc.kernel.clock import parse_time
+from openaoc.kernel.clock import format_time, parse_time
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.identifiers.kinds import Identifier
 from openaoc.kernel.markings import Marking
@@ -231,7 +231,8 @@ def _fields(
     for name, native in NATIVE[kind].items():
         value = getattr(one, native, None)
         if value is not None and value not in ((), UNNAMED):
-            fields[name] = value
+            is_time = FIELDS[kind][name].form is FieldForm.TIME
+            fields[name] = format_time(parse_time(value)) if is_time else value
     if one.labels and LABELS in FIELDS[kind]:
         fields[LABELS] = one.labels
     elif one.labels:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ from openaoc.exchange.stix.markings import MARKING_IDS, definition_of
 from openaoc.exchange.stix.model import Lost, Profile, StixObject, stix_time
 from openaoc.exchange.stix.observables import Observing, observable_of, observed
 from openaoc.exchange.stix.patterns import PATTERN_TYPE, Observed, write_pattern
-from openaoc.kernel.clock import format_time, parse_time
+from openaoc.kernel.clock import parse_time
 from openaoc.kernel.markings import Marking
 
 UNNAMED: Final = "(not shared)"
@@ -222,12 +223,17 @@ def _native(name: str, value: FieldValue) -> FieldValue | None:
     if isinstance(value, tuple):
         return value if _are_labels(value) else None
     if name in _TIMES:
-        return format_time(parse_time(value))
+        return _precise(parse_time(value))
     if name == "relationship_type":
         return value if _WORD.fullmatch(value) and _is_short(value) else None
     if name == "identity_class":
         return value if value and _is_short(value) else None
     return value or None
+
+
+def _precise(moment: datetime) -> str:
+    """Always six digits after the second: some readers compare times as texts."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 _TIMES: Final = frozenset({"published", *(name for pair in _ORDERED for name in pair)})
@@ -261,7 +267,7 @@ def _indicator(draft: _Draft) -> Written:
     pattern = write_pattern(found)
     if len(kind) > model.SHORT_CHARACTERS_MAX or len(pattern) > model.PATTERN_CHARACTERS_MAX:
         return _unwritten("fields.value", f"longer than {model.PATTERN_CHARACTERS_MAX} characters")
-    draft.native("valid_from", stix_time(one.created))
+    draft.native("valid_from", _precise(one.created))
     draft._keep_order()  # noqa: SLF001 - the draft is this module's own
     more: tuple[StixObject, ...] = ()
     if form is Minimisation.AS_IS and how.profile is not Profile.MISP and not one.revoked:
@@ -317,7 +323,7 @@ def _relationship(draft: _Draft) -> Written:
 
 
 def _report(draft: _Draft) -> Written:
-    draft.native("published", stix_time(draft.one.created))
+    draft.native("published", _precise(draft.one.created))
     about = draft.take_refs("objects") or (draft.how.producer.id,)
     return draft.done(model.Report, object_refs=about, name=draft.name())
 

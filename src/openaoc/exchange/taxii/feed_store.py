@@ -84,7 +84,8 @@ def due_feeds(connection: Connection, *, now: datetime, limit: int) -> list[Feed
 
 
 def _feed(row: sa.Row[Any]) -> Feed:
-    return msgspec.convert({str(k): v for k, v in row._mapping.items()}, Feed)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    named = row._mapping  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    return msgspec.convert({str(name): value for name, value in named.items()}, Feed)
 
 
 def add_receipt(connection: Connection, one: Receipt) -> None:
@@ -111,6 +112,7 @@ def list_receipts(
 
 
 def _receipt(row: sa.Row[Any]) -> Receipt:
-    named = {str(name): value for name, value in row._mapping.items()}  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    found = row._mapping  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    named = {str(name): value for name, value in found.items()}
     named["report"] = _REPORT.decode(named["report"])
     return Receipt(**named)

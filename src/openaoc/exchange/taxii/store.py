@@ -6,6 +6,7 @@ the moment they were added, which no two of them share: the writer holds the col
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -119,7 +120,8 @@ def update_collection(connection: Connection, one: Collection, *fields: str) -> 
 
 
 def _collection(row: sa.Row[Any]) -> Collection:
-    return msgspec.convert({str(k): v for k, v in row._mapping.items()}, Collection)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    named = row._mapping  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
+    return msgspec.convert({str(name): value for name, value in named.items()}, Collection)
 
 
 # Writing
@@ -183,8 +185,8 @@ def add_rows(
 
 
 def _twice(ids: Sequence[str]) -> set[str]:
-    seen: set[str] = set()
-    return {one for one in ids if one in seen or seen.add(one)}  # type: ignore[func-returns-value]  # add says nothing
+    counts = Counter(ids)
+    return {one for one, count in counts.items() if count > 1}
 
 
 def newest(
