@@ -272,6 +272,7 @@ class Pursuit:
         orders = self._holds.orders_of(tx, sorted(looks))
         around = self.surroundings(tx, list(looks.values()))
         open_ended: list[str] = []
+        settled: list[str] = []
         traced: list[tuple[str, Figures, datetime | None]] = [
             (case_id, NO_FIGURES, self._look_again(rows[case_id], now=tx.now))
             for case_id in case_ids
@@ -281,6 +282,7 @@ class Pursuit:
             own = [order for order in orders if order.case_id == case_id]
             plan = plan_case(look, own, self.grounds(rows[case_id], tx.now), around)
             self.carry_out(tx, plan, authority=f"trace of {case_id}")
+            settled += [case_id] if plan.excess else []
             if rows[case_id].standing == "automatic":
                 ready = [o.id for o in own if self._may_go(o, rows[case_id], around)]
                 self._holds.issue_drafts(tx, ready)
@@ -293,6 +295,8 @@ class Pursuit:
             if plan.held_back or any(o.state is OrderState.DRAFTED for o in (*own, *plan.fresh)):
                 open_ended.append(case_id)
         self._cases.save_figures(tx, traced)
+        # What was never held is only known to the next look: it may pay back or free less, too.
+        self._cases.mark_due(tx, settled, at=tx.now)
         unproven = [case_id for case_id in looks if case_id not in self.registry]
         self.followed.note(tx, looks, open_ended=open_ended, unproven=unproven)
 
