@@ -122,7 +122,7 @@ class Stream(threading.Thread):
         ]
 
 
-def crash(folder: Path, *, kills: int, seed: int) -> None:
+def crash_and_check(folder: Path, *, kills: int, seed: int) -> None:
     """Kill the server, and sometimes its PostgreSQL, while the money of open cases moves."""
     chance = random.Random(seed)  # noqa: S311 - not for secrets
     server = Server(folder).start()
@@ -255,10 +255,10 @@ def _check_books(banks: list[Stub], orders: dict[str, dict[str, Any]]) -> None:
 
 
 def test_money_that_moves_while_the_centre_dies_is_followed(tmp_path: Path) -> None:
-    crash(tmp_path, kills=3, seed=1)
+    crash_and_check(tmp_path, kills=3, seed=1)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_money_that_moves_through_sixty_crashes_is_followed(tmp_path: Path) -> None:
-    crash(tmp_path, kills=60, seed=2)
+    crash_and_check(tmp_path, kills=60, seed=2)

@@ -266,7 +266,7 @@ def tellings(draw: st.DrawFn) -> Row:
     )
 
 
-def live_through(batches: Sequence[tuple[Sequence[Row], str]]) -> int:
+def live_through_and_check(batches: Sequence[tuple[Sequence[Row], str]]) -> int:
     """Tell the batches, with what happens after each; how many were taken."""
     taken = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -295,7 +295,14 @@ BATCHES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(BATCHES)
 def test_any_tellings_in_any_batches(batches: list[tuple[list[Row], str]]) -> None:
-    live_through(batches)
+    live_through_and_check(batches)
+
+
+@pytest.mark.long
+@settings(max_examples=1_000, deadline=None)
+@given(BATCHES)
+def test_any_tellings_in_many_batches(batches: list[tuple[list[Row], str]]) -> None:
+    live_through_and_check(batches)

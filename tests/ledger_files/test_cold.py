@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from openaoc.kernel.clock import from_us
 from openaoc.kernel.errors import Corrupt, TooLarge
 from openaoc.ledger import cold
 from openaoc.ledger.cold import ColdStore
@@ -158,8 +157,10 @@ def test_old_segments_expire_whole(tmp_path: Path) -> None:
     store = ColdStore.open(tmp_path)
     first = store.write_segment(table.slice(0, 50))
     store.write_segment(table.slice(50))
-    assert store.expire(from_us(first.last_us)) == 0
-    assert store.expire(from_us(first.last_us) + timedelta(microseconds=1)) == 50
+    assert store.expiring(first.last_us, told_before_us=2**62) == []
+    assert store.expiring(first.last_us + 1, told_before_us=first.told_us) == []
+    assert store.expiring(first.last_us + 1, told_before_us=2**62) == [first]
+    store.drop(first.number)
     assert store.stats().transfers == 50
     accounts = [name(table, row) for row in range(100)]
     found = store.accounts_history(accounts)["sequence"].to_numpy()

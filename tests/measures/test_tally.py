@@ -137,5 +137,5 @@ def test_all_seeds_together_weigh_every_baht_alike_and_the_spread_is_over_seeds(
     assert (found.seeds, found.cases) == (2, 40)
     assert found.innocents_felt.pooled == pytest.approx(50.0)
     assert found.returned_clean.pooled == pytest.approx(10 / 10_000)
-    assert found.orders.each == (2.0, pytest.approx(20 / 30))
+    assert found.orders.each == pytest.approx((2.0, 20 / 30))
     assert of_scenario(trials, "base", "hop by hop").held.pooled == pytest.approx(0.2)

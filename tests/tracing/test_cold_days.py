@@ -197,7 +197,7 @@ def live_through(seed: int, count: int) -> bool:
     return True
 
 
-@settings(max_examples=25, deadline=None, phases=NO_SHRINKING)
+@settings(max_examples=10, deadline=None, phases=NO_SHRINKING)
 @given(st.integers(0, 2**32), st.integers(1, 30))
 def test_any_cuts_of_any_story(seed: int, count: int) -> None:
     assert live_through(seed, count)

@@ -318,6 +318,10 @@ class Cases:
         """Claims that stand in all traces: (filing number, case, claim); of `only` these cases."""
         return store.claims_pursued(tx.connection, only=only)
 
+    def origins_under_work(self, tx: Transaction) -> Sequence[tuple[str, str]]:
+        """(reporter, transfer id) of the origins of every case that is under work."""
+        return store.claims_under_work(tx.connection)
+
     def claims_of(self, tx: Transaction, case_id: str) -> Sequence[tuple[int, ClaimRecord]]:
         """A case's claims with their filing numbers."""
         return store.claims_of(tx.connection, case_id)

@@ -304,6 +304,16 @@ def claims_pursued(
     ]
 
 
+def claims_under_work(connection: Connection) -> list[tuple[str, str]]:
+    """(reporter, transfer id) of the origins of every case that is under work."""
+    statement = (
+        sa.select(claims.c.reported_by, claims.c.transfer_id)
+        .join(cases, cases.c.id == claims.c.case_id)
+        .where(cases.c.state.in_(_UNDER_WORK))
+    )
+    return [(row.reported_by, row.transfer_id) for row in connection.execute(statement)]
+
+
 def claims_of(connection: Connection, case_id: str) -> list[tuple[int, ClaimRecord]]:
     """A case's claims with their filing numbers, in order of filing."""
     statement = sa.select(claims).where(claims.c.case_id == case_id).order_by(claims.c.sequence)

@@ -65,10 +65,10 @@ def export_command(partner_code: str, file: Path, form: str, after: int, *, as_j
 def import_command(
     partner_code: str,
     file: Path,
+    *,
     form: str,
     signature: Path | None,
     vouched: str,
-    *,
     as_json: bool,
 ) -> None:
     """Bring a partner's file: it is taken whole, as the partner's word, or not at all."""

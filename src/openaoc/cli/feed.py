@@ -44,9 +44,9 @@ def feed() -> None:
 @json_option
 def add(
     partner_code: str,
+    *,
     url: str,
     collection: str,
-    *,
     username: str,
     secret_file: str,
     publish: bool,

@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ledger_accounts_max: int = 40_000_000
     ledger_hot_days: int = 0
     """Days of transfers kept in memory; older ones are cold, on disk. 0: as many as fit."""
+    ledger_cold_days: int = 395
+    """Days for which transfers are kept after they were booked and told; 0: for good."""
     hop_by_hop: bool = False
     """There is no feed of transfers: the ledger fills from institutions' reports and answers."""
     floor_minor: int = 100_000

@@ -129,6 +129,29 @@ class Archive:
         """Since when each account's line counts (µs; 0: always), and its balance then."""
         return self._store.opened_from[accounts], self._store.opened_minor[accounts]
 
+    def known_without_openings(self, accounts: NDArray[np.integer]) -> NDArray[np.int64]:
+        """How much of the balance where each line begins was seen to come in."""
+        bare: NDArray[np.int64] = self._store.opened_bare[accounts]
+        return bare
+
+    def before(self, accounts: Sequence[int], until_us: int) -> Moves:
+        """Cold transfers of these accounts up to a moment; nothing is kept at hand."""
+        names = [self._store.account_name(number) for number in accounts]
+        return self._moves(self._cold.accounts_history(names, until_us=until_us))
+
+    def current(self, moves: Moves, accounts: Sequence[int], until_us: int) -> Moves:
+        """The transfers as they are now: those that are hot again say it themselves.
+
+        No batch is half done.
+        """
+        store = self._store
+        parts = [moves.take(store.numbers.rows(moves.sequence, end=store.rows) < 0)]
+        rows = np.fromiter(store.old_rows, np.int64, len(store.old_rows))
+        lines, wanted = store.lines, np.asarray(accounts, np.int64)
+        touches = np.isin(lines.debtor[rows], wanted) | np.isin(lines.creditor[rows], wanted)
+        parts.append(self.hot(rows[touches & (lines.time_us[rows] <= until_us)]))
+        return joined(parts)
+
     def forget(self) -> None:
         """Other segments count now."""
         with self._lock:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from openaoc.kernel.clock import from_us
 from openaoc.ledger.memory import reserve
-from openaoc.ledger.model import Batch
+from openaoc.ledger.model import Batch, Expired
 from openaoc.ledger.store import Vocabulary
 
 TELLERS_MAX: Final = 65_535
@@ -29,6 +29,8 @@ class Batches:
         self.position = reserve(batches_max, np.int64).view(np.int64)
         self.tellers = Vocabulary(TELLERS_MAX, "tellers")
         self.waiting: dict[int, Batch] = {}
+        self.expired: dict[int, Expired] = {}
+        """Of what expired, too, that which waits for its journal row."""
 
     def add(self, batch: Batch, *, first_row: int, told_at_us: int) -> None:
         """Keep a durable batch; `first_row`: where its rows begin in the hot arrays."""

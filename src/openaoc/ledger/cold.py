@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from openaoc.kernel.clock import from_us, to_us
+from openaoc.kernel.clock import from_us
 from openaoc.kernel.errors import Corrupt, TooLarge
 from openaoc.kernel.limits import TRACE_ACCOUNTS_MAX
 from openaoc.ledger.cold_format import (
@@ -47,6 +48,7 @@ LOOKUP_ROWS_MAX: Final = 20_000_000
 """Transfers that one lookup may bring into memory."""
 _NAMES_READ: Final = NAME_SCHEMA.append(pa.field("debtor_key", pa.uint64()))
 _TIMES: Final = ("booked_at", "told_at")
+_NO_KEYS: Final = np.zeros(0, np.uint64)
 _THREADS: Final = 2
 _MEMORY: Final = "2GB"
 
@@ -118,8 +120,9 @@ class ColdStore:
         return cls(folder, manifest)
 
     def close(self) -> None:
-        """Let go of the reader; everything written is durable already."""
+        """Let go of the reader and the mapped files; everything written is durable already."""
         self._connection.close()
+        self._keys.clear()
 
     def write_segment(
         self,
@@ -144,6 +147,7 @@ class ColdStore:
             names = pa.concat_tables([names, aliases.cast(NAME_SCHEMA)]).combine_chunks()
         times = one(table["booked_at"]).view(pa.int64()).to_numpy()
         sequences = one(table["sequence"]).to_numpy()
+        told = one(table["told_at"]).view(pa.int64()).to_numpy()
         with self._lock:
             number = self._manifest.next_number
             if len(self._manifest.segments) >= SEGMENTS_MAX:
@@ -169,6 +173,7 @@ class ColdStore:
                 keys=keys,
                 amends=amends,
                 cut=self.cut if cut is None else cut,
+                told_us=int(told.max()),
             )
             self._put((*self._manifest.segments, segment), next_number=number + 1)
             self._know(segment)
@@ -205,16 +210,36 @@ class ColdStore:
             found[places] = exact
         return found
 
-    def expire(self, before: datetime) -> int:
-        """Drop the segments whose transfers are all older; how many transfers that were.
+    def expiring(self, before_us: int, *, told_before_us: int) -> list[Segment]:
+        """The oldest segments, as far as all they hold was booked and told before.
 
-        What a case cites must be kept with the case before.
+        In the order in which they were written: what amends a transfer never goes before it.
         """
-        limit = to_us(before)
         with self._lock:
-            old = [s for s in self._manifest.segments if s.last_us < limit]
-            self._remove(old)
-        return sum(segment.transfers for segment in old)
+            counting = [s for s in self._manifest.segments if s.cut <= self.cut]
+        found: list[Segment] = []
+        for segment in sorted(counting, key=lambda s: s.number):
+            if segment.last_us >= before_us or segment.told_us >= told_before_us:
+                break
+            found.append(segment)
+        return found
+
+    def accounts_in(self, segments: Sequence[Segment]) -> pa.Table:
+        """The different (bank, account, currency) on a side of these segments' transfers."""
+        files = [str(self._folder / segment.sides.name) for segment in segments]
+        with closing(self._connection.cursor()) as connection:
+            return connection.sql(
+                "SELECT debtor_bank AS bank, debtor_account AS account, currency"
+                " FROM read_parquet(?) UNION"
+                " SELECT creditor_bank, creditor_account, currency FROM read_parquet(?)"
+                " WHERE channel = 'transfer' ORDER BY ALL",
+                params=[files, files],
+            ).to_arrow_table()
+
+    def drop(self, number: int) -> None:
+        """Remove the segments up to this number, where there are any left."""
+        with self._lock:
+            self._remove([s for s in self._manifest.segments if s.number <= number])
 
     def _remove(self, segments: list[Segment]) -> None:
         if not segments:
@@ -305,9 +330,27 @@ class ColdStore:
         until_us: int | None = None,
     ) -> _Found:
         """The rows of all segments with one of these keys; columns as stored."""
-        with self._lock:
-            segments = tuple(s for s in self._manifest.segments if s.cut <= self.cut)
-            connection = self._connection.cursor()
+        while True:
+            with self._lock:
+                manifest, connection = self._manifest, self._connection.cursor()
+            with closing(connection):
+                try:
+                    return self._read_from(connection, kind, key, keys, until_us=until_us)
+                except duckdb.IOException:
+                    if manifest is self._manifest:
+                        raise
+                    # A segment expired meanwhile; read what is left.
+
+    def _read_from(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        kind: str,
+        key: str,
+        keys: NDArray[np.uint64 | np.int64],
+        *,
+        until_us: int | None,
+    ) -> _Found:
+        segments = tuple(s for s in self._manifest.segments if s.cut <= self.cut)
         if key == "sequence":
             low, high = int(keys.min()), int(keys.max())
             segments = tuple(
@@ -330,7 +373,9 @@ class ColdStore:
         return _Found(pa.concat_tables(tables).combine_chunks(), np.concatenate(numbers))
 
     def _names_any(self, segment: Segment, keys: NDArray[np.uint64 | np.int64]) -> bool:
-        known = self._keys[segment.number]
+        known = self._keys.get(segment.number, _NO_KEYS)
+        if not known.size:
+            return False
         at = np.searchsorted(known, keys)
         at[at == known.size] = 0
         return bool((known[at] == keys).any())

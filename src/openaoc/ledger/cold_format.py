@@ -71,7 +71,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     `sides`: every transfer once per account that is in the ledger, sorted by account, time,
     sequence. `names`: (reporter, id) of every transfer, sorted by hash; `keys`: those hashes alone.
     `amends`: its rows replace those of the same sequence in earlier segments. `cut`: it counts once
-    the ledger has made its cut of this number.
+    the ledger has made its cut of this number. `told_us`: when the last of its rows was told.
     """
 
     number: int
@@ -85,6 +85,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     keys: SegmentFile
     amends: bool = False
     cut: int = 0
+    told_us: int = 0
 
     @property
     def files(self) -> tuple[SegmentFile, SegmentFile, SegmentFile]:

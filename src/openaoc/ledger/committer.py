@@ -30,20 +30,21 @@ from openaoc.ledger.cold import ColdStore
 from openaoc.ledger.copying import STAGING_PREFIX, HeldCopy, hold_files
 from openaoc.ledger.days import Cut, Days
 from openaoc.ledger.encode import digest, from_logged
+from openaoc.ledger.expiry import Expiry
 from openaoc.ledger.gate import Gate
 from openaoc.ledger.hot import SLICE_ROWS_MIN, HotLog, Staged
 from openaoc.ledger.line_limits import NeedsApplied
-from openaoc.ledger.model import DiskRefused, IngestReceipt, LedgerStopped
+from openaoc.ledger.model import IngestReceipt, LedgerStopped
 from openaoc.ledger.tickets import (
     Opened,
     Ticket,
     Told,
+    needs,
     place_of,
     read_table,
-    size_of,
     write_table,
 )
-from openaoc.ledger.wal import BATCH, CUT, JOURNALLED, OPENINGS, Entry, Outgoing, Wal
+from openaoc.ledger.wal import BATCH, CUT, EXPIRED, JOURNALLED, OPENINGS, Entry, Outgoing, Wal
 
 GROUP_ROWS_MAX: Final = 1_000_000
 """Rows that one write to disk may carry, unless a single batch is larger."""
@@ -70,6 +71,7 @@ class Committer:
         self._wal, self._hot, self._batches = wal, hot, batches
         self._gate, self._changes = gate, changes
         self.days = Days(hot, cold, batches=batches, changes=changes, writing=gate.writing)
+        self.expiry = Expiry(hot, cold, self.days, batches, writing=gate.writing)
         self._queue: deque[Ticket] = deque()
         self._drawn: list[Ticket] = []
         """Taken from the queue for the group at hand."""
@@ -81,6 +83,11 @@ class Committer:
         """Returns when a follower has the entries up to this one too. Raises LedgerStopped."""
         self.log_bytes = 0
         """Written to the log since the last snapshot."""
+
+    @property
+    def snapshotting(self) -> bool:
+        """Whether a snapshot or a cut is under way."""
+        return self._snapshotting.locked()
 
     @property
     def position(self) -> int:
@@ -109,11 +116,16 @@ class Committer:
         if entry.kind == JOURNALLED:
             for position in msgspec.msgpack.decode(entry.head, type=list[int]):
                 self._batches.waiting.pop(position, None)
+                self._batches.expired.pop(position, None)
             return
         head, payload = entry.head, entry.payload
         if entry.kind == OPENINGS:
             opened = msgspec.msgpack.decode(head, type=Opened)
-            self._apply_openings(*self._number_openings(read_table(payload)), opened.from_us)
+            accounts, amounts = openings.number(self._hot, read_table(payload))
+            self._apply_openings(accounts, amounts, opened.from_us)
+            return
+        if entry.kind == EXPIRED:
+            self.expiry.replay(head, payload, position=entry.sequence)
             return
         if entry.kind == CUT:
             self.days.carry_out(msgspec.msgpack.decode(head, type=Cut))
@@ -214,15 +226,8 @@ class Committer:
         return group
 
     def _ensure_room(self, group: Sequence[Ticket]) -> None:
-        rows = names = ids = 0
-        for ticket in group:
-            batch = ticket.batch
-            rows += batch.rows
-            ids += size_of(batch.transfer_id.offsets)
-            names += size_of(batch.debtor_account.offsets) + size_of(batch.creditor_account.offsets)
-        self._hot.store.ensure_room(
-            rows=rows, accounts=2 * rows, id_bytes=ids, name_bytes=names + 4 * rows
-        )
+        rows, ids, names = needs(group)
+        self._hot.store.ensure_room(rows=rows, accounts=2 * rows, id_bytes=ids, name_bytes=names)
 
     def _stage(self, ticket: Ticket, *, first: bool) -> bool:
         """Stage one ticket; whether its group must end here and be applied before the next."""
@@ -341,12 +346,29 @@ class Committer:
         self.days.applied(rows, changes, before)
         store.applied = store.length
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within, neither a cut nor a snapshot is under way."""
+        with self._snapshotting:
+            yield
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Within, no batch is half done. Raises LedgerStopped."""
+        with self._commit, self._apply:
+            self.check()
+            yield
+
+    def log_expired(self, head: bytes, payload: bytes) -> int:
+        """Make an expiry durable; its position."""
+        position = self._wal.sequence + 1
+        self._append([Outgoing(EXPIRED, head, payload, hashlib.sha256(payload).digest())])
+        return position
+
     def openings(self, table: pa.Table, from_us: int) -> int:
         """Log and apply dated openings, between two groups."""
-        with self._commit, self._apply:
-            if self._stopped:
-                raise LedgerStopped(self._stopped)
-            accounts, amounts = self._number_openings(table)
+        with self.quiet():
+            accounts, amounts = openings.number(self._hot, table)
             openings.check(self._hot, accounts, amounts)
             head = Opened(from_us=from_us)
             payload = write_table(table)
@@ -354,10 +376,6 @@ class Committer:
             self._append([Outgoing(OPENINGS, msgspec.msgpack.encode(head), payload, sha)])
             self._apply_openings(accounts, amounts, from_us)
         return int(accounts.size)
-
-    def _number_openings(self, table: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        amounts = table["opening_minor"].combine_chunks().to_numpy(zero_copy_only=False)
-        return openings.number_accounts(self._hot, table), amounts
 
     def _apply_openings(
         self, accounts: NDArray[np.int32], amounts: NDArray[np.int64], from_us: int
@@ -368,15 +386,14 @@ class Committer:
     def journalled(self, positions: list[int]) -> None:
         """Remember that the batches have their journal rows; logged with the next group."""
         for position in positions:
-            if self._batches.waiting.pop(position, None) is not None:
+            known = self._batches.waiting.pop(position, None)
+            if known or self._batches.expired.pop(position, None):
                 self._journalled.append(position)
 
     def snapshot(self) -> int:
         """Write a snapshot unless nothing is new; the position it reaches. Raises DiskRefused."""
         with self._snapshotting:
-            with self._commit, self._apply:
-                if self._stopped:
-                    raise LedgerStopped(self._stopped)
+            with self.quiet():
                 position = self._wal.sequence
                 if position == self._manifest.position:
                     return position
@@ -408,9 +425,7 @@ class Committer:
         anew. Raises DiskRefused, TooLarge, LedgerStopped; then nothing has changed.
         """
         with self._snapshotting:
-            with self._commit, self._apply:
-                if self._stopped:
-                    raise LedgerStopped(self._stopped)
+            with self.quiet():
                 draft = self.days.draft(before_us)
             try:
                 self.days.write(draft)
@@ -456,9 +471,7 @@ class Committer:
         """
         staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=self._path))
         try:
-            with self._snapshotting, self._commit, self._apply:
-                if self._stopped:
-                    raise LedgerStopped(self._stopped)
+            with self.alone(), self.quiet():
                 self._wal.rotate()
                 position, store = self._wal.sequence, self._hot.store
                 at_instant(position)
@@ -467,18 +480,6 @@ class Committer:
             yield held
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-
-    def snapshot_soon(self) -> None:
-        """Write a snapshot in the background, unless one is being written."""
-        if self._snapshotting.locked():
-            return
-        threading.Thread(target=self._snapshot_quietly, name="ledger-snapshot", daemon=True).start()
-
-    def _snapshot_quietly(self) -> None:
-        try:
-            self.snapshot()
-        except (DiskRefused, LedgerStopped) as error:
-            _log.error("ledger.snapshot.failed", reason=str(error))
 
     def close(self) -> None:
         """No more batches; the running ones finish, journal marks are logged."""

@@ -100,6 +100,8 @@ class Days:
         self._changes, self._writing = changes, writing
         self.archive = Archive(hot.store, cold)
         self._draft: Draft | None = None
+        self.rebased: set[int] | None = None
+        """Accounts of which something older is told while bases are made (expiry.py)."""
         hot.note = self._note
 
     @property
@@ -204,6 +206,8 @@ class Days:
         wanted = [n for n in sorted(accounts) if store.opened_from[n] < store.hot_from_us]
         if not wanted or not self.divided:
             return
+        if self.rebased is not None:
+            self.rebased.update(wanted)
         self.archive.fetch(wanted)
         older = self.archive.older(wanted)
         order = np.lexsort((older.sequence, older.time_us))
@@ -214,8 +218,9 @@ class Days:
             some = older.take(mine)
             opening = int(store.opened_minor[number])
             ends = line_ends(
-                number, some.debtor, some.creditor, some.amount, some.flags, (opening, 0, 0)
-            )
+                number, some.debtor, some.creditor, some.amount, some.flags,
+                (opening, 0, int(store.opened_bare[number])),
+            )  # fmt: skip
             line = store.lines
             with self._writing():
                 line.base_in[number], line.base_out[number], store.bare[number] = ends

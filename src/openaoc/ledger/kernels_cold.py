@@ -101,6 +101,30 @@ def move_texts(
 
 
 @njit(cache=True, nogil=True)
+def balances(
+    debtor: NDArray[np.int64],
+    creditor: NDArray[np.int64],
+    amount: NDArray[np.int64],
+    flags: NDArray[np.uint8],
+    known: NDArray[np.int64],
+    bare: NDArray[np.int64],
+) -> None:
+    """Carry balances over these rows, which stand in ledger order; known and without openings.
+
+    debtor and creditor are places in both arrays, -1 for accounts that nobody asks about.
+    """
+    for i in range(amount.size):
+        if flags[i] & SELF:
+            continue
+        if debtor[i] >= 0:
+            known[debtor[i]] = max(known[debtor[i]] - amount[i], 0)
+            bare[debtor[i]] = max(bare[debtor[i]] - amount[i], 0)
+        if creditor[i] >= 0 and not flags[i] & EXIT:
+            known[creditor[i]] += amount[i]
+            bare[creditor[i]] += amount[i]
+
+
+@njit(cache=True, nogil=True)
 def line_ends(
     account: int,
     debtor: NDArray[np.int32],

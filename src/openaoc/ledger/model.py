@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from openaoc.kernel.errors import BadInput, Busy, Conflict, Refused, Unavailable
+from openaoc.kernel.errors import BadInput, Busy, Conflict, NotFound, Refused, Unavailable
 
 LINE_END_MAX: Final = 2**62
 """No account's line may reach this; the kernels add in 64 bits."""
@@ -50,6 +50,10 @@ class LedgerStopped(Unavailable):
 
 class DiskRefused(Unavailable):
     """The disk did not take the ledger's log; nothing of this batch was kept."""
+
+
+class TransferExpired(NotFound):
+    """The transfer expired: it is kept in the cases that cite it, not in the ledger."""
 
 
 class NotMoved(Refused):
@@ -138,6 +142,26 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     def subject(self) -> str:
         """The batch's name in the journal."""
         return f"ledger_batch_{self.position}"
+
+
+class Expired(msgspec.Struct, frozen=True, kw_only=True):
+    """Cold segments that expired, for the journal: how much, never what.
+
+    before_us: all was booked before. segments: the last one's number. accounts: how many have their
+    balance at that moment kept.
+    """
+
+    position: int
+    before_us: int
+    segments: int
+    transfers: int
+    accounts: int
+    first_us: int
+
+    @property
+    def subject(self) -> str:
+        """Its name in the journal."""
+        return f"ledger_expiry_{self.position}"
 
 
 class LedgerStats(msgspec.Struct, frozen=True, kw_only=True):

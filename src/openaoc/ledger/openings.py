@@ -53,6 +53,12 @@ def number_accounts(hot: HotLog, table: pa.Table) -> NDArray[np.int32]:
     return numbers
 
 
+def number(hot: HotLog, table: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The accounts of the table by number, and their balances. Raises as `number_accounts`."""
+    amounts = table["opening_minor"].combine_chunks().to_numpy(zero_copy_only=False)
+    return number_accounts(hot, table), amounts
+
+
 def check(hot: HotLog, accounts: NDArray[np.int32], opening: NDArray[np.int64]) -> None:
     """Refuse openings under which a line would reach 2^62. All rows must be applied.
 
@@ -89,6 +95,7 @@ def apply(
     accounts, opening, again = accounts[moved], opening[moved], had[moved] != 0
     before = lines.out_len[accounts] + lines.in_len[accounts]
     store.opened_from[accounts], store.opened_minor[accounts] = from_us, opening
+    store.opened_bare[accounts] = 0
     first, amounts, begin = accounts[~again], opening[~again], max(from_us, store.hot_from_us)
     for start in range(0, first.size, SLICE_ACCOUNTS):
         with writing():

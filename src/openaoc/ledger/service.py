@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -18,7 +19,7 @@ import numpy as np
 import structlog
 
 from openaoc.kernel.clock import Clock, from_us, to_us
-from openaoc.kernel.errors import Busy, Corrupt, Refused, TooLarge
+from openaoc.kernel.errors import BadInput, Busy, Corrupt, Refused, TooLarge
 from openaoc.kernel.limits import TRANSFERS_PER_BATCH_MAX
 from openaoc.kernel.settings import Settings
 from openaoc.ledger import snapshot
@@ -40,10 +41,14 @@ from openaoc.ledger.model import (
     UNJOURNALLED_MAX,
     AccountName,
     Batch,
+    DiskRefused,
+    Expired,
     FromTheFuture,
     IngestReceipt,
     LedgerStats,
+    LedgerStopped,
     Transfer,
+    TransferExpired,
 )
 from openaoc.ledger.recall import cold_transfer
 from openaoc.ledger.room import Room
@@ -100,6 +105,7 @@ class Ledger:
             self._archive = self._commits.days.archive
             self._commits.replay()
             self._cold.forget_after(store.cuts)
+            self._cold.drop(store.expired_segments)
             self._room = Room(store, settings=settings, cut=self._commits.cut)
         except BaseException:
             os.close(self._lock_fd)
@@ -150,7 +156,7 @@ class Ledger:
         )
         receipt = self._commits.commit(ticket)
         if self._commits.log_bytes > SNAPSHOT_AFTER_BYTES:
-            self._commits.snapshot_soon()
+            self._snapshot_soon()
         self._room.look(now)
         return receipt
 
@@ -171,6 +177,9 @@ class Ledger:
         Earlier transfers of an account stand outside its line. The same openings again change
         nothing. Raises LineTooLong, LedgerFull, DiskRefused, LedgerStopped.
         """
+        if to_us(at) < self._store.expired_us:
+            until = from_us(self._store.expired_us).isoformat()
+            raise BadInput(f"what was booked before {until} has expired")
         return self._commits.openings(table.table, to_us(at))
 
     @contextmanager
@@ -202,14 +211,18 @@ class Ledger:
         return int(found["sequence"][0].as_py()) if found.num_rows else None
 
     def transfer(self, number: int) -> Transfer:
-        """One transfer as evidence: what it says, who reported it, who told us and when."""
+        """One transfer as evidence: what it says, who reported it, who told us and when.
+
+        `number` comes from a find or a trace. Raises TransferExpired.
+        """
         number = self._archive.standing(number)
         with self._gate.reading():
             row = self._store.numbers.row(number, end=self._store.applied)
             if row >= 0:
                 return self._hot_transfer(row, number)
         found = self._cold.by_sequences([number])
-        assert found.num_rows == 1, "a number comes from a find or a trace"
+        if not found.num_rows:
+            raise TransferExpired(f"transfer {number}")
         return cold_transfer(found)
 
     def _hot_transfer(self, row: int, number: int) -> Transfer:
@@ -326,9 +339,46 @@ class Ledger:
         waiting = self._batches.waiting
         return [waiting[position] for position in sorted(waiting.copy())]
 
+    def expire(self, before: datetime, *, told_before: datetime) -> Expired | None:
+        """Let days go in which all was booked before, and told before; what went, if anything did.
+
+        Days that are still in memory become cold first. Segments go whole: what shares one with
+        younger days waits for these. Traces of what is left stay as they are. Raises DiskRefused,
+        TooLarge, LedgerStopped; then nothing has expired.
+        """
+        before_us, store, batches = to_us(before), self._store, self._batches
+        told_before_us = to_us(told_before)
+        if batches.count and batches.told_at[0] < told_before_us:
+            with self._gate.reading():
+                left = bool((store.facts.time_us[: store.applied] < before_us).any())
+            if left:
+                self.cut(before)
+        expiry = self._commits.expiry
+        return expiry.expire(before_us, self._commits, told_before_us=told_before_us)
+
+    def expired(self) -> list[Expired]:
+        """What expired and has no journal row yet, oldest first; see `unjournalled`."""
+        return [item for _, item in sorted(self._batches.expired.copy().items())]
+
+    def expiry_journalled(self, expired: Expired) -> None:
+        """Its journal row is committed."""
+        self._commits.journalled([expired.position])
+
     def journalled(self, *batches: Batch) -> None:
-        """These batches have their journal rows."""
+        """These batches, and what expired, have their journal rows."""
         self._commits.journalled([batch.position for batch in batches])
+
+    def _snapshot_soon(self) -> None:
+        """Write a snapshot in the background, unless one is being written."""
+        if not self._commits.snapshotting:
+            name = "ledger-snapshot"
+            threading.Thread(target=self._snapshot_quietly, name=name, daemon=True).start()
+
+    def _snapshot_quietly(self) -> None:
+        try:
+            self.snapshot()
+        except (DiskRefused, LedgerStopped) as error:
+            _log.error("ledger.snapshot.failed", reason=str(error))
 
     def snapshot(self) -> int:
         """Write a snapshot now and drop the log it covers; its position in the log.

@@ -27,7 +27,7 @@ from openaoc.ledger.hot import HotLog
 from openaoc.ledger.kernels_intern import ROWS_PER_BLOCK, rebuild_rows
 from openaoc.ledger.kernels_lines import apply_rows
 from openaoc.ledger.kernels_slots import rebuild_accounts
-from openaoc.ledger.model import Batch, DiskRefused, Revision
+from openaoc.ledger.model import Batch, DiskRefused, Expired, Revision
 from openaoc.ledger.numbers import Run
 from openaoc.ledger.store import SLICE_ROWS_MAX, Store, Telling
 from openaoc.ledger.tellings import Content
@@ -104,6 +104,9 @@ class Days(msgspec.Struct, frozen=True, kw_only=True):
     tellings: tuple[RowTelling, ...] = ()
     stored: tuple[int, ...] = ()
     joined: tuple[tuple[int, int], ...] = ()
+    expired_us: int = 0
+    expired_segments: int = 0
+    expired: tuple[Expired, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +215,7 @@ def capture(
         "opened": opened,
         "opening": store.opened_minor[opened],
         "opened_from": store.opened_from[opened],
+        "opened_bare": store.opened_bare[opened],
         "based": based,
         "base_in": store.lines.base_in[based],
         "base_out": store.lines.base_out[based],
@@ -239,13 +243,13 @@ def capture(
         ),
         waiting=tuple(batches.waiting.values()),
         amount_total=str(hot.limits.amount_total),
-        days=_days(store),
+        days=_days(store, batches),
     )
     changes.freeze(store.rows)
     return Capture(manifest=manifest, rare=rare, whole=whole)
 
 
-def _days(store: Store) -> Days:
+def _days(store: Store, batches: Batches) -> Days:
     return Days(
         hot_from_us=store.hot_from_us,
         cuts=store.cuts,
@@ -257,6 +261,9 @@ def _days(store: Store) -> Days:
         ),
         stored=tuple(sorted(store.stored)),
         joined=tuple(store.numbers.joined.items()),
+        expired_us=store.expired_us,
+        expired_segments=store.expired_segments,
+        expired=tuple(batches.expired.values()),
     )
 
 
@@ -385,6 +392,7 @@ def load(folder: Path, manifest: Manifest, hot: HotLog, batches: Batches, change
     }
     changes.snapshot_rows = end.rows
     _fill_days(store, manifest.days)
+    batches.expired = {item.position: item for item in manifest.days.expired}
     if manifest.rare:
         _read_rare(folder / manifest.rare, hot, changes)
     if store.hot_from_us:
@@ -401,6 +409,7 @@ def _fill_days(store: Store, days: Days) -> None:
     store.tellings = {item.row: item.telling for item in days.tellings}
     store.stored = set(days.stored)
     store.numbers.joined = dict(days.joined)
+    store.expired_us, store.expired_segments = days.expired_us, days.expired_segments
     store.begin_lines(0)
 
 
@@ -430,6 +439,7 @@ def _read_rare(path: Path, hot: HotLog, changes: Changes) -> None:
         changed = reader.array("changed").reshape(-1, _CHANGED)
         opened = reader.array("opened")
         opening, start = reader.array("opening"), reader.array("opened_from")
+        bare = reader.array("opened_bare") if "opened_bare" in reader.columns else 0 * opening
         based = {name: reader.array(name) for name in _BASED if name in reader.columns}
     finally:
         reader.close()
@@ -438,6 +448,7 @@ def _read_rare(path: Path, hot: HotLog, changes: Changes) -> None:
         changes.rows.add(row)
     store, lines = hot.store, hot.store.lines
     store.opened_from[opened], store.opened_minor[opened] = start, opening
+    store.opened_bare[opened] = bare
     lines.base_in[opened] = lines.in_end[opened] = opening
     lines.line_from[opened] = np.maximum(start, store.hot_from_us)
     if based:

@@ -175,6 +175,10 @@ class Store:
         self.opened_from = _array(accounts_max, np.int64)
         self.opened_minor = _array(accounts_max, np.int64)
         """By account: since when its line counts (µs; 0: always) and its balance then."""
+        self.opened_bare = _array(accounts_max, np.int64)
+        """And how much of that balance was seen to come in: its transfers before have expired."""
+        self.expired_us = self.expired_segments = 0
+        """Cold segments up to this number are gone, and with them what was booked before."""
         self.facts = reserve_facts(self.lines, self.ids.text)
         self.account_slots = _array(SLOTS_MIN, np.int64)
         self.id_slots = _array(SLOTS_MIN, np.int64)

@@ -6,9 +6,10 @@ Answers what a caller gets in the end. Decides nothing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -89,6 +90,25 @@ def place_of(ticket: Ticket, where: str) -> str:
 def size_of(offsets: NDArray[np.int32]) -> int:
     """Bytes of a text column."""
     return int(offsets[-1]) - int(offsets[0])
+
+
+class Needs(NamedTuple):
+    """What room batches take at most."""
+
+    rows: int
+    id_bytes: int
+    name_bytes: int
+
+
+def needs(group: Sequence[Ticket]) -> Needs:
+    """The room that these batches take at most."""
+    rows = names = ids = 0
+    for ticket in group:
+        batch = ticket.batch
+        rows += batch.rows
+        ids += size_of(batch.transfer_id.offsets)
+        names += size_of(batch.debtor_account.offsets) + size_of(batch.creditor_account.offsets)
+    return Needs(rows, ids, names + 4 * rows)
 
 
 def write_table(table: pa.Table) -> bytes:

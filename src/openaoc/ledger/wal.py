@@ -33,6 +33,7 @@ BATCH: Final = 1
 OPENINGS: Final = 2
 JOURNALLED: Final = 3
 CUT: Final = 4
+EXPIRED: Final = 5
 SEGMENT_PATTERN: Final = "wal-*.log"
 
 

@@ -145,7 +145,8 @@ def prove(scratch: Scratch, steps: Steps) -> None:
     database = open_database(settings, clock=clock)
     try:
         database.migrate()
-        small, draw = Exchanging(database, clock), random.Random(20261122)  # noqa: S311 - a drawing that is the same each time, not a secret
+        small = Exchanging(database, clock)
+        draw = random.Random(20261122)  # noqa: S311 - the same each time, not a secret
         objects = [_object(small, draw) for _ in range(OBJECTS)]
         _without(small, steps, objects)
         _drawn(small, steps, draw, objects)
@@ -317,7 +318,9 @@ def _refused(small: Exchanging, steps: Steps) -> None:
             outcomes.add(
                 small.does(
                     SYSTEM,
-                    lambda tx, asked=asked: small.sharing.requests.take(tx, partner, asked),  # type: ignore[misc]  # the loop's
+                    lambda tx, asked=asked: small.sharing.requests.take(  # type: ignore[misc]  # loop
+                        tx, partner, asked
+                    ),
                 )
             )
         except OpenAOCError as error:

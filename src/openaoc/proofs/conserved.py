@@ -285,7 +285,7 @@ def _give_back(small: SmallCentre, case: str) -> None:
         )
         small.does(
             SYSTEM,
-            lambda tx, line=line, made=made: returning.payments.confirm(  # type: ignore[misc]  # the loop's
+            lambda tx, line=line, made=made: returning.payments.confirm(  # type: ignore[misc]  # loop
                 tx, one.id, line.no, made, actor=machine(line.institution)
             ),
         )

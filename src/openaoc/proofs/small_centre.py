@@ -145,7 +145,7 @@ class SmallCentre:
         for code in codes:
             self.does(
                 ADMINISTRATOR,
-                lambda tx, code=code: self.centre.parties.add_institution(  # type: ignore[misc]  # the loop's
+                lambda tx, code=code: self.centre.parties.add_institution(  # type: ignore[misc]  # loop
                     tx,
                     code=code,
                     name=code,

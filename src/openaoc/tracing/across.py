@@ -184,6 +184,7 @@ def lay_out(
     bare = np.zeros(accounts.size, np.int64)
     at = np.searchsorted(accounts, whole)
     line_from[at], opening[at] = archive.openings(whole)
+    bare[at] = archive.known_without_openings(whole)
     at = np.searchsorted(accounts, since)
     line_from[at] = np.maximum(archive.openings(since)[0], archive.cut_us)
     opening[at] = np.maximum(arrays.base_in[since] - arrays.base_out[since], 0)

@@ -220,8 +220,8 @@ class Crossing:
         for out in look.numbers.exited:
             transfer = self._ledger.transfer(out.row)
             to = transfer.creditor
-            country = None if to is None else country_of(to.bank)
-            if to is None or country not in countries or out.amount_minor == 0:
+            partner = None if to is None else countries.get(country_of(to.bank) or "")
+            if to is None or partner is None or out.amount_minor == 0:
                 continue
             one = Exit(
                 reported_by=transfer.reported_by,
@@ -233,7 +233,7 @@ class Crossing:
                 sent_minor=transfer.amount_minor,
                 amount_minor=out.amount_minor,
             )
-            found.append(Wanted(partner=countries[country], exit=one))
+            found.append(Wanted(partner=partner, exit=one))
         return found
 
     def _offences(self, tx: Transaction, case_id: str) -> tuple[Offence, ...]:

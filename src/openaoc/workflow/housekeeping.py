@@ -1,6 +1,7 @@
-"""Workflow: what is put right now and then, by nobody's order: pooled accounts, unused identities.
+"""Workflow: what is put right now and then, by nobody's order.
 
-Each may run at any time, and twice.
+Pooled accounts, identities nobody uses, transfers that are too old. Each may run at any time, and
+twice.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from openaoc.storage.ticker import Ticker
 from openaoc.storage.unit_of_work import UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.workflow.pooling import Pooling
+from openaoc.workflow.retention import Retention
 
 EVERY_SECONDS: Final = 60.0
 UNUSED_AGE: Final = timedelta(hours=1)
@@ -31,12 +33,19 @@ class Housekeeping:
     """The thread and its work. One instance per centre."""
 
     def __init__(
-        self, *, uow: UnitOfWork, reports: Reports, vault: Vault, pooling: Pooling
+        self,
+        *,
+        uow: UnitOfWork,
+        reports: Reports,
+        vault: Vault,
+        pooling: Pooling,
+        retention: Retention,
     ) -> None:
         self._uow = uow
         self._reports = reports
         self._vault = vault
         self._pooling = pooling
+        self._retention = retention
         self._looked: tuple[datetime, str] = (EPOCH, "")
         self._ticker = Ticker("housekeeping", self.run_due, every_s=EVERY_SECONDS)
 
@@ -54,6 +63,7 @@ class Housekeeping:
         self._pooling.refresh()
         while self.shred_unused():
             pass
+        self._retention.run_due()
 
     def shred_unused(self) -> bool:
         """Destroy identities of reports that were never filed; whether there is more to look at.

@@ -50,6 +50,7 @@ from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
 from openaoc.workflow.pooling import LedgerNames, Pooling
 from openaoc.workflow.pursuit import LedgerReading, Pursuit
 from openaoc.workflow.registry import Registry
+from openaoc.workflow.retention import LedgerExpiring, Retention
 from openaoc.workflow.returning import Returning, build_returning
 from openaoc.workflow.second_look import SecondLook
 from openaoc.workflow.sharing import Sharing, build_sharing
@@ -61,7 +62,9 @@ CODES_LABEL = "openaoc order codes v1"
 DRAW_LABEL = "openaoc blind review v1"
 
 
-class CentreLedger(LedgerNames, LedgerFinder, LedgerTaking, LedgerReading, Protocol):
+class CentreLedger(
+    LedgerNames, LedgerFinder, LedgerTaking, LedgerReading, LedgerExpiring, Protocol
+):
     """The ledger as the matter uses it; `ledger.service.Ledger` is one."""
 
 
@@ -142,6 +145,15 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
     returning: Returning
 
 
+class Outward(msgspec.Struct, frozen=True, kw_only=True):
+    """What the centre knows that may help others, and what others told it."""
+
+    indicators: Indicators
+    noticing: Noticing
+    sharing: Sharing
+    collecting: Collecting
+
+
 def build_matter(
     *,
     database: Database,
@@ -166,29 +178,9 @@ def build_matter(
     ends = _ends(means, core)
     confirming = _confirming(means, core)
     pooled = PooledAccounts(parties)
-    indicators = Indicators()
-    noticing = Noticing(
-        indicators=indicators,
-        reports=core.reports,
-        holds=core.holds,
-        pooled=pooled,
-        region=settings.jurisdiction,
-    )
-    noticing.listen(means.uow)
-    sharing = build_sharing(
-        uow=means.uow, parties=parties, keys=database.keys, home=settings.jurisdiction
-    )
-    sharing.catalogue.register(IndicatorPublisher(indicators))
-    collecting = build_collecting(
-        uow=means.uow,
-        sharing=sharing,
-        keys=database.keys,
-        home=settings.jurisdiction,
-        receiver=CanaryWatch(
-            IndicatorReceiver(indicators, region=settings.jurisdiction), canaries=sharing.canaries
-        ),
-    )
-    duties = _duties(means, core, ends, noticing, more=sharing.duties)
+    outward = _outward(means, core, pooled)
+    sharing = outward.sharing
+    duties = _duties(means, core, ends, outward.noticing, more=sharing.duties)
     pooling = Pooling(
         uow=means.uow, pooled=pooled, tracing=tracing, ledger=ledger, cases=core.cases
     )
@@ -200,7 +192,7 @@ def build_matter(
     _listen_for_pooled(means.uow, pooling=pooling)
     return Matter(
         reports=core.reports,
-        indicators=indicators,
+        indicators=outward.indicators,
         cases=core.cases,
         holds=core.holds,
         intake=_intake(means, core, confirming),
@@ -223,13 +215,48 @@ def build_matter(
         pooled=pooled,
         pooling=pooling,
         housekeeping=Housekeeping(
-            uow=means.uow, reports=core.reports, vault=vault, pooling=pooling
+            uow=means.uow,
+            reports=core.reports,
+            vault=vault,
+            pooling=pooling,
+            retention=Retention(
+                uow=means.uow,
+                ledger=ledger,
+                cases=core.cases,
+                days=settings.ledger_cold_days,
+            ),
         ),
         suspicions=ends.suspicions,
         returning=ends.returning,
         sharing=sharing,
-        collecting=collecting,
+        collecting=outward.collecting,
     )
+
+
+def _outward(means: Means, core: Core, pooled: PooledAccounts) -> Outward:
+    settings, keys = means.settings, means.database.keys
+    indicators = Indicators()
+    noticing = Noticing(
+        indicators=indicators,
+        reports=core.reports,
+        holds=core.holds,
+        pooled=pooled,
+        region=settings.jurisdiction,
+    )
+    noticing.listen(means.uow)
+    sharing = build_sharing(
+        uow=means.uow, parties=means.parties, keys=keys, home=settings.jurisdiction
+    )
+    sharing.catalogue.register(IndicatorPublisher(indicators))
+    receiver = IndicatorReceiver(indicators, region=settings.jurisdiction)
+    collecting = build_collecting(
+        uow=means.uow,
+        sharing=sharing,
+        keys=keys,
+        home=settings.jurisdiction,
+        receiver=CanaryWatch(receiver, canaries=sharing.canaries),
+    )
+    return Outward(indicators=indicators, noticing=noticing, sharing=sharing, collecting=collecting)
 
 
 def _core(means: Means) -> Core:

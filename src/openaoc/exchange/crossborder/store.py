@@ -189,7 +189,8 @@ def save_received(connection: sa.Connection, row: Received) -> None:
 def sent(connection: sa.Connection, request_id: str, *, lock: bool = False) -> Sent | None:
     """The request of ours with this id."""
     tail = " FOR UPDATE" if lock else ""
-    statement = sa.text(f"SELECT * FROM requests_sent WHERE id = :id{tail}")  # noqa: S608 - no input
+    query = f"SELECT * FROM requests_sent WHERE id = :id{tail}"  # noqa: S608 - no input
+    statement = sa.text(query)
     row = connection.execute(statement, {"id": request_id}).first()
     return None if row is None else _row(row, Sent)
 
@@ -199,9 +200,8 @@ def received(
 ) -> Received | None:
     """The partner's request with this id."""
     tail = " FOR UPDATE" if lock else ""
-    statement = sa.text(
-        f"SELECT * FROM requests_received WHERE partner = :partner AND id = :id{tail}"  # noqa: S608 - no input
-    )
+    wanted = f"partner = :partner AND id = :id{tail}"
+    statement = sa.text(f"SELECT * FROM requests_received WHERE {wanted}")  # noqa: S608 - no input
     row = connection.execute(statement, {"partner": partner, "id": request_id}).first()
     return None if row is None else _row(row, Received)
 

@@ -181,7 +181,7 @@ def _rows(sheet: object, *, name: str) -> Iterator[tuple[int, list[object]]]:
 
 def _header(sheet: object, problems: list[FileProblem]) -> Header | None:
     values = {
-        str(line[0]): "" if len(line) < 2 or line[1] is None else str(line[1])  # noqa: PLR2004 - name and value
+        str(line[0]): str(line[1]) if line[1:] and line[1] is not None else ""
         for _, line in _rows(sheet, name=ABOUT)
         if line and line[0] is not None
     }

@@ -132,7 +132,8 @@ def read_feed(files: Mapping[str, bytes], *, region: str, otherwise: Marking) ->
         data = files.get(f"{name}.json")
         try:
             if data is None:
-                raise BadInput("in the manifest, but not there")  # noqa: TRY301 - as unreadable as a broken one
+                # As unreadable as a broken one.
+                raise BadInput("in the manifest, but not there")  # noqa: TRY301 - see above
             read = read_event(data, region=region, otherwise=otherwise)
         except BadInput as error:
             lost.append(Lost(path=name, reason=error.detail))

@@ -19,6 +19,8 @@ _BECH32: Final = 1
 _BECH32M: Final = 0x2BC830A3
 _CHECKSUM_SYMBOLS: Final = 6
 _VERSION_MAX: Final = 16
+_SYMBOL_BITS: Final = 5
+"""Bits of a letter of bech32: what is left over is less (BIP 173)."""
 _PROGRAM_BYTES: Final = range(2, 41)
 _PROGRAM_BYTES_V0: Final = (20, 32)
 
@@ -52,7 +54,7 @@ def _segwit(text: str) -> str:
     size, spare = divmod(len(program) * 5, 8)
     padding = program[-1] & ((1 << spare) - 1) if program else 1
     allowed = size in _PROGRAM_BYTES_V0 if version == 0 else size in _PROGRAM_BYTES
-    if version > _VERSION_MAX or not allowed or spare >= 5 or padding:  # noqa: PLR2004 - bits of a symbol
+    if version > _VERSION_MAX or not allowed or spare >= _SYMBOL_BITS or padding:
         raise BadInput("no such kind of address")
     return value
 

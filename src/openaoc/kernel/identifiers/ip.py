@@ -37,5 +37,6 @@ def _normal(text: str, *, version: int) -> str:
 
 def mask_ip(value: str) -> str:
     """The block of 16 (IPv4) or 32 (IPv6) bits the address is in."""
-    bits = SHOWN_V4 if ipaddress.ip_address(value).version == 4 else SHOWN_V6  # noqa: PLR2004 - IPv4
+    short = isinstance(ipaddress.ip_address(value), ipaddress.IPv4Address)
+    bits = SHOWN_V4 if short else SHOWN_V6
     return str(ipaddress.ip_network(f"{value}/{bits}", strict=False))

@@ -67,6 +67,18 @@ def upgrade() -> None:
         ["valid_until"],
         postgresql_where=sa.text("status in ('proposed','confirmed')"),
     )
+    _sources()
+    for table in TABLES:
+        grant(table)
+        op.execute(f"alter table {table} enable row level security")
+        op.execute(
+            f"create policy {table}_centre on {table}"
+            " using (current_setting('openaoc.scope', true) = 'centre')"
+            " with check (current_setting('openaoc.scope', true) = 'centre')"
+        )
+
+
+def _sources() -> None:
     op.create_table(
         "indicator_sources",
         sa.Column("indicator_id", sa.Text, sa.ForeignKey("indicators.id"), primary_key=True),
@@ -97,14 +109,6 @@ def upgrade() -> None:
     )
     op.create_table("indicator_waiting", sa.Column("report_id", sa.Text, primary_key=True))
     op.execute("insert into indicator_waiting (report_id) select id from reports")
-    for table in TABLES:
-        grant(table)
-        op.execute(f"alter table {table} enable row level security")
-        op.execute(
-            f"create policy {table}_centre on {table}"
-            " using (current_setting('openaoc.scope', true) = 'centre')"
-            " with check (current_setting('openaoc.scope', true) = 'centre')"
-        )
 
 
 def downgrade() -> None:
