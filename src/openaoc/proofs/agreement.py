@@ -308,6 +308,10 @@ def _stopped(small: Exchanging, steps: Steps, objects: Sequence[SharedObject]) -
     )
 
 
+def _outcome(small: Exchanging, partner: str, asked: PartnerRequest) -> RequestOutcome:
+    return small.does(SYSTEM, lambda tx: small.sharing.requests.take(tx, partner, asked))
+
+
 def _refused(small: Exchanging, steps: Steps) -> None:
     """What may not be asked for is refused before anybody looks."""
     partner = small.agree(small.terms(small.join(), _grants(None))).partner
@@ -315,14 +319,7 @@ def _refused(small: Exchanging, steps: Steps) -> None:
     for purpose in FORBIDDEN:
         asked = PartnerRequest(kind="match", purpose=purpose, case="C-1", identifier_kind="phone")
         try:
-            outcomes.add(
-                small.does(
-                    SYSTEM,
-                    lambda tx, asked=asked: small.sharing.requests.take(  # type: ignore[misc]  # loop
-                        tx, partner, asked
-                    ),
-                )
-            )
+            outcomes.add(_outcome(small, partner, asked))
         except OpenAOCError as error:
             steps.check(f"asked about {purpose}", found=str(error), ok=False)
     with small.uow.read(SYSTEM) as tx:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import defaultdict
 from datetime import timedelta
@@ -283,9 +284,7 @@ def _give_back(small: SmallCentre, case: str) -> None:
         made = PaymentMade(
             transfer_id=paid, amount_minor=line.amount_minor, paid_at=small.clock.now()
         )
-        small.does(
-            SYSTEM,
-            lambda tx, line=line, made=made: returning.payments.confirm(  # type: ignore[misc]  # loop
-                tx, one.id, line.no, made, actor=machine(line.institution)
-            ),
+        confirmed = functools.partial(
+            returning.payments.confirm, restitution_id=one.id, no=line.no, made=made
         )
+        small.does(SYSTEM, functools.partial(confirmed, actor=machine(line.institution)))

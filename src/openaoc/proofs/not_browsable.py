@@ -6,6 +6,7 @@ Asks every route of the real application, as every role, for transfers no case h
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import secrets
 from collections.abc import Iterator
@@ -114,9 +115,7 @@ def _keys(small: SmallCentre) -> dict[str, str]:
             who = role.value if bank is None else f"{role.value} of {bank}"
             keys[who] = small.does(
                 ADMINISTRATOR,
-                lambda tx, who=who, role=role, bank=bank: parties.add_user(  # type: ignore[misc]  # loop
-                    tx, name=who, role=role, institution=bank
-                ),
+                functools.partial(parties.add_user, name=who, role=role, institution=bank),
             )[1]
     partners = small.matter.sharing.agreements.partners
     desk = Contact(name="desk", email="desk@centre.example")

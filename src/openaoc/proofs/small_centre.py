@@ -7,6 +7,7 @@ Everything goes through the verbs that a real centre's people and banks use. Not
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -145,8 +146,8 @@ class SmallCentre:
         for code in codes:
             self.does(
                 ADMINISTRATOR,
-                lambda tx, code=code: self.centre.parties.add_institution(  # type: ignore[misc]  # loop
-                    tx,
+                functools.partial(
+                    self.centre.parties.add_institution,
                     code=code,
                     name=code,
                     kind=InstitutionKind.BANK,

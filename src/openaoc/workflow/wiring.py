@@ -214,22 +214,27 @@ def build_matter(
         ),
         pooled=pooled,
         pooling=pooling,
-        housekeeping=Housekeeping(
-            uow=means.uow,
-            reports=core.reports,
-            vault=vault,
-            pooling=pooling,
-            retention=Retention(
-                uow=means.uow,
-                ledger=ledger,
-                cases=core.cases,
-                days=settings.ledger_cold_days,
-            ),
-        ),
+        housekeeping=_housekeeping(means, core, pooling),
         suspicions=ends.suspicions,
         returning=ends.returning,
         sharing=sharing,
         collecting=outward.collecting,
+    )
+
+
+def _housekeeping(means: Means, core: Core, pooling: Pooling) -> Housekeeping:
+    retention = Retention(
+        uow=means.uow,
+        ledger=means.ledger,
+        cases=core.cases,
+        days=means.settings.ledger_cold_days,
+    )
+    return Housekeeping(
+        uow=means.uow,
+        reports=core.reports,
+        vault=means.vault,
+        pooling=pooling,
+        retention=retention,
     )
 
 
