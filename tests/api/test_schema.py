@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -19,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.cli.server import running
 from tests.cli.world import World
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -40,7 +44,16 @@ CHECKS = [
 ]
 PEOPLE = ("administrator", "investigator", "supervisor", "KBANK-machine", "nobody")
 KEPT_FROM_ADMINISTRATOR = ("/v1/live/shadow", "/v1/keys/signing/rotate")
-"""What would change the world under the other tests of this run."""
+"""What would change the world under the examples that follow."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A centre of its own: a thousand strangers use up the rates of other tests' server."""
+    with running(tmp_path_factory.mktemp("schema")) as server:
+        filled = World(server).fill()
+        yield filled
+        filled.close()
 
 
 def _told(error: BaseException) -> str:

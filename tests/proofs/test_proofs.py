@@ -27,6 +27,7 @@ from openaoc.proofs import (
     ends,
     no_model_decides,
     not_browsable,
+    replay,
     safe_to_stop,
     standing,
 )
@@ -102,7 +103,7 @@ def test_an_order_over_more_than_was_stolen_is_noticed(run: Run, monkeypatch: Pa
 
 
 def test_a_hold_that_grows_in_its_row_is_noticed(run: Run, monkeypatch: Patch) -> None:
-    told = amount_only.over_amounts
+    told = replay.over_amounts
 
     def grown(small: SmallCentre) -> list[str]:
         raised = (

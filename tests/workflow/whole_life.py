@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from openaoc.appeals.model import OPEN, AppealState, AppealView, BlindVerdict
-from openaoc.cases.model import UNDER_WORK
+from openaoc.cases.model import UNDER_WORK, CaseState
 from openaoc.holds.model import HOLDING, WAITING, Answer, OrderState
 from openaoc.holds.suspicion_model import STILL, NewSuspicion, Suspicion
 from openaoc.holds.telephone import PhoneAnswer
@@ -292,9 +293,8 @@ class WholeLife(Life):
     def contests(self) -> list[AppealView]:
         found: list[AppealView] = []
         for state in AppealState:
-            found += self.reads(
-                lambda tx, state=state: self.centre.matter.appeals.list(tx, state=state, limit=200)
-            ).appeals
+            listed = functools.partial(self.centre.matter.appeals.list, state=state, limit=200)
+            found += self.reads(listed).appeals
         return found
 
     def judge_blind(self) -> None:
@@ -350,13 +350,11 @@ class WholeLife(Life):
             else:
                 self.does(SUPERVISOR, lambda tx: pursuit.close(tx, case, reason="all is done"))
 
+    def state(self, case: str) -> CaseState:
+        return self.reads(lambda tx: self.centre.matter.cases.row(tx, case)).state
+
     def reopen(self) -> None:
-        ended = [
-            case
-            for case in self.cases
-            if self.reads(lambda tx, case=case: self.centre.matter.cases.row(tx, case)).state
-            not in UNDER_WORK
-        ]
+        ended = [case for case in self.cases if self.state(case) not in UNDER_WORK]
         if (case := self.some(ended)) is not None:
             self.does(
                 SUPERVISOR,
