@@ -338,10 +338,10 @@ class PursuitLife:
         return [row[0] for row in rows]
 
     def follow(self) -> None:
-        """What the centre's own threads do within a second; the clock stands."""
+        """What the centre's own threads do in two rounds, one of them hurried; no time goes by."""
         self.centre.matter.pooling.refresh()
-        for _ in range(2):
-            self.centre.matter.duties.run_due()
+        for hurried in (False, True):
+            self.centre.matter.duties.run_due(hurried=hurried)
 
     def step(self) -> None:
         """Something happens, or two things at once; the centre follows; then everything holds."""
