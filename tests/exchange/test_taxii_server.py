@@ -17,7 +17,7 @@ from openaoc.storage.postgres import EmbeddedPostgres
 from tests.exchange.taxii_site import Reader, TaxiiSite, stix_indicator, taxii_site
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-UNKNOWN = str(uuid.uuid4())
+UNKNOWN = "7c9d8e0a-5a1f-4b6e-9f3c-2d4e6f8a0b1c"
 DISCOVERY = "../"
 SEND = {"Content-Type": MEDIA_TYPE}
 
