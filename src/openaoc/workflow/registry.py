@@ -88,7 +88,7 @@ class Registry:
             return
         self._make_certain(tx)
         touched = self._take_events(tx)
-        touched.update(case for case, rows in self._paying.items() if self._rows_paid(case) != rows)
+        touched.update(self._paid_otherwise())
         for case_id in touched:
             if case_id in self._claims:
                 self._register(case_id)
@@ -129,8 +129,12 @@ class Registry:
 
     @property
     def behind(self) -> bool:
-        """Whether cases left work since the last look: their money is free for others."""
-        return bool(self._left)
+        """Whether cases left work since the last look, or what pays a restitution was corrected."""
+        return bool(self._left or self._paid_otherwise())
+
+    def _paid_otherwise(self) -> list[str]:
+        """Cases with a paying transfer that was told, corrected or taken back since."""
+        return [case for case, rows in self._paying.items() if self._rows_paid(case) != rows]
 
     def has_held(self, case_id: str) -> bool:
         """Whether an institution ever held money for the case."""
