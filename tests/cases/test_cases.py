@@ -34,8 +34,8 @@ def test_every_step_outside_the_table_is_refused() -> None:
                     check_case_transition(before, after, actor=everyone)
 
 
-def test_only_a_supervisor_drops_a_case() -> None:
-    for role in set(Role) - {Role.SUPERVISOR}:
+def test_only_a_supervisor_or_the_centre_itself_drops_a_case() -> None:
+    for role in set(Role) - {Role.SUPERVISOR, Role.SYSTEM}:
         with pytest.raises(NotYourCase):
             check_case_transition(
                 CaseState.PURSUED,

@@ -6,6 +6,7 @@ The one table the stages ask; each kind's rules stand in its own file.
 from __future__ import annotations
 
 import enum
+import unicodedata
 from collections.abc import Callable
 from typing import Final
 
@@ -97,7 +98,8 @@ def account_value(*, bank: str, account: str) -> str:
     code = normalise_bank(bank)
     if ":" in code:
         raise BadInput("a colon in an institution code")
-    return f"{code}:{normalise_account(account)}"
+    # Without the space between them a letter and a combining mark are one letter.
+    return unicodedata.normalize("NFKC", f"{code}:{normalise_account(account)}")
 
 
 def account_parts(value: str) -> tuple[str, str]:
