@@ -74,8 +74,8 @@ class ScratchServer:
         with server.superuser() as connection:
             statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE))
             connection.execute(statement)
-            nobody = {"password": "unused"}
-            roles.ensure_application(connection, database=TEMPLATE, **nobody)
+            password = "unused"  # noqa: S105 - nobody logs in to it
+            roles.ensure_application(connection, database=TEMPLATE, password=password)
         migrate.migrate(server.parameters(database=TEMPLATE))
         return server
 
