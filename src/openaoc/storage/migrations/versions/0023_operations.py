@@ -1,0 +1,16 @@
+"""Room for what comes next."""
+
+from __future__ import annotations
+
+revision = "0023"
+down_revision = "0022"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing changes yet."""
+
+
+def downgrade() -> None:
+    """Nothing changed."""
