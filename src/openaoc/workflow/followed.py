@@ -79,6 +79,15 @@ class Followed:
             known = self._known.get(case_id)
         return known is None or not _same(known.trace, trace)
 
+    def disturbed(self, case_id: str, trace: CaseTrace) -> bool:
+        """As `differs`, but for what the case's own holds took of the money where it rests.
+
+        Who answers or ends a hold makes the case due by that, and nothing has moved.
+        """
+        with self._lock:
+            known = self._known.get(case_id)
+        return known is None or not _same(known.trace, trace, but_held=True)
+
     def located_minor(self, case_id: str) -> dict[int, int]:
         """Where the money rested when the case was planned last, by account number."""
         with self._lock:
@@ -126,8 +135,11 @@ class _Known(NamedTuple):
     open_ended: bool
 
 
-def _same(one: CaseTrace, other: CaseTrace) -> bool:
-    """Equal in all that plans and figures rest on; excess is always planned again."""
+def _same(one: CaseTrace, other: CaseTrace, *, but_held: bool = False) -> bool:
+    """Equal in all that plans and figures rest on; excess is always planned again.
+
+    `but_held`: whatever of the money on an account is held.
+    """
     if one.excess or other.excess:
         return False
     if one is other:
@@ -138,7 +150,7 @@ def _same(one: CaseTrace, other: CaseTrace) -> bool:
         and one.restituted_minor == other.restituted_minor
         and one.overlap_minor == other.overlap_minor
         and one.truncated == other.truncated
-        and _same_places(one, other)
+        and (_same_places(one, other) or (but_held and _resting(one) == _resting(other)))
         and (np.array_equal(one.carried, other.carried) or one.exited == other.exited)
     )
 
@@ -147,3 +159,9 @@ def _same_places(one: CaseTrace, other: CaseTrace) -> bool:
     if np.array_equal(one.accounts, other.accounts):  # mostly, and far cheaper to see
         return True
     return one.located == other.located and one.held == other.held
+
+
+def _resting(trace: CaseTrace) -> dict[int, int]:
+    """All of the case's money on each account, free and held."""
+    rows = trace.accounts[:, (0, 1, 5)].tolist()
+    return {account: free + held for account, free, held in rows if free + held}

@@ -180,7 +180,7 @@ class Pursuit:
                 retrying(self._catch_up)
             settle_all(self._tracing)
             for case_id, trace in self._tracing.renewed().items():
-                if self.followed.differs(case_id, trace):
+                if self.followed.disturbed(case_id, trace):
                     self._changed[case_id] = None
             with self._ledger.reading() as arrays:
                 self._changed.update(dict.fromkeys(self.followed.moved(arrays)))
@@ -222,7 +222,7 @@ class Pursuit:
                 self.followed.forget(ended)
             # Those that were planned since they were seen to change need no second plan.
             standing = self._tracing.unchanged(sorted(under_work))
-            done = {c for c, trace in standing.items() if not self.followed.differs(c, trace)}
+            done = {c for c, trace in standing.items() if not self.followed.disturbed(c, trace)}
             if fresh := sorted(under_work - done):
                 self.retrace(tx, fresh)
             return len(fresh)
