@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from openaoc.holds.answering import Asked, effect_of, repeats
+from openaoc.holds.answering import Asked, effect_of, repeats, says_more
 from openaoc.holds.doubt import Doubt, Holder, weigh
 from openaoc.holds.legal import LegalRule, NoSuchRule, ReasonFacts, ends_at, reason_for, rulebook
 from openaoc.holds.merchant import NO_TRADE, Trade, judge
@@ -338,10 +338,14 @@ def test_a_second_answer_is_a_repeat_or_refused() -> None:
     order = asked(state=OrderState.APPLIED, applied_minor=100, held_minor=70, answered=True)
     for amount in (100, 70):
         assert repeats(order, Answer(outcome="applied", applied_minor=amount))
+    assert says_more(order, Answer(outcome="applied", applied_minor=90))
     other = Answer(outcome="applied", applied_minor=60)
+    assert not says_more(order, other)
     assert not repeats(order, other)
     with pytest.raises(AnsweredDifferently):
         effect_of(order, other)
+    ended = asked(state=OrderState.EXPIRED, applied_minor=100, answered=True)
+    assert effect_of(ended, other).late
 
 
 # Law.

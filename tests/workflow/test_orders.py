@@ -154,6 +154,54 @@ def test_a_repeated_answer_changes_nothing_and_another_is_refused(centre: Centre
         centre.answer(order, "SCB", 50_000)
 
 
+@pytest.mark.parametrize("given_back", [0, 20_000])
+def test_a_later_revision_of_an_answered_order_asks_for_what_is_held(
+    centre: Centre, given_back: int
+) -> None:
+    """A complaint makes the hold longer; what was not there or was freed is not asked anew."""
+    case, order = one_order(centre)
+    centre.answer(order, "SCB", 60_000)
+    if given_back:
+        with centre.database.uow.begin(INVESTIGATOR) as tx:
+            centre.matter.holds.release(tx, order, "a receipt", amount_minor=given_back)
+    with centre.database.uow.begin(INVESTIGATOR) as tx:
+        centre.matter.holds.complain(
+            tx, case, complained_at=centre.clock.now(), reference="police 7/2569"
+        )
+    longer, notice = centre.outbox.orders()[-1], centre.outbox.notices()[-1]
+    assert longer.order == notice.order == order
+    assert longer.amount_minor == notice.amount_minor == 60_000 - given_back
+    assert ("600.00" if not given_back else "400.00") in longer.reason.en
+    held = centre.answer(order, "SCB", longer.amount_minor, available_minor=longer.amount_minor)
+    assert held.held_minor == longer.amount_minor, "it answers the revision: no news"
+
+
+@pytest.mark.parametrize("first", [60_000, 0])
+def test_an_institution_that_blocks_more_than_it_said_is_told_to_give_back(
+    centre: Centre, first: int
+) -> None:
+    """Money came in before it worked off a revision that crossed its answer."""
+    case, order = one_order(centre)
+    centre.answer(order, "SCB", first)
+    now = centre.answer(order, "SCB", 90_000)
+    assert (now.held_minor, now.applied_minor) == (first, 90_000)
+    back = centre.outbox.ends()[-1]
+    assert (back.amount_minor, back.remaining_minor) == (90_000 - first, first)
+    centre.matter.duties.run_due()
+    assert sum(o.amount_minor for o in centre.orders(case) if o.state is OrderState.ISSUED) == (
+        90_000 - first
+    ), "it was there after all: it is ordered anew"
+
+
+def test_an_answer_to_a_revision_of_what_was_given_back_is_late_not_wrong(centre: Centre) -> None:
+    _, order = one_order(centre)
+    centre.answer(order, "SCB", 60_000)
+    with centre.database.uow.begin(INVESTIGATOR) as tx:
+        centre.matter.holds.release(tx, order, "a receipt")
+    late = centre.answer(order, "SCB", 60_000, available_minor=70_000)
+    assert (late.state, late.held_minor) == (OrderState.RELEASED, 0)
+
+
 def test_the_order_follows_the_money_before_it_is_answered(centre: Centre) -> None:
     case, order = one_order(centre)
     centre.clock.advance(timedelta(seconds=10))

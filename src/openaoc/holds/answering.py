@@ -61,16 +61,27 @@ def repeats(asked: Asked, answer: Answer) -> bool:
     """
     if not asked.answered:
         return False
-    if answer.outcome == "applied" and asked.state in HOLDING:
+    if answer.outcome == "applied" and asked.state in HOLDING | {OrderState.CONVERTED}:
         return answer.applied_minor in (asked.applied_minor, asked.held_minor)
     return asked.state is OrderState.REFUSED and answer.applied_minor == 0
+
+
+def says_more(asked: Asked, answer: Answer) -> bool:
+    """Whether an institution that answered says now that it blocks more than we count on.
+
+    Money came in before it worked off a later revision. Refusing its word would leave it blocking
+    what nobody gives back.
+    """
+    standing = asked.state in HOLDING or asked.state is OrderState.REFUSED
+    return asked.answered and standing and answer.applied_minor > asked.held_minor
 
 
 def effect_of(asked: Asked, answer: Answer) -> Effect:
     """The order's new state and amounts.
 
     An answer to an order that has ended meanwhile changes nothing (`late`): its end is on the
-    way or already there. Raises MoreThanOrdered and AnsweredDifferently.
+    way or already there. Raises MoreThanOrdered, and AnsweredDifferently for less than was said
+    before: what was blocked once is not to be gone without our word.
     """
     check_form(answer)
     if answer.applied_minor > asked.ceiling_minor:
@@ -78,7 +89,7 @@ def effect_of(asked: Asked, answer: Answer) -> Effect:
             f"{answer.applied_minor} applied, {asked.ceiling_minor} ordered",
             where="$.applied_minor",
         )
-    if asked.state in HOLDING or asked.answered:
+    if asked.state in HOLDING or asked.state in (OrderState.REFUSED, OrderState.CONVERTED):
         raise AnsweredDifferently(f"the order is {asked.state}")
     if asked.state in ENDED:
         return Effect(

@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from openaoc.holds import phone_store, store
-from openaoc.holds.answering import Asked, Effect, effect_of, repeats
+from openaoc.holds.answering import Asked, Effect, effect_of, repeats, says_more
 from openaoc.holds.book import RELEASE, OrderBook
-from openaoc.holds.correcting import correct_voice
+from openaoc.holds.correcting import HEARD_WRONGLY, SAID_MORE, correct
 from openaoc.holds.model import ENDED, Answer, NoSuchOrder, OrderState
 from openaoc.holds.onward import OnwardSink, check_onward
 from openaoc.holds.record import OrderRecord
@@ -110,16 +110,18 @@ class Desk:
             self._confirmed.append(order.id)
         if again and not answer.onward:
             return order, False
-        corrects = by_voice and not again
+        corrects = not again and (by_voice or says_more(asked, answer))
         effect = None if again or corrects else effect_of(asked, answer)
         at = None if effect is None or effect.late else self._applied_at(answer, order)
         rows = check_onward(answer.onward or [], institution=order.institution)
         if rows and self._onward is not None:
             self._onward.take(self._tx, rows, actor=self._who)
         if corrects:
-            changed = correct_voice(self._tx, self._book, order, answer)
-            self._by_voice.discard(order.id)
-            self._confirmed.append(order.id)
+            why = HEARD_WRONGLY if by_voice else SAID_MORE
+            changed = correct(self._tx, self._book, order, answer, why=why)
+            if by_voice:
+                self._by_voice.discard(order.id)
+                self._confirmed.append(order.id)
         else:
             changed = self._carry_out(order, answer, effect, at=at)
         self._orders[order.id] = self._changed[order.id] = changed

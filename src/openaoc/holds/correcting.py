@@ -1,9 +1,11 @@
-"""Holds: an institution's own answer comes after one that an agent typed in from the telephone.
+"""Holds: an institution's word comes after an earlier one: heard by telephone, or of less.
 
 The institution's own word counts. Nothing is held twice, and nothing beyond what was ordered.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import msgspec
 
@@ -15,16 +17,18 @@ from openaoc.holds.words import ending
 from openaoc.kernel.actor import SYSTEM
 from openaoc.storage.unit_of_work import Transaction
 
-HEARD_WRONGLY = "the institution's own answer corrects what was heard by telephone"
+HEARD_WRONGLY: Final = "the institution's own answer corrects what was heard by telephone"
+SAID_MORE: Final = "the institution blocks more than it said before"
 
 
-def correct_voice(
-    tx: Transaction, book: OrderBook, order: OrderRecord, answer: Answer
+def correct(
+    tx: Transaction, book: OrderBook, order: OrderRecord, answer: Answer, *, why: str
 ) -> OrderRecord:
     """The order as the institution's own answer leaves it; saved by the caller.
 
     Less than was heard: the rest was never blocked, and is asked for nowhere. More: what was not
-    expected is given back, and may be ordered anew. Raises MoreThanOrdered, BadInput.
+    expected is given back; as far as it was missed before, it may be ordered anew. Raises
+    MoreThanOrdered, BadInput.
     """
     check_form(answer)
     if answer.applied_minor > order.ceiling_minor:
@@ -36,13 +40,15 @@ def correct_voice(
         order, applied_minor=answer.applied_minor, available_minor=answer.available_minor
     )
     if order.state in HOLDING and answer.applied_minor < order.held_minor:
-        return _less(tx, book, order, said)
+        return _less(tx, book, order, said, why=why)
     more = answer.applied_minor - order.held_minor
     if more <= 0:
-        book.note(tx, order, said, action="holds.order.confirmed", reason=HEARD_WRONGLY)
+        book.note(tx, order, said, action="holds.order.confirmed", reason=why)
         return said
-    changed = msgspec.structs.replace(said, short_minor=max(order.short_minor - more, 0))
-    book.note(tx, order, changed, action="holds.order.corrected", reason=HEARD_WRONGLY)
+    # What a person gave free since is not missed, and is not asked for again.
+    missed = max(answer.applied_minor - order.applied_minor, 0)
+    changed = msgspec.structs.replace(said, short_minor=max(order.short_minor - missed, 0))
+    book.note(tx, order, changed, action="holds.order.corrected", reason=why)
     book.tell_end(
         tx,
         changed,
@@ -54,7 +60,9 @@ def correct_voice(
     return changed
 
 
-def _less(tx: Transaction, book: OrderBook, order: OrderRecord, said: OrderRecord) -> OrderRecord:
+def _less(
+    tx: Transaction, book: OrderBook, order: OrderRecord, said: OrderRecord, *, why: str
+) -> OrderRecord:
     """What was heard and not blocked was never held: later traces see a smaller hold."""
     held = said.applied_minor
     changed = msgspec.structs.replace(
@@ -62,9 +70,9 @@ def _less(tx: Transaction, book: OrderBook, order: OrderRecord, said: OrderRecor
     )
     if held == 0:
         changed = book.stepped(
-            tx, order, OrderState.RELEASED, actor=SYSTEM, reason=HEARD_WRONGLY, changes=changed
+            tx, order, OrderState.RELEASED, actor=SYSTEM, reason=why, changes=changed
         )
     else:
-        book.note(tx, order, changed, action="holds.order.corrected", reason=HEARD_WRONGLY)
+        book.note(tx, order, changed, action="holds.order.corrected", reason=why)
     book.note_money(tx, order, kind="excess", amount_minor=order.held_minor - held)
     return changed

@@ -96,7 +96,7 @@ def draft(
 def reworded(order: OrderRecord, rule: LegalRule) -> OrderRecord:
     """The order with its reason written anew for its present amount and end."""
     facts = ReasonFacts(
-        amount_minor=order.amount_minor,
+        amount_minor=order.binding_minor,
         currency=order.currency,
         received_at=order.received_at,
         ends_at=order.ends_at,

@@ -20,7 +20,7 @@ def holder_notice(order: OrderRecord, codes: Codes) -> HolderNotice:
         order=order.id,
         institution=order.institution,
         account=order.account,
-        amount_minor=order.amount_minor,
+        amount_minor=order.binding_minor,
         currency=order.currency,
         text=Words(th=f"{order.reason.th} {contest.th}", en=f"{order.reason.en} {contest.en}"),
         ends_at=order.ends_at,

@@ -77,6 +77,15 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
         return 0
 
     @property
+    def binding_minor(self) -> int:
+        """The most that the institution may block under it now: what it holds, once it answered.
+
+        A later revision, which changes the end or the ground, never asks anew for what was not
+        there, or was given back.
+        """
+        return self.held_minor if self.state in HOLDING else self.amount_minor
+
+    @property
     def place(self) -> tuple[str, str, str]:
         """The account: (institution, account, currency)."""
         return (self.institution, self.account, self.currency)
@@ -89,7 +98,7 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
             case=self.case_id,
             institution=self.institution,
             account=self.account,
-            amount_minor=self.amount_minor,
+            amount_minor=self.binding_minor,
             currency=self.currency,
             rule=self.rule,
             legal_basis=self.legal_basis.both,

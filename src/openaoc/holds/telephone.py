@@ -111,7 +111,7 @@ class Telephone:
             after=PrintMark(
                 revision=order.revision,
                 institution=order.institution,
-                amount_minor=order.amount_minor,
+                amount_minor=order.binding_minor,
                 currency=order.currency,
             ),
         )

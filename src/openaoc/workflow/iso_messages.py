@@ -14,7 +14,7 @@ from openaoc.channels.iso20022.camt029 import IsoAnswer
 from openaoc.channels.iso20022.pacs004 import Return
 from openaoc.channels.iso20022.xml import BadMessage, parse
 from openaoc.holds.answers import Given
-from openaoc.holds.model import Answer, OrderView
+from openaoc.holds.model import HOLDING, Answer, OrderView
 from openaoc.holds.onward import OnwardSink
 from openaoc.holds.service import Holds
 from openaoc.kernel.actor import Actor
@@ -106,7 +106,8 @@ def answer_of(heard: IsoAnswer, order: OrderView) -> Answer | None:
         return None
     applied = 0
     if heard.outcome == "applied":
-        applied = order.amount_minor if heard.applied is None else heard.applied.amount_minor
+        asked = order.held_minor if order.state in HOLDING else order.amount_minor
+        applied = asked if heard.applied is None else heard.applied.amount_minor
         if heard.applied is not None and heard.applied.currency != order.currency:
             raise BadMessage(f"{heard.applied.currency}, the order is in {order.currency}")
     words = [part for part in (heard.code, heard.reason) if part]
