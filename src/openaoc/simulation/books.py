@@ -22,7 +22,7 @@ class Books:
         self.balance = opening_minor.astype(np.int64, copy=True)
         self.blocked = np.zeros_like(self.balance)
         self.left_minor = 0
-        """Money that has left the nation's accounts."""
+        """Money that has left the nation's accounts, less what came from abroad."""
 
     def free(self, account: int) -> int:
         """What the holder may spend."""
@@ -58,11 +58,16 @@ class Books:
         """Book one payment of as much of the amount as is free; returns what moved, perhaps 0."""
         moved = max(min(amount_minor, self.free(debtor)), 0)
         self.balance[debtor] -= moved
-        if creditor == NOWHERE:
+        if creditor < 0:
             self.left_minor += moved
         else:
             self.balance[creditor] += moved
         return moved
+
+    def receive(self, account: int, amount_minor: int) -> None:
+        """Money from outside the nation's accounts."""
+        self.balance[account] += amount_minor
+        self.left_minor -= amount_minor
 
     def block(self, account: int, amount_minor: int) -> int:
         """Block as much of the amount as is free; returns what is blocked now, perhaps 0."""

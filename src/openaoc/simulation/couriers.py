@@ -18,12 +18,14 @@ import msgspec
 
 from openaoc.holds.model import Answer
 from openaoc.kernel.clock import Clock, to_us
+from openaoc.kernel.errors import Unavailable
 from openaoc.reports.model import ReportReceipt
 from openaoc.simulation.centre import ARROW, Centre, Fate, Outcome
 from openaoc.simulation.credentials import Credentials
 from openaoc.simulation.desk import Desk
 from openaoc.simulation.errands import ASK_CODES, SEES_THROUGH, Errand, KnownCase
 from openaoc.simulation.nation import Nation
+from openaoc.simulation.next_door import NextDoor
 from openaoc.simulation.store import WaitingAnswer, WaitingReport
 from openaoc.workflow.confirming import PAYMENT_CONFIRM
 from openaoc.workflow.control import CONTROL_CHECK, ControlMessage
@@ -69,6 +71,7 @@ class Couriers:
         *,
         clock: Clock,
         stop: threading.Event,
+        next_door: NextDoor | None = None,
     ) -> None:
         self.figures = CourierFigures()
         self._nation = nation
@@ -76,6 +79,7 @@ class Couriers:
         self._credentials = credentials
         self._clock = clock
         self._stop = stop
+        self._next_door = next_door
         self._centre = Centre(credentials.centre, clock=clock)
         self._signers = {
             code: known.signing_key() for code, known in credentials.institutions.items()
@@ -95,6 +99,7 @@ class Couriers:
         for number in range(2):
             self._run(f"reports-{number}", self._reports)
         self._run("errands", self._errands)
+        self._run("next-door", self._tell_next_door)
 
     def join(self, *, timeout_s: float) -> None:
         """Wait for the couriers to come home, at most so long; the others are left on the way.
@@ -154,6 +159,14 @@ class Couriers:
             self.figures.feed_rows += batch.rows
         self._nation.store.feed_done(batch.number)
         return True
+
+    def _tell_next_door(self) -> bool:
+        if self._next_door is None:
+            return False
+        try:
+            return self._next_door.tell()
+        except Unavailable as error:
+            raise _TryLaterError from error
 
     def _reports(self) -> bool:
         now_us = to_us(self._clock.now())

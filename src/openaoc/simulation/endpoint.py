@@ -16,7 +16,8 @@ import msgspec
 
 from openaoc.channels.signing import HEADER, WINDOW, BadSignature, Jwks, PublicJwk, verify
 from openaoc.kernel.clock import Clock
-from openaoc.kernel.errors import BadInput, OpenAOCError, Unavailable
+from openaoc.kernel.errors import BadInput, OpenAOCError, Refused, Unavailable
+from openaoc.simulation.next_door import PATH, TOKEN
 
 BODY_BYTES_MAX: Final = 16 << 20
 NONCES_MAX: Final = 200_000
@@ -34,6 +35,10 @@ class Institutions(Protocol):
 
     def take_in(self, institution: str, body: bytes) -> int:
         """Keep a delivery; returns how many messages were new."""
+        ...
+
+    def from_next_door(self, body: bytes, token: str) -> None:
+        """Keep what banks next door say is on its way here. Raises Refused, BadInput."""
         ...
 
     def figures(self) -> bytes:
@@ -121,6 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(413, b"{}")
             return
         body = self.rfile.read(int(length))
+        if self.path == PATH:
+            self._from_next_door(body)
+            return
         institution, _, rest = self.path.lstrip("/").partition("/")
         if rest != "v1/holds" or institution not in self.server.codes:
             self._reply(404, b"{}")
@@ -142,6 +150,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(503, msgspec.json.encode({"detail": str(error)}))
         else:
             self._reply(202, b'{"answers":[]}')
+
+    def _from_next_door(self, body: bytes) -> None:
+        try:
+            self.server.institutions.from_next_door(body, self.headers.get(TOKEN, ""))
+        except Refused:
+            self._reply(401, b"{}")
+        except BadInput as error:
+            self._reply(400, msgspec.json.encode({"detail": str(error)}))
+        else:
+            self._reply(200, b"{}")
 
     def _reply(self, status: int, body: bytes) -> None:
         self.send_response(status)

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from openaoc.ledger.arrays import CHANNELS
-from openaoc.simulation.population import Population, account_numbers
+from openaoc.simulation.background import NOWHERE
+from openaoc.simulation.neighbour import Neighbour, bank_abroad, there
+from openaoc.simulation.population import Population, account_number, account_numbers
 from openaoc.simulation.world import Tick
 
 SCHEMA = pa.schema(
@@ -42,9 +44,15 @@ def transfer_id(number: int) -> str:
 class Feed:
     """Writes batches; holds the account numbers as text once."""
 
-    def __init__(self, population: Population, *, machines: str | None) -> None:
-        """`machines` is the code of the ATM network, named as creditor of machine withdrawals."""
+    def __init__(
+        self, population: Population, *, machines: str | None, neighbour: Neighbour | None = None
+    ) -> None:
+        """`machines`: the code of the ATM network, named as creditor of machine withdrawals.
+
+        `neighbour`: whose institutions and accounts are named where money goes there.
+        """
         self._population = population
+        self._neighbour = neighbour
         self._numbers = account_numbers(population.size)
         self._codes = pa.array([*population.codes], pa.string())
         self._channels = pa.array(CHANNELS, pa.string())
@@ -54,10 +62,17 @@ class Feed:
     def encode(self, tick: Tick) -> list[tuple[str, int, bytes]]:
         """One batch per institution that has something to report: code, rows, IPC stream."""
         table = self.table(tick)
-        reporter = self._population.institution[tick.rows.debtor]
+        reporter = self._population.institution[
+            np.concatenate([tick.rows.debtor, [one.creditor for _, one in tick.arrived]]).astype(
+                np.int64
+            )
+        ]
+        if tick.arrived:
+            table = pa.concat_tables([table, self.arrivals(tick)])
         batches: list[tuple[str, int, bytes]] = []
         for number in np.unique(reporter).tolist():
             rows = table.take(pa.array(np.flatnonzero(reporter == number)))
+            rows = rows.combine_chunks()
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, SCHEMA) as writer:
                 writer.write_table(rows)
@@ -74,6 +89,7 @@ class Feed:
         stays = rows.creditor >= 0
         creditor_bank = self._bank(np.where(stays, rows.creditor, 0), stays)
         creditors = self._numbers.take(pa.array(np.where(stays, rows.creditor, 0), mask=~stays))
+        creditor_bank, creditors = self._next_door(rows.creditor, creditor_bank, creditors)
         if self._machines is not None:
             machine = pa.array(tick.at_machine)
             creditor_bank = pc.if_else(machine, self._machines, creditor_bank)
@@ -94,6 +110,42 @@ class Feed:
             ],
             schema=SCHEMA,
         )
+
+    def arrivals(self, tick: Tick) -> pa.Table:
+        """What came from next door, as the institution reports it that booked it."""
+        population = self._population
+        codes = [population.codes[population.institution[one.creditor]] for _, one in tick.arrived]
+        found = [one for _, one in tick.arrived]
+        count = len(found)
+        times = [at_us for at_us, _ in tick.arrived]
+        return pa.table(
+            [
+                pa.array([f"I{one.number:015d}" for one in found], pa.string()),
+                pa.array(codes, pa.string()),
+                pa.array(times, pa.timestamp("us", tz="UTC")),
+                pa.array([one.bank for one in found], pa.string()),
+                pa.array([one.account for one in found], pa.string()),
+                pa.array(codes, pa.string()),
+                pa.array([account_number(one.creditor) for one in found], pa.string()),
+                pa.array([one.amount_minor for one in found], pa.int64()),
+                pa.repeat(pa.scalar(population.currency, pa.string()), count),
+                pa.repeat(pa.scalar("transfer", pa.string()), count),
+            ],
+            schema=SCHEMA,
+        )
+
+    def _next_door(
+        self, creditor: NDArray[np.int32], banks: pa.Array, accounts: pa.Array
+    ) -> tuple[pa.Array, pa.Array]:
+        """Banks and accounts with those next door in their places."""
+        where = np.flatnonzero(creditor < NOWHERE)
+        if self._neighbour is None or not len(where):
+            return banks, accounts
+        bank_list, account_list = banks.to_pylist(), accounts.to_pylist()
+        for row in where:
+            named = bank_abroad(self._neighbour, there(int(creditor[row])))
+            bank_list[row], account_list[row] = named
+        return pa.array(bank_list, pa.string()), pa.array(account_list, pa.string())
 
     def _bank(
         self,

@@ -21,13 +21,16 @@ import msgspec
 from openaoc.kernel.clock import Clock, SystemClock
 from openaoc.kernel.errors import OpenAOCError
 from openaoc.simulation.centre import Centre, Fate
+from openaoc.simulation.countries import two_countries
 from openaoc.simulation.couriers import CourierFigures, Couriers
 from openaoc.simulation.credentials import Credentials, load_credentials
 from openaoc.simulation.desk import Desk
 from openaoc.simulation.endpoint import CentreKeys, Door, Endpoint
 from openaoc.simulation.nation import Nation, NationFigures
+from openaoc.simulation.next_door import NextDoor
 from openaoc.simulation.openings import send_openings
 from openaoc.simulation.parameters import load_parameters
+from openaoc.simulation.population import make_population
 
 TICK_SECONDS: Final = 0.5
 DESK_SECONDS: Final = 0.05
@@ -58,6 +61,7 @@ class InstitutionsProcess:
         self._clock = clock
         self._folder = folder
         self._couriers: Couriers | None = None
+        self._next_door = NextDoor(nation, folder)
 
     def reachable(self, institution: str) -> bool:
         """Whether the institution's system is up."""
@@ -66,6 +70,10 @@ class InstitutionsProcess:
     def take_in(self, institution: str, body: bytes) -> int:
         """Keep a delivery of the centre."""
         return self._desk.take_in(institution, body)
+
+    def from_next_door(self, body: bytes, token: str) -> None:
+        """Keep what is on its way here from the country next door."""
+        self._next_door.take(body, token=token)
 
     def figures(self) -> bytes:
         """ProcessFigures as JSON."""
@@ -93,7 +101,12 @@ class InstitutionsProcess:
         if not self._send_openings(credentials):
             return
         self._couriers = Couriers(
-            self._nation, self._desk, credentials, clock=self._clock, stop=self.stop
+            self._nation,
+            self._desk,
+            credentials,
+            clock=self._clock,
+            stop=self.stop,
+            next_door=self._next_door,
         )
         self._couriers.start_feed()
         self.phase = "history"
@@ -105,6 +118,7 @@ class InstitutionsProcess:
         while not self.stop.wait(TICK_SECONDS):
             self._nation.live()
         self._couriers.join(timeout_s=JOIN_SECONDS)
+        self._next_door.close()
 
     def _wait_for_credentials(self) -> Credentials | None:
         while not self.stop.is_set():
@@ -150,15 +164,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--accounts", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--speed", type=float, required=True)
+    parser.add_argument("--country", default="", help="with a second country: which this one is")
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run until SIGTERM or SIGINT, or until the parent's pipe on stdin closes."""
-    arguments = _arguments(argv)
-    clock = SystemClock()
-    try:
-        nation = Nation(
+def _open_nation(arguments: argparse.Namespace, clock: Clock) -> Nation:
+    """The one nation, or one of two that are neighbours."""
+    country: str = arguments.country
+    if not country:
+        return Nation(
             load_parameters(),
             folder=arguments.folder,
             accounts=arguments.accounts,
@@ -166,6 +180,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             speed=arguments.speed,
             clock=clock,
         )
+    pair = two_countries()
+    other = pair.other(country)
+    people = make_population(
+        pair.parameters(other), accounts=arguments.accounts, seed=pair.seed(other, arguments.seed)
+    )
+    return Nation(
+        pair.parameters(country),
+        folder=arguments.folder,
+        accounts=arguments.accounts,
+        seed=pair.seed(country, arguments.seed),
+        speed=arguments.speed,
+        clock=clock,
+        country=country,
+        neighbour=pair.neighbour(other, people),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT, or until the parent's pipe on stdin closes."""
+    arguments = _arguments(argv)
+    clock = SystemClock()
+    try:
+        nation = _open_nation(arguments, clock)
     except OpenAOCError as error:
         sys.stderr.write(f"{error}\n")
         return 1

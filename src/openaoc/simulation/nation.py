@@ -16,7 +16,9 @@ import msgspec
 from openaoc.kernel.clock import Clock, to_us
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.simulation.books import Books
+from openaoc.simulation.crossings import crossed
 from openaoc.simulation.feed import Feed
+from openaoc.simulation.neighbour import Neighbour, arrives_after_s
 from openaoc.simulation.parameters import Parameters
 from openaoc.simulation.population import Population, make_population
 from openaoc.simulation.reporting import write_report
@@ -56,6 +58,9 @@ class NationFigures(msgspec.Struct, frozen=True, kw_only=True):
     held_from_honest_minor: int
     feed_waiting: int
     standing_still: bool
+    crossed_minor: int = 0
+    """Stolen money that went to the country next door, and that came from there."""
+    arrived_minor: int = 0
 
 
 class _Anchor(NamedTuple):
@@ -77,11 +82,13 @@ class Nation:
         seed: int,
         speed: float,
         clock: Clock,
+        country: str = "",
+        neighbour: Neighbour | None = None,
     ) -> None:
         """Open or found the nation in `folder`.
 
-        Raises Conflict when another nation (seed or size) lives there, BadInput for a speed
-        outside 0…SPEED_MAX.
+        `country`: its own code, where there is a neighbour. Raises Conflict when another nation
+        (seed, size or number of countries) lives there, BadInput for a speed outside 0…SPEED_MAX.
         """
         if not 0 < speed <= SPEED_MAX:
             raise BadInput(f"the speed is above 0 and at most {SPEED_MAX:.0f}")
@@ -93,10 +100,14 @@ class Nation:
         self.speed = speed
         self._clock = clock
         self._truth = Truth(self.population.size)
-        self._scams = Scams(parameters, self.population, seed=seed)
+        self._country = country
+        self._neighbour = neighbour
+        self._on_the_way: set[int] = set()
+        self._seed = seed
+        self._scams = Scams(parameters, self.population, seed=seed, neighbour=neighbour)
         self._world = World(self.population, self._scams, self.books, self._truth, seed=seed)
         machines = next((o.code for o in parameters.institutions if o.kind == "atm_network"), None)
-        self._feed = Feed(self.population, machines=machines)
+        self._feed = Feed(self.population, machines=machines, neighbour=neighbour)
         self._owed_rows = 0.0
         self._still = False
         self._begin(accounts=accounts, seed=seed)
@@ -108,15 +119,19 @@ class Nation:
 
     def _begin(self, *, accounts: int, seed: int) -> None:
         meta = self.store.meta()
+        countries = 1 if self._neighbour is None else 2
         now_us = to_us(self._clock.now())
         if not meta:
             self._founded_us = now_us
             history_us = self.parameters.nation.history_s.value / self.speed * 1e6
             self._anchor = _Anchor(0.0, now_us - int(history_us))
-            self.store.note({"accounts": accounts, "seed": seed, **self._meta()})
+            known = {"accounts": accounts, "seed": seed, "countries": countries}
+            self.store.note({**known, **self._meta()})
+            self._world.border_open = False
             return
-        for name, value in (("accounts", accounts), ("seed", seed)):
-            if int(meta[name]) != value:
+        known = {"accounts": accounts, "seed": seed, "countries": countries}
+        for name, value in known.items():
+            if int(meta.get(name, "1")) != value:
                 raise Conflict(
                     f"another nation lives in this data folder: its {name} is {meta[name]}, "
                     f"not {value}"
@@ -127,8 +142,13 @@ class Nation:
         world.next_scam = int(meta["next_scam"])
         world.next_transfer = int(meta["next_transfer"])
         truth.stolen_minor, truth.gone_minor = int(meta["stolen"]), int(meta["gone"])
+        truth.crossed_minor = int(meta.get("crossed", "0"))
+        truth.arrived_minor = int(meta.get("arrived", "0"))
         self.books.left_minor = int(meta["left"])
         self.store.load(books=self.books, truth=truth)
+        world.border_open = self.founded
+        for arrival, at_s in self.store.arrivals(came=True):
+            world.expect(arrival, at_s=at_s)
         opened, reported, moves = self.store.open_scams()
         world.resume(opened=opened, moves=moves, reported=reported)
         if self.founded:
@@ -152,6 +172,8 @@ class Nation:
             "next_transfer": world.next_transfer,
             "stolen": truth.stolen_minor,
             "gone": truth.gone_minor,
+            "crossed": truth.crossed_minor,
+            "arrived": truth.arrived_minor,
             "left": self.books.left_minor,
         }
 
@@ -208,11 +230,23 @@ class Nation:
     def _step(self, to_s: float, count: int) -> int:
         with self.lock:
             in_history = not self.founded
+            self._world.border_open = not in_history
+            self._await_arrivals()
             tick = self._world.step(to_s=to_s, count=count, stamp=self._stamp)
             heard = [] if in_history else tick.noticed
             reports = [one for scam in heard if (one := self._report(scam, tick))]
             self._save(tick, reports=reports)
         return len(tick.rows.debtor)
+
+    def _await_arrivals(self) -> None:
+        """What next door has told is on its way here."""
+        if self._neighbour is None or not self.founded:
+            return
+        for arrival, _ in self.store.arrivals(came=False):
+            if arrival.number not in self._on_the_way:
+                self._on_the_way.add(arrival.number)
+                after_s = arrives_after_s(self._neighbour, arrival.number, seed=self._seed)
+                self._world.arrive(arrival, at_s=self._world.now_s + after_s)
 
     def _save(self, tick: Tick, *, reports: list[tuple[int, bytes, str | None, int]]) -> None:
         self.store.save_tick(
@@ -222,7 +256,9 @@ class Nation:
             meta=self._meta(),
             feed=self._feed.encode(tick),
             reports=reports,
+            crossings=[one for _, one in crossed(tick, self.population, country=self._country)],
         )
+        self._on_the_way.difference_update(one.number for _, one in tick.arrived)
 
     def _report(self, scam: Scam, tick: Tick) -> tuple[int, bytes, str | None, int] | None:
         """The waiting report of a victim who notices; not before the present on the wall."""
@@ -237,6 +273,7 @@ class Nation:
             scam,
             paid,
             reported_at=now - timedelta(microseconds=now.microsecond),
+            neighbour=self._neighbour,
         )
         if report is None:
             return None
@@ -270,6 +307,8 @@ class Nation:
                 held_from_honest_minor=truth.held_from_honest,
                 feed_waiting=self.store.feed_waiting(),
                 standing_still=self._still,
+                crossed_minor=self._truth.crossed_minor,
+                arrived_minor=self._truth.arrived_minor,
             )
 
     def close(self) -> None:

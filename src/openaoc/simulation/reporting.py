@@ -14,6 +14,7 @@ import numpy as np
 from openaoc.kernel.clock import from_us
 from openaoc.reports.model import Channel, Indicator, Payment, Proof, Report, Reporter
 from openaoc.simulation.feed import transfer_id
+from openaoc.simulation.neighbour import Neighbour, bank_abroad, is_abroad, there
 from openaoc.simulation.parameters import Parameters
 from openaoc.simulation.population import Population, account_number
 from openaoc.simulation.scams import Scam
@@ -41,6 +42,7 @@ def write_report(
     paid: dict[int, Move],
     *,
     reported_at: datetime,
+    neighbour: Neighbour | None = None,
 ) -> Report | None:
     """The report of one scam, or None when no payment of it went through."""
     moves = [paid[place] for place in sorted(paid) if paid[place].amount_minor]
@@ -61,7 +63,9 @@ def write_report(
         reporter=Reporter(name=name, phone=phone),
         narrative=TOLD[kind.name],
         scam_type=str(kind.police_type),
-        payments=[_payment(population, scam, move, exact=by_bank) for move in moves],
+        payments=[
+            _payment(population, scam, move, exact=by_bank, neighbour=neighbour) for move in moves
+        ],
         indicators=[Indicator(kind="phone", value=lure)],
         proof=_proof(scam),
     )
@@ -73,8 +77,14 @@ def _proof(scam: Scam) -> Proof:
     return Proof()
 
 
-def _payment(population: Population, scam: Scam, move: Move, *, exact: bool) -> Payment:
+def _payment(
+    population: Population, scam: Scam, move: Move, *, exact: bool, neighbour: Neighbour | None
+) -> Payment:
     payee = scam.payments[move.payment].payee
+    if neighbour is not None and is_abroad(payee):
+        bank, account = bank_abroad(neighbour, there(payee))
+    else:
+        bank, account = population.codes[population.institution[payee]], account_number(payee)
     debtor_bank = population.codes[population.institution[scam.victim]]
     booked_at = from_us(move.at_us)
     return Payment(
@@ -83,8 +93,8 @@ def _payment(population: Population, scam: Scam, move: Move, *, exact: bool) -> 
         booked_at=booked_at if exact else booked_at.replace(second=0, microsecond=0),
         debtor_bank=debtor_bank,
         debtor_account=account_number(scam.victim),
-        creditor_bank=population.codes[population.institution[payee]],
-        creditor_account=account_number(payee),
+        creditor_bank=bank,
+        creditor_account=account,
         amount_minor=move.amount_minor,
         currency=population.currency,
     )

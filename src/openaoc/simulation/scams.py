@@ -14,6 +14,15 @@ import numpy as np
 
 from openaoc.simulation.background import ABROAD, CASH, CRYPTO, NOWHERE, TRANSFER
 from openaoc.simulation.losses import age_factors, log_median
+from openaoc.simulation.neighbour import (
+    NEVER,
+    NUMBERS_FROM,
+    Arrival,
+    Neighbour,
+    abroad,
+    is_abroad,
+    mule_abroad,
+)
 from openaoc.simulation.parameters import Parameters
 from openaoc.simulation.population import BAHT, Population
 
@@ -71,7 +80,16 @@ class Scam(NamedTuple):
 class Scams:
     """The endless list of scams of one nation and seed."""
 
-    def __init__(self, parameters: Parameters, population: Population, *, seed: int) -> None:
+    def __init__(
+        self,
+        parameters: Parameters,
+        population: Population,
+        *,
+        seed: int,
+        neighbour: Neighbour | None = None,
+    ) -> None:
+        """`neighbour`: where money that leaves goes; without one it is gone."""
+        self._neighbour = neighbour
         self._parameters = parameters
         self._population = population
         self._seed = seed
@@ -142,10 +160,18 @@ class Scams:
         gang, turn = number % len(self._population.mules), number // len(self._population.mules)
         roster = self._population.mules[gang]
         mule = int(roster[turn // self._cases_per_mule % len(roster)])
+        if self._neighbour is not None and self._pays_abroad(number):
+            there = mule_abroad(self._neighbour, scam=number, cases_per_mule=self._cases_per_mule)
+            mule = abroad(there)
         waits = rng.exponential(parameters.cases.between_payments_s.value, size=count)
         waits[0] = 0
         times = self.starts_at(number) + np.cumsum(waits)
         return tuple(Payment(float(t), a, mule) for t, a in zip(times, amounts, strict=True))
+
+    def _pays_abroad(self, number: int) -> bool:
+        assert self._neighbour is not None, "asked with a neighbour alone"
+        draw = np.random.default_rng([self._seed, 8, number]).random()
+        return bool(draw < self._neighbour.victims_share)
 
     def _notice(self, rng: np.random.Generator) -> float:
         notice = self._parameters.notice
@@ -158,10 +184,32 @@ class Scams:
 
         At most STEPS_MAX movements: a chain that would grow past it leaves the nation earlier.
         """
-        if scam.false:
+        if scam.false or is_abroad(scam.payments[payment].payee):
             return []
         rng = np.random.default_rng([self._seed, 5, scam.number, payment])
-        return _Chain(self._parameters, self._population, scam, rng).run(scam.payments[payment])
+        own = scam.number < NUMBERS_FROM
+        chain = _Chain(
+            self._parameters,
+            self._population,
+            scam,
+            rng,
+            neighbour=self._neighbour if own else None,
+        )
+        return chain.run(scam.payments[payment])
+
+
+def scam_of(arrival: Arrival, *, at_s: float) -> Scam:
+    """Money from abroad as a scam here, whose victim is elsewhere."""
+    return Scam(
+        number=arrival.number,
+        kind=0,
+        victim=NOWHERE,
+        older=False,
+        false=False,
+        by_bank=False,
+        payments=(Payment(at_s, arrival.amount_minor, arrival.creditor),),
+        notice_s=NEVER,
+    )
 
 
 class _Chain:
@@ -173,7 +221,10 @@ class _Chain:
         population: Population,
         scam: Scam,
         rng: np.random.Generator,
+        *,
+        neighbour: Neighbour | None,
     ) -> None:
+        self._neighbour = neighbour
         self._parameters = parameters
         self._population = population
         self._rng = rng
@@ -249,7 +300,14 @@ class _Chain:
             self._add(Step(parent, account, shop, TRANSFER, 1.0, wait_s, gone=True))
         else:
             channel = CASH if way == "counter" else ABROAD
-            self._add(Step(parent, account, NOWHERE, channel, 1.0, wait_s, gone=True))
+            to = NOWHERE if way == "counter" else self._payee_abroad()
+            self._add(Step(parent, account, to, channel, 1.0, wait_s, gone=True))
+
+    def _payee_abroad(self) -> int:
+        """A mule's account next door, or nobody of whom anything is known."""
+        if self._neighbour is None:
+            return NOWHERE
+        return abroad(int(self._rng.choice(self._neighbour.population.mules.ravel())))
 
     def _leave_by_exchange(self, parent: int, account: int, wait_s: float) -> None:
         exchange = self._population.exchange_mules

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from openaoc.simulation.books import Books
+from openaoc.simulation.neighbour import Arrival
 from openaoc.simulation.truth import Truth
 from openaoc.simulation.world import Move, Tick
 
@@ -49,6 +51,8 @@ CREATE TABLE IF NOT EXISTS errands (
     body BLOB NOT NULL, due_us INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS cases (
     "case" TEXT PRIMARY KEY, scam INTEGER NOT NULL, secret TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS crossings (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS arrivals (number INTEGER PRIMARY KEY, body BLOB NOT NULL, at_s REAL);
 """
 FEED_WAITING_MAX: Final = 2_000
 """Feed batches the centre has not acknowledged; past it the nation stands still and says so."""
@@ -150,15 +154,19 @@ class NationStore:
         meta: dict[str, int | float],
         feed: list[tuple[str, int, bytes]],
         reports: list[tuple[int, bytes, str | None, int]],
+        crossings: Sequence[Arrival] = (),
     ) -> None:
         """Everything that one step of the nation changed, at once.
 
         feed: institution, rows, body. reports: scam, body, bank or None, due on the wall in µs.
+        crossings: what went next door, to be told there.
         """
         stays = tick.rows.creditor[tick.rows.creditor >= 0]
+        came = [one.creditor for _, one in tick.arrived]
         touched: NDArray[np.int64] = np.unique(
-            np.concatenate([tick.rows.debtor, stays]).astype(np.int64)
+            np.concatenate([tick.rows.debtor, stays, came]).astype(np.int64)
         )
+        came_s = {move.scam: move.at_s for move in tick.moves}
         accounts = zip(
             touched.tolist(),
             books.balance[touched].tolist(),
@@ -177,6 +185,14 @@ class NationStore:
             sql.executemany("DELETE FROM scams WHERE scam = ?", closed)
             sql.executemany("INSERT INTO feed (institution, rows, body) VALUES (?, ?, ?)", feed)
             sql.executemany("INSERT OR IGNORE INTO reports VALUES (?, ?, ?, ?)", reports)
+            sql.executemany(
+                "INSERT INTO crossings VALUES (?, ?)",
+                [(one.number, msgspec.json.encode(one)) for one in crossings],
+            )
+            sql.executemany(
+                "UPDATE arrivals SET at_s = ? WHERE number = ?",
+                [(came_s[one.number], one.number) for _, one in tick.arrived],
+            )
             _note(sql, meta)
 
     def note(self, meta: dict[str, int | float]) -> None:
@@ -206,6 +222,31 @@ class NationStore:
         """The victim's own payments of one scam: payment number → move."""
         rows = self._all("SELECT * FROM moves WHERE scam = ? AND step = -1", scam)
         return {move.payment: move for move in (Move(*row) for row in rows)}
+
+    # The country next door
+
+    def crossings(self, *, limit: int) -> list[Arrival]:
+        """What went next door and was not told there yet."""
+        rows = self._all("SELECT body FROM crossings ORDER BY number LIMIT ?", limit)
+        return [msgspec.json.decode(body, type=Arrival) for (body,) in rows]
+
+    def crossings_told(self, told: Sequence[Arrival]) -> None:
+        """Next door they know of these."""
+        with self.writing() as sql:
+            numbers = [(one.number,) for one in told]
+            sql.executemany("DELETE FROM crossings WHERE number = ?", numbers)
+
+    def take_arrivals(self, arrivals: Sequence[Arrival]) -> None:
+        """Keep what is said to be on its way here; the same again changes nothing."""
+        rows = [(one.number, msgspec.json.encode(one)) for one in arrivals]
+        with self.writing() as sql:
+            sql.executemany("INSERT OR IGNORE INTO arrivals VALUES (?, ?, NULL)", rows)
+
+    def arrivals(self, *, came: bool) -> list[tuple[Arrival, float]]:
+        """What has come and is under way here, and when; or what is still to come."""
+        which = "number IN (SELECT scam FROM scams)" if came else "at_s IS NULL"
+        rows = self._all(f"SELECT body, at_s FROM arrivals WHERE {which} ORDER BY number")  # noqa: S608 - two fixed texts
+        return [(msgspec.json.decode(body, type=Arrival), at_s or 0.0) for body, at_s in rows]
 
     # The feed and the reports
 

@@ -45,6 +45,10 @@ class Truth:
         self.gone_minor = 0
         self.averted_minor = 0
         self.returned_minor = 0
+        self.crossed_minor = 0
+        """Sent on to the country next door; it is followed there."""
+        self.arrived_minor = 0
+        """Stolen next door, and come here."""
 
     def averted(self, *, amount_minor: int) -> None:
         """A victim was stopped before paying."""
@@ -54,6 +58,21 @@ class Truth:
         """A victim paid."""
         self.scam[mule] += amount_minor
         self.stolen_minor += amount_minor
+
+    def stolen_abroad(self, *, amount_minor: int) -> None:
+        """A victim paid an account in the country next door."""
+        self.stolen_minor += amount_minor
+        self.crossed_minor += amount_minor
+
+    def crossed(self, *, debtor: int, amount_minor: int) -> None:
+        """The scammers sent money on to the country next door."""
+        self._take(debtor, amount_minor)
+        self.crossed_minor += amount_minor
+
+    def arrived(self, *, mule: int, amount_minor: int) -> None:
+        """Scam money came from the country next door."""
+        self.scam[mule] += amount_minor
+        self.arrived_minor += amount_minor
 
     def moved(self, *, debtor: int, creditor: int, amount_minor: int) -> None:
         """The scammers moved money on to another account."""

@@ -15,10 +15,18 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from openaoc.simulation.background import CASH, NOWHERE, TRANSFER, Batch, ordinary_transfers
+from openaoc.simulation.background import (
+    ABROAD,
+    CASH,
+    NOWHERE,
+    TRANSFER,
+    Batch,
+    ordinary_transfers,
+)
 from openaoc.simulation.books import Books
+from openaoc.simulation.neighbour import NUMBERS_FROM, Arrival, abroad, is_abroad, number_of, there
 from openaoc.simulation.population import Kind, Population
-from openaoc.simulation.scams import Scam, Scams, Step
+from openaoc.simulation.scams import Scam, Scams, Step, scam_of
 from openaoc.simulation.truth import Truth
 
 Stamp = Callable[[float], int]
@@ -54,7 +62,8 @@ class Tick(NamedTuple):
     """What happened: rows numbered from `first_transfer` in time order, and their causes.
 
     at_machine: per row, a withdrawal at the ATM network. noticed: scams whose victims report now;
-    closed: scams of which nothing more will happen.
+    closed: scams of which nothing more will happen. arrived: money that came from next door, and
+    when; its rows are not among the others, for its payer is not among the nation's accounts.
     """
 
     first_transfer: int
@@ -64,6 +73,11 @@ class Tick(NamedTuple):
     started: list[int]
     noticed: list[Scam]
     closed: list[int]
+    arrived: tuple[tuple[int, Arrival], ...] = ()
+
+
+NextDoor = Callable[[int, int], int]
+"""Which account next door money really goes to: planned account, number of the movement there."""
 
 
 class _Row(NamedTuple):
@@ -139,6 +153,31 @@ class World:
         self._trees: dict[tuple[int, int], _Tree] = {}
         self._rows: list[_Row] = []
         self._moves: list[Move] = []
+        self.next_door: NextDoor | None = None
+        self.border_open = True
+        """Whether the neighbour hears of what goes there; else nothing more is known of it."""
+        self._foreign: dict[int, Scam] = {}
+        self._arrivals: dict[int, Arrival] = {}
+        self._arrived: list[tuple[int, Arrival]] = []
+
+    def scam(self, number: int) -> Scam:
+        """One of the nation's own scams, or what came from next door under that number."""
+        return self._foreign.get(number) or self.scams.scam(number)
+
+    def expect(self, arrival: Arrival, *, at_s: float) -> None:
+        """Know this money from next door, without bringing it: it came before."""
+        self._foreign[arrival.number] = scam_of(arrival, at_s=at_s)
+        self._arrivals[arrival.number] = arrival
+
+    def arrive(self, arrival: Arrival, *, at_s: float) -> None:
+        """Money from next door comes at this moment, and runs on from there."""
+        at_s = max(at_s, self.now_s)
+        self.expect(arrival, at_s=at_s)
+        self._plan(at_s, arrival.number, 0, VICTIM, arrival.amount_minor)
+
+    def fresh_for(self, account: int, number: int) -> int:
+        """Where money from next door, meant for this account, had better go."""
+        return self._used(number, 0, VICTIM, account, not_to=NOWHERE)
 
     def step(self, *, to_s: float, count: int, stamp: Stamp) -> Tick:
         """Live until `to_s`, with `count` ordinary transfers; returns what happened."""
@@ -151,13 +190,16 @@ class World:
     def _live_scams(self, to_s: float, stamp: Stamp) -> tuple[list[int], list[Scam], list[int]]:
         """Scams that started, whose victims notice, and that are over, by `to_s`."""
         started = self._start_scams(to_s)
-        self._rows, self._moves = [], []
+        self._clear()
         noticed: list[Scam] = []
         closed: list[int] = []
         while self._heap and self._heap[0][0] <= to_s:
             at_s, _, number, payment, step, planned = heapq.heappop(self._heap)
             if payment == REPORT:
                 noticed.append(self._known[number])
+            elif number in self._arrivals and step == VICTIM:
+                started.append(number)
+                self._comes_in(number, at_s, stamp)
             elif step == VICTIM:
                 self._victim_pays(self._known[number], payment, at_s, stamp)
             else:
@@ -177,7 +219,7 @@ class World:
     def live_ordinary(self, *, count: int, from_us: int, to_us: int) -> Tick:
         """Ordinary life alone, settled at once; the n-th such stretch is always the same."""
         ordinary = self._ordinary(count, from_us=from_us, to_us=to_us)
-        self._rows, self._moves = [], []
+        self._clear()
         self.ticks += 1
         return self._finish(ordinary, [], [], [])
 
@@ -194,7 +236,7 @@ class World:
 
     def take_out(self, *, account: int, amount_minor: int, at_s: float, stamp: Stamp) -> Tick:
         """Scam money that came free again is taken out as cash, as far as it is there."""
-        self._rows, self._moves = [], []
+        self._clear()
         there = min(amount_minor, int(self.truth.scam[account]))
         moved = self._book(stamp(at_s), account, NOWHERE, there, CASH)
         self.truth.gone(debtor=account, amount_minor=moved)
@@ -207,10 +249,13 @@ class World:
 
         As far as it is free: a block on it ends before.
         """
-        self._rows, self._moves = [], []
+        self._clear()
         moved = self._book(stamp(at_s), debtor, creditor, amount_minor, TRANSFER)
         stolen = self.truth.returned(debtor=debtor, amount_minor=moved)
         return self._finish(_NOTHING, [], [], []), stolen
+
+    def _clear(self) -> None:
+        self._rows, self._moves, self._arrived = [], [], []
 
     def _ordinary(self, count: int, *, from_us: int, to_us: int) -> Batch:
         ordinary = ordinary_transfers(
@@ -226,8 +271,8 @@ class World:
         """Take up the scams that were under way, from what has been done of them."""
         done: dict[tuple[int, int, int], Move] = {(m.scam, m.payment, m.step): m for m in moves}
         for number in opened:
-            scam = self._known[number] = self.scams.scam(number)
-            if number not in reported:
+            scam = self._known[number] = self.scam(number)
+            if number not in reported and number < NUMBERS_FROM:
                 self._plan(scam.notice_s, number, REPORT, 0, 0)
             for place, payment in enumerate(scam.payments):
                 move = done.get((number, place, VICTIM))
@@ -290,10 +335,23 @@ class World:
         payee = self._used(scam.number, place, VICTIM, payment.payee, not_to=scam.victim)
         if payee != payment.payee:
             self.payees[scam.number, place] = payee
-        moved = self._book(at_us, scam.victim, payee, amount, TRANSFER)
-        if not scam.false:
+        leaves = payee < 0
+        channel = ABROAD if leaves else TRANSFER
+        moved = self._book(at_us, scam.victim, payee, amount, channel)
+        if leaves:
+            self.truth.stolen_abroad(amount_minor=moved)
+        elif not scam.false:
             self.truth.stolen(mule=payee, amount_minor=moved)
         self._done(scam, Move(scam.number, place, VICTIM, at_s, at_us, moved, 0))
+
+    def _comes_in(self, number: int, at_s: float, stamp: Stamp) -> None:
+        """Money from next door is booked to its account here."""
+        arrival, at_us = self._arrivals[number], stamp(at_s)
+        scam = self._known[number] = self._foreign[number]
+        self.books.receive(arrival.creditor, arrival.amount_minor)
+        self.truth.arrived(mule=arrival.creditor, amount_minor=arrival.amount_minor)
+        self._arrived.append((at_us, arrival))
+        self._done(scam, Move(number, 0, VICTIM, at_s, at_us, arrival.amount_minor, 0), row=NOWHERE)
 
     def _money_moves(
         self, number: int, payment: int, step: int, at_s: float, planned: int, stamp: Stamp
@@ -310,7 +368,9 @@ class World:
         moved = self._book(
             at_us, what.debtor, what.creditor, planned, what.channel, at_machine=what.at_machine
         )
-        if what.gone:
+        if is_abroad(what.creditor):
+            self.truth.crossed(debtor=what.debtor, amount_minor=moved)
+        elif what.gone:
             self.truth.gone(debtor=what.debtor, amount_minor=moved)
         else:
             self.truth.moved(debtor=what.debtor, creditor=what.creditor, amount_minor=moved)
@@ -318,6 +378,13 @@ class World:
 
     def _used(self, number: int, payment: int, step: int, planned: int, *, not_to: int) -> int:
         """The account the money goes to: the planned one, or a fresh one when that is burnt."""
+        if is_abroad(planned):
+            if not self.border_open:
+                return NOWHERE
+            if self.next_door is None:
+                return planned
+            name = number_of(scam=number, payment=payment, step=step)
+            return abroad(self.next_door(there(planned), name))
         if self.burnt is None or planned < 0 or self.population.kind[planned] != Kind.MULE:
             return planned
         account = planned
@@ -347,9 +414,10 @@ class World:
             self._rows.append(_Row(at_us, debtor, creditor, moved, channel, at_machine))
         return moved
 
-    def _done(self, scam: Scam, move: Move) -> None:
+    def _done(self, scam: Scam, move: Move, *, row: int | None = None) -> None:
         """Note what was done; its row, if any, is the last one booked."""
-        row = len(self._rows) - 1 if move.amount_minor else NOWHERE
+        if row is None:
+            row = len(self._rows) - 1 if move.amount_minor else NOWHERE
         self._moves.append(move._replace(transfer=row))
         for at_s, step, planned in self._children(scam, move):
             self._plan(at_s, scam.number, move.payment, step, planned)
@@ -399,7 +467,16 @@ class World:
         first = self.next_transfer
         self.next_transfer += len(order)
         moves = [
-            move._replace(transfer=first + int(place[move.transfer]) if move.amount_minor else 0)
+            move._replace(transfer=first + int(place[move.transfer]) if move.transfer >= 0 else 0)
             for move in self._moves
         ]
-        return Tick(first, merged.take(order), machine[order], moves, started, noticed, closed)
+        return Tick(
+            first,
+            merged.take(order),
+            machine[order],
+            moves,
+            started,
+            noticed,
+            closed,
+            tuple(self._arrived),
+        )
