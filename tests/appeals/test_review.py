@@ -12,7 +12,7 @@ from openaoc.holds.model import OrderState, RuleAmounts
 from openaoc.holds.review import HeldFacts, keep
 from openaoc.kernel.actor import Actor, Role
 from tests.appeals.contests import tell_history
-from tests.workflow.centre import SECOND, SUPERVISOR, Centre
+from tests.workflow.centre import SECOND, SUPERVISOR, Centre, machine
 from tests.workflow.invariants import all_orders
 
 HONEST = Verdict(likely_innocent=True, why=("many payers",))
@@ -145,6 +145,20 @@ def test_a_shop_whose_history_comes_later_gets_the_doubtful_part_back(centre: Ce
     review_all(centre)
     centre.matter.duties.run_due()
     assert [o.held_minor for o in centre.orders(case)] == [after.held_minor], "not asked again"
+
+
+def test_an_order_that_went_out_once_it_was_proven_is_reviewed_like_others(centre: Centre) -> None:
+    """No person answers for it: the payer's institution let it go."""
+    origin = centre.pay("KBANK:1", "SCB:2", 100_000, ago=timedelta(minutes=5))
+    receipt = centre.file(origin, sender=Actor(id="citizen", roles=frozenset({Role.CITIZEN})))
+    centre.matter.pursuit.confirm(receipt.case, actor=machine("KBANK"))
+    assert centre.orders(receipt.case)[0].standing == "automatic"
+    centre.answer(receipt.orders[0].order, "SCB", 100_000)
+    tell_history(centre, "SCB:2")
+    centre.pay("SCB:2", "BBL:800", 3_000_000, ago=timedelta(minutes=4))
+    assert review_all(centre) == 1
+    after = centre.orders(receipt.case)[0]
+    assert after.held_minor == after.amounts.least < 100_000
 
 
 def test_a_hold_without_doubt_is_left_alone_and_looked_at_once_an_hour(centre: Centre) -> None:

@@ -403,11 +403,15 @@ class Holds:
             self.book.write(tx, fresh)
 
     def issue_drafts(self, tx: Transaction, order_ids: Sequence[str]) -> int:
-        """Send drafted orders whose case has gained standing by itself; how many."""
+        """Send drafted orders whose case has gained standing by itself; how many.
+
+        They stand by themselves from then on: no person answers for them, and reviews may cut them.
+        """
         count = 0
         for order in store.many(tx.connection, order_ids, lock=True):
             if order.state is OrderState.DRAFTED:
-                fresh = issued_now(order, self.rule_of(order), now=tx.now)
+                proven = msgspec.structs.replace(order, standing="automatic")
+                fresh = issued_now(proven, self.rule_of(order), now=tx.now)
                 issued = self.book.step(
                     tx, order, OrderState.ISSUED, actor=SYSTEM, reason="proven", changes=fresh
                 )

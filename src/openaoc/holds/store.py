@@ -103,6 +103,7 @@ _CHANGING: Final = (
     "short_minor",
     "available_minor",
     "state",
+    "standing",
     "rule",
     "rule_version",
     "legal_basis",
