@@ -265,7 +265,11 @@ def test_every_field_of_a_person_is_known_as_one() -> None:
         name
         for kind in ObjectKind
         for name, field in FIELDS[kind].items()
-        if field.kind is FieldClass.PERSONAL
+        if field.kind is FieldClass.PERSONAL and kind is not ObjectKind.REFERRAL
+    }
+    assert {FIELDS[ObjectKind.REFERRAL][name].kind for name in FIELDS[ObjectKind.REFERRAL]} == {
+        FieldClass.PERSONAL,
+        FieldClass.OPERATIONAL,  # the case number
     }
     assert personal == {
         "holder_name",

@@ -32,6 +32,7 @@ from openaoc.api import (
     live,
     parties,
     pooled,
+    protection,
     reports,
     restitution,
     rules,
@@ -83,6 +84,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *continuity.HANDLERS,
     *witnesses.HANDLERS,
     *centres.HANDLERS,
+    *protection.HANDLERS,
 )
 
 

@@ -46,6 +46,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "centre": Place(
         "openaoc.cli.centre:command", "Follow money into other countries; match without showing."
     ),
+    "protection": Place(
+        "openaoc.cli.protection:command", "Protect possible victims of trafficking; refer them."
+    ),
     "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
     "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
     "journal": Place("openaoc.cli.journal:command", "Verify the journal of every change."),

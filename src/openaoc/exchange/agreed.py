@@ -58,6 +58,10 @@ class AgreedPartners:
         ways = (contact.name, contact.email, contact.telephone)
         return ", ".join(way for way in ways if way)
 
+    def protected(self, tx: Transaction, names: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of the identifiers (kind, value) that nobody is told: of possible victims."""
+        return self._exchange.shield.protected_names(tx, names)
+
     def partners_with(self, tx: Transaction, kind: ObjectKind) -> Sequence[str]:
         """The partners in force with a grant of this kind, by code."""
         in_force = self._exchange.agreements.all_in_force(tx)

@@ -106,6 +106,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What the parties agree on: the content of an agreement file.
 
     `personal_basis`: the law under which fields of class personal may leave at all.
+    `protection`: the law or instrument under which possible victims of trafficking are referred for
+    their protection; it makes the agreement one for that purpose, and for nothing else.
     `history_days`: how old something may be that the partner first receives.
     """
 
@@ -123,6 +125,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     transfer: Transfer | None = None
     onward: Onward = Onward()
     personal_basis: Basis | None = None
+    protection: Basis | None = None
 
 
 class AgreementState(enum.StrEnum):
@@ -321,6 +324,7 @@ def check_terms(terms: Terms, *, partner: Partner, home: str, now: datetime) -> 
         raise BadInput("is over already", where="ends_at")
     _check_transfer(terms, partner=partner, home=home)
     _check_onward(terms.onward)
+    _check_protection(terms, partner=partner)
     for kind, grant in terms.grants.items():
         _check_grant(kind, grant, terms=terms, partner=partner)
     return terms
@@ -336,6 +340,19 @@ def _check_transfer(terms: Terms, *, partner: Partner, home: str) -> None:
         )
     if home == PDPA_HOME and terms.transfer.kind is TransferKind.OTHER_LAW:
         raise BadInput("name the ground in section 28 or 29", where="transfer.kind")
+
+
+def _check_protection(terms: Terms, *, partner: Partner) -> None:
+    """Victims are referred to who protects them, under an agreement made for that alone."""
+    protects = partner.kind is PartnerKind.PROTECTION
+    if protects != (terms.protection is not None):
+        raise BadInput(
+            "for partners that protect victims, and for each of them", where="protection"
+        )
+    if protects != (ObjectKind.REFERRAL in terms.grants) or (protects and len(terms.grants) > 1):
+        raise BadInput("referrals, and to who protects victims nothing else", where="grants")
+    if protects and terms.onward.kind is not OnwardKind.NONE:
+        raise BadInput("a referral is not passed on", where="onward.kind")
 
 
 def _check_onward(onward: Onward) -> None:

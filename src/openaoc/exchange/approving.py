@@ -9,7 +9,7 @@ from openaoc.exchange import approval_store
 from openaoc.exchange.agreement import Minimisation
 from openaoc.exchange.ledger_model import ApprovalView, NewApproval, ReleaseMark
 from openaoc.exchange.model import NoAgreement, NoSuchObject
-from openaoc.exchange.objects import FIELDS, FieldClass, class_of
+from openaoc.exchange.objects import FIELDS, FieldClass, SharedObject, class_of
 from openaoc.exchange.service import Exchange
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.ids import random_text
@@ -23,6 +23,10 @@ class Approving:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
+    def _is_protected(self, tx: Transaction, shared: SharedObject) -> bool:
+        shield = self._exchange.shield
+        return shield.protected(tx, [shield.digests(shared)])[0]
+
     def approve(self, tx: Transaction, new: NewApproval) -> ApprovalView:
         """Approve; nothing leaves by it alone.
 
@@ -33,7 +37,7 @@ class Approving:
         partner = self._exchange.agreements.partners.found(tx, new.partner, lock=True).code
         agreement = self._exchange.agreements.in_force(tx, partner)
         shared = self._exchange.catalogue.find(tx, [new.object]).get(new.object)
-        if shared is None or shared.possible_victim:
+        if shared is None or shared.possible_victim or self._is_protected(tx, shared):
             raise NoSuchObject
         if agreement is None or agreement.terms.personal_basis is None:
             raise NoAgreement("no agreement in force names a law for what names a person")

@@ -74,6 +74,15 @@ class IndicatorPublisher:
         ]
 
 
+def published_of(
+    indicators: Indicators, tx: Transaction, names: Sequence[tuple[str, str]]
+) -> list[str]:
+    """The ids under which these identifiers (kind, value) are published, if they are."""
+    known = frozenset(Kind)
+    wanted = [Identifier(kind=Kind(kind), value=value) for kind, value in names if kind in known]
+    return [one.id for one in indicators.find(tx, wanted)]
+
+
 def _own(sources: Sequence[Source]) -> list[Source]:
     return [one for one in sources if one.kind is not SourceKind.PARTNER]
 

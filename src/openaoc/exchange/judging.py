@@ -23,6 +23,7 @@ from openaoc.exchange.objects import (
     ReleasedObject,
     SharedObject,
 )
+from openaoc.exchange.protection.shield import Shield
 from openaoc.exchange.release import (
     Approval,
     Asked,
@@ -69,12 +70,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     had: bool = False
     confirmed: bool = False
     approval: ApprovalView | None = None
+    speaks_of: frozenset[bytes] = frozenset()
+    """Keyed digests of whom and what it names, whatever of that would leave."""
 
 
 class Judging:
     """Gathers what the rule needs. One instance per centre."""
 
-    def __init__(self, *, keys: Keyring) -> None:
+    def __init__(self, *, keys: Keyring, shield: Shield) -> None:
+        self._shield = shield
         self._pseudonym_key = functools.lru_cache(KEYS_KEPT_MAX)(
             lambda partner, epoch: keys.derived(f"openaoc exchange pseudonym v1 {partner} {epoch}")
         )
@@ -101,13 +105,20 @@ class Judging:
         recalled = release_store.recalled(tx.connection, [one.id for one in objects])
         reachable = {one for one, row in held.items() if not row.revoked}
         left = self._left_today(tx, partner, agreement)
+        spoken = {one.id: self._shield.digests(one) for one in objects}
+        of_victims = self._shield.protected(tx, [spoken[one.id] for one in objects])
+        victims = {one.id for one, marked in zip(objects, of_victims, strict=True) if marked}
         found = []
         for shared in sorted(objects, key=lambda one: _ORDER[one.kind]):
             approval = approvals.get(shared.id)
             why = purpose or (purpose_for(shared, agreement) if agreement else None)
             taken_back = shared.id in recalled and shared.modified <= recalled[shared.id]
             result = judge(
-                msgspec.structs.replace(shared, revoked=True) if taken_back else shared,
+                msgspec.structs.replace(
+                    shared,
+                    revoked=shared.revoked or taken_back,
+                    possible_victim=shared.possible_victim or shared.id in victims,
+                ),
                 Asked(
                     agreement=agreement,
                     partner=partner,
@@ -119,7 +130,9 @@ class Judging:
                 ),
             )
             outcome = _compared(shared, result, row=held.get(shared.id), agreement=agreement)
-            outcome = msgspec.structs.replace(outcome, purpose=why, approval=approval)
+            outcome = msgspec.structs.replace(
+                outcome, purpose=why, approval=approval, speaks_of=spoken[shared.id]
+            )
             if outcome.fresh and left == 0:
                 outcome = _over_volume(outcome)
             elif outcome.fresh:

@@ -90,6 +90,10 @@ class Agreed(Protocol):
         """The partner's country."""
         ...
 
+    def protected(self, tx: Transaction, names: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of the identifiers (kind, value) that nobody is told: of possible victims."""
+        ...
+
     def partners_with(self, tx: Transaction, kind: ObjectKind) -> Sequence[str]:
         """The partners in force with a grant of this kind, by code."""
         ...

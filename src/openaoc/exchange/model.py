@@ -62,7 +62,7 @@ class VolumeReached(Busy):
 
 
 class PartnerKind(enum.StrEnum):
-    """Who shares with us. Researchers receive aggregates only."""
+    """Who shares with us. Researchers receive aggregates only, who protects victims referrals only."""
 
     CENTRE = "centre"
     REGULATOR = "regulator"
@@ -72,6 +72,8 @@ class PartnerKind(enum.StrEnum):
     PLATFORM = "platform"
     SECTOR_BODY = "sector_body"
     RESEARCHER = "researcher"
+    PROTECTION = "protection"
+    """A contact point that protects possible victims of trafficking."""
 
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -48,6 +48,8 @@ class ObjectKind(enum.StrEnum):
     MATCH = "match"
     TRACE_REQUEST = "trace-request"
     TRACE_ANSWER = "trace-answer"
+    REFERRAL = "referral"
+    """A possible trafficking victim, to who protects victims, and to nobody else."""
 
 
 _KINDS: Final = frozenset(kind.value for kind in ObjectKind)
@@ -218,6 +220,17 @@ FIELDS: Final[dict[ObjectKind, dict[str, Field]]] = {
         "revision": _NUMBER,
         CASE: _TEXT,
     },
+    ObjectKind.REFERRAL: {
+        "signs": Field(_PERSONAL, FieldForm.TEXTS),
+        "identifiers": Field(_PERSONAL, FieldForm.TEXTS),
+        "person_name": _PERSON,
+        "nationality": _PERSON,
+        "languages": _PERSON,
+        "last_known_place": _PERSON,
+        "situation": _PERSON,
+        "raised_at": Field(_PERSONAL, FieldForm.TIME),
+        CASE: _TEXT,
+    },
 }
 """Every field there is. What is not listed cannot be shared, whatever an agreement says."""
 
@@ -229,7 +242,12 @@ REFS: Final[dict[ObjectKind, dict[str, Ref]]] = {
 """References of a kind to others; granted by name like fields, as they are or not at all."""
 
 BETWEEN_CENTRES: Final = frozenset(
-    {ObjectKind.MATCH, ObjectKind.TRACE_REQUEST, ObjectKind.TRACE_ANSWER}
+    {
+        ObjectKind.MATCH,
+        ObjectKind.TRACE_REQUEST,
+        ObjectKind.TRACE_ANSWER,
+        ObjectKind.REFERRAL,
+    }
 )
 """Asked and answered between two centres: in the ledger of releases, in no view that is polled."""
 
@@ -246,7 +264,8 @@ class SharedObject(msgspec.Struct, frozen=True, kw_only=True):
     """Something a stage could share, as the centre itself sees it: never sent as it is.
 
     `offences`: what it was gathered for. `possible_victim`: it is about somebody who may be a
-    trafficking victim; it does not leave. `revoked`: it was wrong or is withdrawn.
+    trafficking victim; it does not leave. `revoked`: it was wrong or is withdrawn. `about`: the
+    kind and value of identifiers it is about and does not name in its fields.
     """
 
     id: ObjectId
@@ -260,6 +279,7 @@ class SharedObject(msgspec.Struct, frozen=True, kw_only=True):
     case: str | None = None
     revoked: bool = False
     possible_victim: bool = False
+    about: tuple[tuple[str, str], ...] = ()
 
 
 class ReleasedObject(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from openaoc.exchange.ledger_model import (
     RecallMark,
 )
 from openaoc.exchange.model import check_partner_code
-from openaoc.exchange.objects import check_object_id
+from openaoc.exchange.objects import Fields, ReleasedObject, check_object_id
 from openaoc.exchange.release_store import CurrentRow
 from openaoc.kernel.events import Event
 from openaoc.kernel.limits import PAGE_MAX
@@ -30,7 +30,19 @@ from openaoc.storage.unit_of_work import Transaction
 
 OBJECT_RECALLED: Final = "exchange.object.recalled"
 EXPIRED_AT_ONCE_MAX: Final = 1_000
+NOTHING_LEFT: Final = "withdrawn"
+"""In place of an identifier that is not shown even as withdrawn."""
 RETENTION: Final = "the time for which it may be kept is over"
+
+
+def _bare(body: ReleasedObject | None) -> ReleasedObject | None:
+    """Only what a reader needs to find the object again, whatever its format."""
+    if body is None:
+        return None
+    fields: Fields = {}
+    if "identifier_kind" in body.fields:
+        fields = {"identifier_kind": body.fields["identifier_kind"], "value": NOTHING_LEFT}
+    return msgspec.structs.replace(body, fields=fields)
 
 
 class Recalling:
@@ -73,11 +85,17 @@ class Recalling:
         *,
         kind: RecallKind,
         reason: str,
+        bare: bool = False,
     ) -> None:
-        """Take these objects back from one partner."""
+        """Take these objects back from one partner.
+
+        `bare`: the revoked object that stays in its view says nothing any more but which it is.
+        """
         rows = release_store.of_partner(tx.connection, partner, ids)
         told = [(partner, row.object_id) for row in rows]
         release_store.add_notices(tx.connection, told, kind=kind, reason=reason, at=tx.now)
+        if bare:
+            rows = [msgspec.structs.replace(row, body=_bare(row.body)) for row in rows]
         self._revoke(tx, partner, rows, kind=kind)
         for row in rows:
             self._told(tx, row.object_id, kind=kind, partners=[partner], reason=reason)

@@ -7,7 +7,7 @@ not. `explain` and `release` are both this function.
 from __future__ import annotations
 
 import enum
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +23,7 @@ from openaoc.exchange.objects import (
     FieldClass,
     Fields,
     FieldValue,
+    ObjectKind,
     Refs,
     ReleasedObject,
     SharedObject,
@@ -48,6 +49,7 @@ class Reason(enum.StrEnum):
     REFERENCE_HIDDEN = "what it refers to has not left"
     FIELD_NOT_GRANTED = "the field is not granted"
     FIELD_DROPPED = "the agreement drops the field"
+    NOT_FOR_PROTECTION = "the agreement was not made to protect possible victims"
     NO_PERSONAL_BASIS = "it names a person, and the agreement names no law for that"
     NOT_APPROVED = "it names a person, and nobody approved this release"
     VOLUME_REACHED = "the volume of this day is reached"
@@ -139,6 +141,14 @@ def judge(shared: SharedObject, asked: Asked) -> Released | Withheld:
     return Released(object=left, how=how, withheld=withheld, personal=frozenset(personal))
 
 
+def in_words(reasons: Iterable[Reason], *, trained: bool) -> list[str]:
+    """The reasons for who reads them: that somebody may be a victim is told to trained people."""
+    neutral = (
+        one if trained or one is not Reason.POSSIBLE_VICTIM else Reason.REVOKED for one in reasons
+    )
+    return list(dict.fromkeys(one.value for one in neutral))
+
+
 def purpose_for(shared: SharedObject, agreement: Agreement) -> Offence | None:
     """The first purpose of the agreement that is also the object's own; None: there is none."""
     own = set(shared.offences)
@@ -155,12 +165,15 @@ def _reasons(shared: SharedObject, asked: Asked) -> list[Reason]:
     oldest = terms.starts_at - timedelta(days=terms.history_days)
     identifier = shared.fields.get("identifier_kind")
     named = shared.kind in IDENTIFIER_FIELDS and grant is not None
+    referral = shared.kind is ObjectKind.REFERRAL
     rules = (
         (Reason.OTHER_PARTNER, agreement.partner != asked.partner),
         (Reason.PURPOSE_NOT_AGREED, asked.purpose not in terms.purposes),
         (Reason.PURPOSE_NOT_ITS_OWN, asked.purpose not in shared.offences),
         (Reason.MARKING_TOO_HIGH, not shared.marking.within(terms.highest_marking)),
-        (Reason.POSSIBLE_VICTIM, shared.possible_victim),
+        (Reason.POSSIBLE_VICTIM, shared.possible_victim and not referral),
+        (Reason.NOT_FOR_PROTECTION, referral and terms.protection is None),
+        (Reason.NOT_APPROVED, referral and asked.approval is None),
         (Reason.REVOKED, shared.revoked),
         (Reason.KIND_NOT_GRANTED, grant is None),
         (

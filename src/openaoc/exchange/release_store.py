@@ -5,7 +5,7 @@ SQL only; private to the stage.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -47,6 +47,7 @@ releases: Final = sa.Table(
     sa.Column("keep_until", moment, nullable=False),
     sa.Column("ended_as", sa.Text),
     sa.Column("ended_at", moment),
+    sa.Column("speaks_of", ARRAY(sa.LargeBinary), nullable=False),
 )
 notices: Final = sa.Table(
     "exchange_notices",
@@ -100,6 +101,8 @@ class NewRelease(msgspec.Struct, frozen=True, kw_only=True):
     purpose: Offence
     agreement: str
     keep_until: datetime
+    speaks_of: frozenset[bytes] = frozenset()
+    """Keyed digests of whom it names; protection/shield.py."""
     confirmed: str | None = None
     """The agreement under which the view shows it; by default the same."""
 
@@ -192,6 +195,7 @@ def add(
                 "released_by": by,
                 "released_at": at,
                 "keep_until": one.keep_until,
+                "speaks_of": sorted(one.speaks_of),
             }
             for one in rows
         ],
@@ -283,6 +287,29 @@ def of_partner(connection: Connection, partner: str, ids: Sequence[str]) -> list
         .with_for_update()
     )
     return [_current(row) for row in connection.execute(query, {"ids": list(ids)})]
+
+
+def speaking_of(connection: Connection, digests: Collection[bytes]) -> list[tuple[str, str]]:
+    """Partner and object of every present release that speaks of one of these."""
+    query = sa.select(releases.c.partner, releases.c.object_id).where(
+        _CURRENT,
+        releases.c.why != RECALLED,
+        releases.c.kind != ObjectKind.REFERRAL.value,
+        releases.c.speaks_of.overlap(sa.bindparam("digests", type_=ARRAY(sa.LargeBinary))),
+    )
+    rows = connection.execute(query, {"digests": list(digests)})
+    return [(row.partner, row.object_id) for row in rows]
+
+
+def held_by(connection: Connection, ids: Collection[str]) -> list[tuple[str, str]]:
+    """Partner and object of every present release of one of these objects."""
+    query = sa.select(releases.c.partner, releases.c.object_id).where(
+        _CURRENT,
+        releases.c.why != RECALLED,
+        releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
+    )
+    rows = connection.execute(query, {"ids": list(ids)})
+    return [(row.partner, row.object_id) for row in rows]
 
 
 def kept_too_long(connection: Connection, *, now: datetime, limit: int) -> list[CurrentRow]:

@@ -32,14 +32,16 @@ from openaoc.exchange.objects import (
     CASE,
     FIELDS,
     FieldClass,
+    ObjectKind,
     ReleasedObject,
     SharedObject,
     check_object,
     check_object_id,
     class_of,
 )
+from openaoc.exchange.protection.shield import Shield
 from openaoc.exchange.recalling import Recalling
-from openaoc.exchange.release import Reason, Released, Withheld
+from openaoc.exchange.release import Reason, Released, Withheld, in_words
 from openaoc.kernel.errors import BadInput, TooLarge
 from openaoc.kernel.events import Event
 from openaoc.kernel.limits import PAGE_MAX
@@ -52,16 +54,20 @@ OFFERED_AT_ONCE_MAX: Final = 2_000
 VIEW_PAGE_MAX: Final = 10_000
 OBJECTS_RELEASED: Final = "exchange.objects.released"
 BY_AGREEMENT: Final = "by agreement"
+FOR_PROTECTION: Final = "referral for protection"
 
 
 class Exchange:
     """The verbs of release. One instance per centre."""
 
-    def __init__(self, *, agreements: Agreements, catalogue: Catalogue, keys: Keyring) -> None:
+    def __init__(
+        self, *, agreements: Agreements, catalogue: Catalogue, keys: Keyring, shield: Shield
+    ) -> None:
         self.agreements = agreements
         self.catalogue = catalogue
         self.recalling = Recalling()
-        self._judging = Judging(keys=keys)
+        self.shield = shield
+        self._judging = Judging(keys=keys, shield=shield)
 
     # Looking.
 
@@ -77,7 +83,8 @@ class Exchange:
         (outcome,) = self._judging.outcomes(
             tx, [shared], partner=partner.code, agreement=agreement, purpose=asked.purpose
         )
-        return _explained(outcome, partner=partner.code, agreement=agreement)
+        trained = permits(tx.actor, Permission.PROTECTION_READ)
+        return _explained(outcome, partner=partner.code, agreement=agreement, trained=trained)
 
     def released(
         self,
@@ -146,9 +153,14 @@ class Exchange:
         Raises NoAgreement, with every reason, when nothing leaves.
         """
         (outcome,) = self.offer(tx, [shared], partner=partner, purpose=purpose, why=why)
-        if isinstance(outcome.result, Withheld):
-            raise NoAgreement("; ".join(reason.value for reason in outcome.result.reasons))
-        return outcome.result.object
+        return _left(outcome)
+
+    def refer(self, tx: Transaction, shared: SharedObject, *, partner: str) -> ReleasedObject:
+        """As `release`, of a referral for protection that a named person has approved."""
+        require(tx.actor, Permission.PROTECTION_APPROVE)
+        assert shared.kind is ObjectKind.REFERRAL, "nothing else leaves by this"
+        (outcome,) = self._offered(tx, [shared], partner=partner, purpose=None, why=FOR_PROTECTION)
+        return _left(outcome)
 
     def release_published(
         self, tx: Transaction, object_id: str, *, partner: str, why: str
@@ -172,6 +184,18 @@ class Exchange:
         asked for. Raises NoSuchPartner, BadInput for what no publisher may give.
         """
         require(tx.actor, Permission.EXCHANGE_RELEASE)
+        return self._offered(tx, objects, partner=partner, purpose=purpose, why=why)
+
+    def _offered(
+        self,
+        tx: Transaction,
+        objects: Sequence[SharedObject],
+        *,
+        partner: str,
+        purpose: Offence | None,
+        why: str,
+    ) -> list[Outcome]:
+        """The one door: what is judged here and entered in the ledger leaves, and nothing else."""
         if len(objects) > OFFERED_AT_ONCE_MAX:
             raise TooLarge(f"at most {OFFERED_AT_ONCE_MAX} objects at once")
         code = self.agreements.partners.found(tx, partner, lock=True).code
@@ -216,6 +240,7 @@ class Exchange:
                     purpose=outcome.purpose,
                     agreement=agreement.id,
                     keep_until=tx.now + keep,
+                    speaks_of=outcome.speaks_of,
                 )
             )
         ids = [row.body.id for row in rows]
@@ -280,7 +305,7 @@ class Exchange:
 
     def _withdraw(self, tx: Transaction, outcomes: Sequence[Outcome], *, partner: str) -> None:
         """Take back what the partner has and may not have any more."""
-        gone: dict[str, list[str]] = {}
+        gone: dict[tuple[str, bool], list[str]] = {}
         for one in outcomes:
             if not isinstance(one.result, Withheld) or not one.had:
                 continue
@@ -288,12 +313,24 @@ class Exchange:
                 # That a marking was raised, or a victim found, is not the partner's business.
                 wrong = Reason.REVOKED in one.result.reasons
                 words = Reason.REVOKED.value if wrong else "withdrawn"
-                gone.setdefault(words, []).append(one.shared.id)
-        for words, ids in gone.items():
-            self.recalling.withdraw(tx, partner, ids, kind=RecallKind.WITHDRAWN, reason=words)
+                victim = Reason.POSSIBLE_VICTIM in one.result.reasons
+                gone.setdefault((words, victim), []).append(one.shared.id)
+        for (words, victim), ids in gone.items():
+            self.recalling.withdraw(
+                tx, partner, ids, kind=RecallKind.WITHDRAWN, reason=words, bare=victim
+            )
 
 
-def _explained(outcome: Outcome, *, partner: str, agreement: Agreement | None) -> Explanation:
+def _left(outcome: Outcome) -> ReleasedObject:
+    """What leaves. Raises NoAgreement, with every reason, when nothing does."""
+    if isinstance(outcome.result, Withheld):
+        raise NoAgreement("; ".join(in_words(outcome.result.reasons, trained=False)))
+    return outcome.result.object
+
+
+def _explained(
+    outcome: Outcome, *, partner: str, agreement: Agreement | None, trained: bool
+) -> Explanation:
     shared, result = outcome.shared, outcome.result
     left = result.object if isinstance(result, Released) else None
     how = result.how if isinstance(result, Released) else {}
@@ -323,7 +360,7 @@ def _explained(outcome: Outcome, *, partner: str, agreement: Agreement | None) -
         purpose=outcome.purpose,
         marking=shared.marking.value,
         leaves=left is not None,
-        reasons=[] if left is not None else [reason.value for reason in _reasons(result)],
+        reasons=[] if left is not None else in_words(_reasons(result), trained=trained),
         fields=fields,
     )
 

@@ -22,6 +22,8 @@ class Role(enum.StrEnum):
     PARTNER = "partner"
     ADMINISTRATOR = "administrator"
     DATA_PROTECTION_OFFICER = "data_protection_officer"
+    PROTECTION_OFFICER = "protection_officer"
+    """Trained in recognising and protecting victims of trafficking."""
     OVERSIGHT = "oversight"
     SYSTEM = "system"
 

@@ -67,6 +67,10 @@ class Permission(enum.StrEnum):
     PARTNER_MANAGE = "exchange.partner.manage"
     PARTNER_VERIFY = "exchange.partner.verify"
     AGREEMENT_DRAFT = "exchange.agreement.draft"
+    PROTECTION_READ = "exchange.protection.read"
+    PROTECTION_MARK = "exchange.protection.mark"
+    PROTECTION_LIFT = "exchange.protection.lift"
+    PROTECTION_APPROVE = "exchange.protection.approve"
     INDICATOR_READ = "indicators.read"
     INDICATOR_TELL = "indicators.tell"
     INDICATOR_DECIDE = "indicators.decide"
@@ -248,13 +252,34 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.PARTNER_MANAGE,
             P.PARTNER_VERIFY,
             P.AGREEMENT_DRAFT,
+            P.PROTECTION_READ,
+            P.PROTECTION_LIFT,
+            P.PROTECTION_APPROVE,
+        }
+    ),
+    Role.PROTECTION_OFFICER: frozenset(
+        {
+            P.CASE_READ,
+            P.INDICATOR_READ,
+            P.STATUS_READ,
+            P.PROTECTION_READ,
+            P.PROTECTION_MARK,
+            P.PROTECTION_LIFT,
         }
     ),
     Role.OVERSIGHT: frozenset(
         {P.JOURNAL_READ, P.STATUS_READ, P.STATISTICS_READ, P.APPEAL_READ, P.EXCHANGE_READ}
     ),
     Role.SYSTEM: frozenset(P)
-    - {P.LIVE_SWITCH, P.EXCHANGE_APPROVE, P.PARTNER_VERIFY, P.AGREEMENT_DRAFT},
+    - {
+        P.LIVE_SWITCH,
+        P.EXCHANGE_APPROVE,
+        P.PARTNER_VERIFY,
+        P.AGREEMENT_DRAFT,
+        P.PROTECTION_MARK,
+        P.PROTECTION_LIFT,
+        P.PROTECTION_APPROVE,
+    },
 }
 """Administrators run the centre: they see cases and holds but nobody's identity, and decide on
 none. Overseers see the journal. The centre itself never switches anything live,

@@ -79,13 +79,11 @@ class Exchanging:
         with self.uow.begin(actor, purpose="a proof") as tx:
             return verb(tx)
 
-    def join(self) -> str:
+    def join(self, kind: PartnerKind = PartnerKind.CENTRE) -> str:
         """A partner abroad with a verified key; its code."""
         code = f"P{next(self.numbers)}"
         partners = self.sharing.agreements.partners
-        new = NewPartner(
-            code=code, name=code, kind=PartnerKind.CENTRE, jurisdiction="SG", contact=DESK
-        )
+        new = NewPartner(code=code, name=code, kind=kind, jurisdiction="SG", contact=DESK)
         self.does(ADMINISTRATOR, lambda tx: partners.add(tx, new))
         public = Ed25519PrivateKey.generate().public_key()
         raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)

@@ -112,6 +112,10 @@ PROOFS: Final[dict[str, Place]] = {
         "openaoc.proofs.agreement",
         "Nothing leaves without an agreement, field by field; and what left can be taken back.",
     ),
+    "victims": Place(
+        "openaoc.proofs.victims",
+        "A possible trafficking victim leaves by no way out, but as a referral that is approved.",
+    ),
     "identity": Place(
         "openaoc.proofs.identity",
         "An identity is nowhere but under its own key; erased, no backup brings it back.",

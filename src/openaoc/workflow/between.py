@@ -32,8 +32,11 @@ from openaoc.exchange.matching.model import HitTold, PageAsked, Questions, SetAs
 from openaoc.exchange.matching.pool import Pool
 from openaoc.exchange.matching.schedule import Schedule
 from openaoc.exchange.matching.sets import Identifier
+from openaoc.exchange.protection.model import MARKED, ReferralMessage
+from openaoc.exchange.protection.model import PATH as REFERRALS_PATH
 from openaoc.indicators.holding import held, newest_change
 from openaoc.kernel.clock import Clock
+from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
 from openaoc.storage.centre_state import read_state
 from openaoc.storage.database import Database
@@ -58,10 +61,11 @@ class Between:
     """What speaks with other centres. One instance per centre."""
 
     def __init__(
-        self, *, gate: Gate, crossing: Crossing, carrier: Carrier, asking: Asking,
+        self, *, gate: Gate, line: Line, crossing: Crossing, carrier: Carrier, asking: Asking,
         answering: Answering, schedule: Schedule, pool: Pool, transport: Transport,
     ) -> None:  # fmt: skip
         self.gate = gate
+        self.line = line
         self.crossing = crossing
         self.carrier = carrier
         self.asking = asking
@@ -158,8 +162,16 @@ def build_between(
     gate = Gate(uow=uow, agreed=agreed, line=line)
     _open_matching(gate, answering)
     _open_requests(gate, asking, receiving)
+    gate.open(REFERRALS_PATH, ReferralMessage, sharing.referring.take)
+
+    def marked(tx: Transaction, event: Event) -> None:
+        assert event.subject, "a mark"
+        tx.after_commit(answering.forget_sets)
+
+    uow.subscribe(MARKED, marked)
     return Between(
         gate=gate,
+        line=line,
         crossing=crossing,
         carrier=carrier,
         asking=matching,

@@ -18,7 +18,7 @@ from openaoc.cases.model import UNDER_WORK, CaseState, ClaimRecord, Figures
 from openaoc.cases.revising import revise_claim
 from openaoc.cases.service import CaseRow, Cases
 from openaoc.exchange.agreeing import AGREEMENT_CHANGED
-from openaoc.exchange.crossborder.asking import Asking, Wanted, newest
+from openaoc.exchange.crossborder.asking import Asking, Wanted, account_of, newest
 from openaoc.exchange.crossborder.model import (
     CASES_PER_RUN_MAX,
     CASES_WAITING_MAX,
@@ -43,6 +43,7 @@ from openaoc.exchange.crossborder.store import Received
 from openaoc.exchange.crossborder.sums import country_of
 from openaoc.exchange.line import Agreed
 from openaoc.exchange.objects import ObjectKind
+from openaoc.exchange.protection.model import MARKED
 from openaoc.holds.lock import hold_matter
 from openaoc.kernel.actor import SYSTEM, Actor, Role
 from openaoc.kernel.errors import BadInput, NotFound, OpenAOCError
@@ -110,6 +111,7 @@ class Crossing:
         for state in sorted(CaseState):
             uow.subscribe(f"cases.case.{state.value}", self._moved)
         uow.subscribe(AGREEMENT_CHANGED, self._agreement_changed)
+        uow.subscribe(MARKED, self._marked)
 
     # What wakes it.
 
@@ -204,7 +206,7 @@ class Crossing:
                 look = self._tracing.look(case.id)
             except NotFound:
                 return set()  # unproven, or closed: what was asked stays asked
-            wanted = self._wanted(look, countries)
+            wanted = self._unprotected(tx, self._wanted(look, countries))
         return self._asking.keep_in_step(
             tx,
             case.id,
@@ -235,6 +237,15 @@ class Crossing:
             )
             found.append(Wanted(partner=partner, exit=one))
         return found
+
+    def _unprotected(self, tx: Transaction, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """Nobody is named abroad who may be a victim of trafficking; what was asked goes back."""
+        named = self._agreed.protected(tx, [account_of(one.exit) for one in wanted])
+        return [one for one in wanted if account_of(one.exit) not in named]
+
+    def _marked(self, tx: Transaction, event: Event) -> None:
+        assert event.subject, "a mark"
+        tx.after_commit(self.look_at_all)
 
     def _offences(self, tx: Transaction, case_id: str) -> tuple[Offence, ...]:
         reports = self._reports.of_case(tx, case_id)

@@ -12,6 +12,9 @@ from openaoc.exchange.agreeing import ENDED_AT_ONCE_MAX, Agreements
 from openaoc.exchange.approving import Approving
 from openaoc.exchange.canaries import Canaries
 from openaoc.exchange.catalogue import Catalogue
+from openaoc.exchange.protection.marking import Marking
+from openaoc.exchange.protection.referring import Referring
+from openaoc.exchange.protection.shield import Shield
 from openaoc.exchange.publishing import OFFERED_PER_ROUND, Publishing
 from openaoc.exchange.recalling import EXPIRED_AT_ONCE_MAX
 from openaoc.exchange.requests import Requests
@@ -19,6 +22,7 @@ from openaoc.exchange.service import Exchange
 from openaoc.parties.service import Parties
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.unit_of_work import UnitOfWork
+from openaoc.storage.vault import Vault
 from openaoc.workflow.duties import Duty, on_time
 
 
@@ -33,6 +37,8 @@ class Sharing(msgspec.Struct, frozen=True, kw_only=True):
     requests: Requests
     publishing: Publishing
     agreed: AgreedPartners
+    marking: Marking
+    referring: Referring
     duties: tuple[Duty, ...]
 
 
@@ -40,7 +46,10 @@ def build_sharing(*, uow: UnitOfWork, parties: Parties, keys: Keyring, home: str
     """Build it. Nothing is published before a publisher registers in its catalogue."""
     agreements = Agreements(parties=parties, home=home)
     catalogue = Catalogue()
-    exchange = Exchange(agreements=agreements, catalogue=catalogue, keys=keys)
+    shield = Shield(keys=keys)
+    exchange = Exchange(agreements=agreements, catalogue=catalogue, keys=keys, shield=shield)
+    agreed, vault = AgreedPartners(exchange), Vault(keys=keys, uow=uow)
+    marking = Marking(shield=shield, recalling=exchange.recalling, vault=vault, region=home)
     canaries = Canaries(agreements=agreements, keys=keys)
     publishing = Publishing(uow=uow, exchange=exchange, canaries=canaries)
     return Sharing(
@@ -51,7 +60,11 @@ def build_sharing(*, uow: UnitOfWork, parties: Parties, keys: Keyring, home: str
         canaries=canaries,
         requests=Requests(agreements),
         publishing=publishing,
-        agreed=AgreedPartners(exchange),
+        agreed=agreed,
+        marking=marking,
+        referring=Referring(
+            uow=uow, exchange=exchange, marking=marking, vault=vault, agreed=agreed
+        ),
         duties=(
             Duty(call=on_time(uow, agreements.end_due), full=ENDED_AT_ONCE_MAX),
             Duty(call=on_time(uow, exchange.recalling.expire_due), full=EXPIRED_AT_ONCE_MAX),

@@ -15,7 +15,7 @@ from openaoc.appeals.blind import DRAWN_AT_ONCE, BlindReviews
 from openaoc.appeals.service import DUE_BATCH_MAX as APPEALS_BATCH_MAX
 from openaoc.appeals.service import Appeals
 from openaoc.cases.service import Cases
-from openaoc.exchange.indicators import IndicatorPublisher, IndicatorReceiver
+from openaoc.exchange.indicators import IndicatorPublisher, IndicatorReceiver, published_of
 from openaoc.exchange.watching import CanaryWatch
 from openaoc.holds.codes import Codes
 from openaoc.holds.ending import Ending
@@ -253,6 +253,7 @@ def _outward(means: Means, core: Core, pooled: PooledAccounts) -> Outward:
         uow=means.uow, parties=means.parties, keys=keys, home=settings.jurisdiction
     )
     sharing.catalogue.register(IndicatorPublisher(indicators))
+    sharing.marking.find_objects_with(functools.partial(published_of, indicators))
     receiver = IndicatorReceiver(indicators, region=settings.jurisdiction)
     collecting = build_collecting(
         uow=means.uow,

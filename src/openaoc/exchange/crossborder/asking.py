@@ -40,6 +40,7 @@ from openaoc.exchange.objects import (
 )
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.events import Event
+from openaoc.kernel.identifiers.kinds import account_value
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
 from openaoc.storage.centre_state import read_state
@@ -160,6 +161,7 @@ class Asking:
             offences=offences,
             fields=self._fields(tx, row, found, reason=reason),
             case=row.case_id,
+            about=(account_of(found),),
         )
         try:
             self._check_whole(tx, row.partner)
@@ -327,6 +329,11 @@ class Asking:
             store.save_sent(
                 tx.connection, msgspec.structs.replace(row, last_error=error, due_at=again_at)
             )
+
+
+def account_of(one: Exit) -> tuple[str, str]:
+    """The receiving account as an identifier: kind and value."""
+    return "bank_account", account_value(bank=one.institution, account=one.account)
 
 
 def newest(tx: Transaction, *, limit: int) -> list[SentRequest]:

@@ -58,6 +58,8 @@ _LABEL: Final = b"openaoc match v1\0"
 LOADED_MAX: Final = 8
 """Sets kept in memory: at most two of 25 MB each for each of four partners."""
 HIT: Final = "exchange.match.hit"
+FOR_GOOD: Final = 2**62
+"""Later than every epoch."""
 
 
 class Holdings(Protocol):
@@ -113,6 +115,7 @@ class Answering:
         self._questions_max = questions_per_hour
         self._lock = threading.Lock()
         self._loaded: dict[tuple[str, int], TagSet] = {}
+        self._forgotten = 0
 
     def prepare_due(self) -> int:
         """Compute the sets of this epoch that are not there; how many. Takes its time."""
@@ -132,12 +135,26 @@ class Answering:
         return len(due)
 
     def _prepare(self, partner: str, epoch: int) -> None:
+        with self._lock:
+            forgotten = self._forgotten
         with self._uow.read(SYSTEM, purpose="a set to match against") as tx:
             kinds = self._agreed.grant(tx, partner, ObjectKind.MATCH).identifier_kinds
-            known = self._holdings.identifiers(tx, kinds, limit=ENTRIES_MAX)
+            every = self._holdings.identifiers(tx, kinds, limit=ENTRIES_MAX)
+            known = unprotected(tx, self._agreed, every)
         key = self._keys.key(partner, epoch)
-        self._shelf.keep(partner, epoch, build(known, key=key, evaluate_all=self._pool.evaluate))
+        made = build(known, key=key, evaluate_all=self._pool.evaluate)
+        with self._lock:
+            if self._forgotten != forgotten:
+                return  # somebody in it was marked meanwhile: it is made anew at the next round
+            self._shelf.keep(partner, epoch, made)
         _LOG.info("match_set_prepared", partner=partner, epoch=epoch, identifiers=len(known))
+
+    def forget_sets(self) -> None:
+        """Withdraw every published set: somebody in one may be a victim. They are made anew."""
+        with self._lock:
+            self._forgotten += 1
+            self._shelf.forget(before=FOR_GOOD)
+            self._loaded.clear()
 
     def describe(self, tx: Transaction, partner: str) -> SetInfo:
         """The newest set there is for the partner. Raises NoAgreement, NotPrepared."""
@@ -231,6 +248,14 @@ class Answering:
                     self._loaded.pop(next(iter(self._loaded)))
                 self._loaded[partner, epoch] = tags
             return tags
+
+
+def unprotected(
+    tx: Transaction, agreed: Agreed, identifiers: Sequence[Identifier]
+) -> list[Identifier]:
+    """Those that may be matched: a possible victim of trafficking is nobody's match."""
+    named = agreed.protected(tx, [(one.kind, one.value) for one in identifiers])
+    return [one for one in identifiers if (one.kind, one.value) not in named]
 
 
 def new_hit_id() -> str:

@@ -15,7 +15,7 @@ import structlog
 from openaoc.channels.transport import NotReached
 from openaoc.exchange.line import Agreed, BadAnswer, Line, Peer, PeerBusy, PeerRefused
 from openaoc.exchange.matching import store
-from openaoc.exchange.matching.answering import Holdings, new_hit_id, open_hit
+from openaoc.exchange.matching.answering import Holdings, new_hit_id, open_hit, unprotected
 from openaoc.exchange.matching.model import (
     ASKED_AT_ONCE_MAX,
     HITS_SHOWN_MAX,
@@ -76,6 +76,7 @@ class Asking:
         """
         with self._uow.read(SYSTEM, purpose="what is matched") as tx:
             kinds = self._agreed.grant(tx, partner, ObjectKind.MATCH).identifier_kinds
+            # Of these the possible victims are left out below, as of what a person asks about.
             known = self._holdings.identifiers(tx, kinds, limit=ASKED_AT_ONCE_MAX, after=after)
             epoch = epoch_of(tx.now)
         if not known:
@@ -98,6 +99,11 @@ class Asking:
         for one in wanted:
             if one.kind not in agreed:
                 raise BadInput("no kind of identifier that was agreed on", where=one.kind)
+        with self._uow.read(SYSTEM, purpose="who is protected") as tx:
+            wanted = unprotected(tx, self._agreed, wanted)
+            epoch = epoch_of(tx.now)
+        if not wanted:
+            return Matched(partner=partner, epoch=epoch, asked=0, hits=0, fresh=0)
         info, tags = self._partners_set(peer)
         found = self._found(peer, info, tags, wanted)
         fresh = self._open(partner, info.epoch, found, asked=len(wanted), contact=contact)
@@ -194,6 +200,8 @@ class Asking:
         """Tell the partner hits it does not know of; how many. What fails is told another time."""
         with self._uow.read(SYSTEM, purpose="hits to be told") as tx:
             due = store.untold(tx.connection, partner=partner, limit=TOLD_PER_RUN_MAX)
+            named = self._agreed.protected(tx, [(hit.kind, hit.value) for hit in due])
+            due = [hit for hit in due if (hit.kind, hit.value) not in named]
             peer = self._agreed.peer(tx, partner) if due else None
         told = 0
         for hit in due:
@@ -249,4 +257,5 @@ def _shared(tx: Transaction, hit: Hit) -> SharedObject:
         marking=Marking.AMBER,
         offences=tuple(Offence),
         fields={"identifier_kind": hit.kind, "token": hit.token, "contact": hit.contact},
+        about=((hit.kind, hit.value),),
     )

@@ -1,0 +1,1 @@
+"""Protection: who may be a trafficking victim is never handed to anybody as a suspect."""
