@@ -200,6 +200,8 @@ def test_an_answer_to_a_revision_of_what_was_given_back_is_late_not_wrong(centre
         centre.matter.holds.release(tx, order, "a receipt")
     late = centre.answer(order, "SCB", 60_000, available_minor=70_000)
     assert (late.state, late.held_minor) == (OrderState.RELEASED, 0)
+    back = centre.outbox.ends()[-1]
+    assert (back.amount_minor, back.remaining_minor) == (60_000, 0), "it is told once more"
 
 
 def test_the_order_follows_the_money_before_it_is_answered(centre: Centre) -> None:

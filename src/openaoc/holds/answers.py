@@ -139,6 +139,8 @@ class Desk:
         if effect.late:
             late = msgspec.structs.replace(order, available_minor=answer.available_minor)
             book.note(tx, order, late, action="holds.order.answered_late", reason=answer.outcome)
+            if order.answered_at is not None and effect.applied_minor:
+                self._nothing_remains(late, blocked_minor=effect.applied_minor)
             return late
         answered = msgspec.structs.replace(
             order,
@@ -167,6 +169,17 @@ class Desk:
                 words=ending("surplus"),
             )
         return changed
+
+    def _nothing_remains(self, order: OrderRecord, *, blocked_minor: int) -> None:
+        """What it says it blocks for an order that is over was told to be over: once more."""
+        self._book.tell_end(
+            self._tx,
+            order,
+            kind=RELEASE,
+            amount_minor=blocked_minor,
+            remaining_minor=0,
+            words=ending("surplus"),
+        )
 
     def _applied_at(self, answer: Answer, order: OrderRecord) -> datetime:
         """When the money was blocked: the institution's word in the order's life, else now."""
