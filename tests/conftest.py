@@ -67,6 +67,16 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture
 def make_owner(postgres: EmbeddedPostgres) -> Iterator[Callable[[], dict[str, str]]]:
     """A call that makes a fresh migrated database and gives its owner's connection parameters."""
+    yield from _owners(postgres)
+
+
+@pytest.fixture(scope="module")
+def make_shared_owner(postgres: EmbeddedPostgres) -> Iterator[Callable[[], dict[str, str]]]:
+    """As `make_owner`, for databases that a whole module's tests share."""
+    yield from _owners(postgres)
+
+
+def _owners(postgres: EmbeddedPostgres) -> Iterator[Callable[[], dict[str, str]]]:
     names: list[str] = []
 
     def make() -> dict[str, str]:

@@ -20,6 +20,7 @@ import structlog
 
 from openaoc.channels.keys import CentreKeys
 from openaoc.channels.service import Channels
+from openaoc.channels.transport import Transport
 from openaoc.continuity.control import ControlServer
 from openaoc.continuity.fencing import Fencing
 from openaoc.continuity.primary import StandbyLine
@@ -35,6 +36,7 @@ from openaoc.kernel.settings import Settings
 from openaoc.ledger.service import Ledger
 from openaoc.parties.service import Parties
 from openaoc.statistics.model import LiveFigures
+from openaoc.statistics.public_report import PublicReports
 from openaoc.statistics.service import Statistics
 from openaoc.storage.centre_state import CentreState, read_state
 from openaoc.storage.database import Database, open_database
@@ -95,9 +97,12 @@ def data_folder(settings: Settings) -> Iterator[Path]:
 class Centre:
     """A running centre: its stages, built from settings by `build_centre`."""
 
-    def __init__(self, *, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, *, settings: Settings, clock: Clock, line_to: Transport | None = None
+    ) -> None:
         self.settings = settings
         self.clock = clock
+        self._line_to = line_to
         self.database: Database
         self.uow: UnitOfWork
         self.parties: Parties
@@ -114,6 +119,7 @@ class Centre:
         self.witnessing: Witnessing
         self.time: TimeKeeper
         self.statistics: Statistics
+        self.public_reports: PublicReports
         self.line: StandbyLine | None = None
         self._undo = contextlib.ExitStack()
         self._figures_lock = threading.Lock()
@@ -222,6 +228,7 @@ class Centre:
             keys=centre_keys,
             clock=self.clock,
             settings=self.settings,
+            transport=self._line_to,
         )
         undo.callback(self.between.close)
         self.files = build_files(
@@ -241,6 +248,7 @@ class Centre:
         self.journal = JournalService(self.database)
         self.witnessing = Witnessing(uow=self.uow, journal=self.journal)
         self.statistics = Statistics(self.settings)
+        self.public_reports = PublicReports(self.settings)
 
     def _administrator(self) -> None:
         """The first start makes an administrator whose key is written once, for its owner alone.
@@ -274,6 +282,7 @@ class Centre:
         if self.line is not None:
             self.channels.send_only_while(self.line.may_send)
             self.between.carrier.send_only_while(self.line.may_send)
+            self.between.outreach.letters.send_only_while(self.line.may_send)
         self.time.start()
         undo.callback(self.time.stop)
         fencing = Fencing(settings=self.settings, database=self.database)
@@ -309,6 +318,8 @@ def _end_process() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def build_centre(settings: Settings, *, clock: Clock | None = None) -> Centre:
-    """A centre that is not started yet."""
-    return Centre(settings=settings, clock=clock or SteadyClock())
+def build_centre(
+    settings: Settings, *, clock: Clock | None = None, line_to: Transport | None = None
+) -> Centre:
+    """A centre that is not started yet. `line_to`: how other centres are reached; else by HTTP."""
+    return Centre(settings=settings, clock=clock or SteadyClock(), line_to=line_to)

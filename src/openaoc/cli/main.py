@@ -49,6 +49,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "protection": Place(
         "openaoc.cli.protection:command", "Protect possible victims of trafficking; refer them."
     ),
+    "takedown": Place(
+        "openaoc.cli.takedown:command", "Ask partners to take down sites, apps, accounts, numbers."
+    ),
     "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
     "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
     "journal": Place("openaoc.cli.journal:command", "Verify the journal of every change."),

@@ -49,6 +49,7 @@ _ORDER: Final = {
             ObjectKind.SIGHTING,
             ObjectKind.RELATIONSHIP,
             ObjectKind.REPORT,
+            ObjectKind.ADVISORY,
         )
     )
 }

@@ -62,7 +62,7 @@ class VolumeReached(Busy):
 
 
 class PartnerKind(enum.StrEnum):
-    """Who shares with us. Researchers receive aggregates only, who protects victims referrals only."""
+    """Who shares with us. Researchers receive aggregates only, protection only referrals."""
 
     CENTRE = "centre"
     REGULATOR = "regulator"
@@ -70,6 +70,9 @@ class PartnerKind(enum.StrEnum):
     BANK = "bank"
     TELCO = "telco"
     PLATFORM = "platform"
+    """Social media, messengers, app stores."""
+    HOST = "host"
+    """Registrars, registries and whoever hosts sites."""
     SECTOR_BODY = "sector_body"
     RESEARCHER = "researcher"
     PROTECTION = "protection"

@@ -23,6 +23,7 @@ from openaoc.kernel.offences import Offence
 from openaoc.kernel.randomness import random_bytes
 
 TEXT_CHARACTERS_MAX: Final = 20_000
+DOCUMENT_CHARACTERS_MAX: Final = 60_000
 TEXTS_MAX: Final = 100
 REFS_MAX: Final = 1_000
 NUMBER_MAX: Final = 2**53 - 1
@@ -36,7 +37,7 @@ ObjectId = Annotated[str, Meta(max_length=80)]
 
 
 class ObjectKind(enum.StrEnum):
-    """What is shared. The last three are asked and answered between centres, never published."""
+    """What is shared. From `match` on only between centres: no view that is polled shows it."""
 
     INDICATOR = "indicator"
     SIGHTING = "sighting"
@@ -50,6 +51,14 @@ class ObjectKind(enum.StrEnum):
     TRACE_ANSWER = "trace-answer"
     REFERRAL = "referral"
     """A possible trafficking victim, to who protects victims, and to nobody else."""
+    PACKAGE = "package"
+    """Best practice: a playbook or a typology, signed by the centre that made it."""
+    SCRIPT = "script"
+    """What scammers say or write, without personal data."""
+    TAKE_DOWN = "take-down"
+    """A request to one partner that a site, app, account or number goes away."""
+    ADVISORY = "advisory"
+    """A warning to a sector, or the centre's report of its own incident."""
 
 
 _KINDS: Final = frozenset(kind.value for kind in ObjectKind)
@@ -71,6 +80,8 @@ class FieldForm(enum.StrEnum):
     TEXTS = "texts"
     NUMBER = "number"
     TIME = "time"
+    DOCUMENT = "document"
+    """A longer text that is whole or not at all: its signature holds for no part of it."""
 
 
 class Field(NamedTuple):
@@ -95,6 +106,7 @@ _TEXT: Final = Field(_OPERATIONAL)
 _TEXTS: Final = Field(_OPERATIONAL, FieldForm.TEXTS)
 _NAME: Final = Field(_PUBLIC)
 _NAMES: Final = Field(_PUBLIC, FieldForm.TEXTS)
+_DOCUMENT: Final = Field(_OPERATIONAL, FieldForm.DOCUMENT)
 _PERSON: Final = Field(_PERSONAL)
 
 CASE: Final = "case"
@@ -220,6 +232,61 @@ FIELDS: Final[dict[ObjectKind, dict[str, Field]]] = {
         "revision": _NUMBER,
         CASE: _TEXT,
     },
+    ObjectKind.PACKAGE: {
+        "package_kind": _NAME,
+        "name": _NAME,
+        "version": _NUMBER,
+        "bundle": _DOCUMENT,
+        "signature": _DOCUMENT,
+        CASE: _TEXT,
+    },
+    ObjectKind.SCRIPT: {
+        "text": _DOCUMENT,
+        "language": _NAME,
+        "medium": _NAME,
+        "scam_types": _NAMES,
+        "removed": _NUMBER,
+        "seen": _TIME,
+        CASE: _TEXT,
+    },
+    ObjectKind.TAKE_DOWN: {
+        "identifier_kind": _NAME,
+        "value": _TEXT,
+        "target": _NAME,
+        "asks": _NAMES,
+        "reason": _TEXT,
+        "scam_types": _NAMES,
+        "first_seen": _TIME,
+        "last_seen": _TIME,
+        "reports": _NUMBER,
+        "legal_basis": _NAME,
+        "acknowledge_by": _TIME,
+        "act_by": _TIME,
+        CASE: _TEXT,
+    },
+    ObjectKind.ADVISORY: {
+        "sort": _NAME,
+        "sectors": _NAMES,
+        "severity": _NAME,
+        "title_th": _NAME,
+        "title_en": _NAME,
+        "happening_th": _TEXT,
+        "happening_en": _TEXT,
+        "action_th": _TEXT,
+        "action_en": _TEXT,
+        "scam_types": _NAMES,
+        "published": _TIME,
+        "valid_until": _TIME,
+        "acknowledge_by": _TIME,
+        "revision": _NUMBER,
+        "incident": _NAME,
+        "from": _TIME,
+        "until": _TIME,
+        "people": _NUMBER,
+        "accounts": _NUMBER,
+        "institutions": _NUMBER,
+        CASE: _TEXT,
+    },
     ObjectKind.REFERRAL: {
         "signs": Field(_PERSONAL, FieldForm.TEXTS),
         "identifiers": Field(_PERSONAL, FieldForm.TEXTS),
@@ -238,20 +305,24 @@ REFS: Final[dict[ObjectKind, dict[str, Ref]]] = {
     ObjectKind.SIGHTING: {"sighting_of": Ref(required=True), "where_sighted": Ref()},
     ObjectKind.REPORT: {"objects": Ref()},
     ObjectKind.RELATIONSHIP: {"source": Ref(required=True), "target": Ref(required=True)},
+    ObjectKind.ADVISORY: {"indicators": Ref()},
 }
 """References of a kind to others; granted by name like fields, as they are or not at all."""
 
-BETWEEN_CENTRES: Final = frozenset(
-    {
-        ObjectKind.MATCH,
-        ObjectKind.TRACE_REQUEST,
-        ObjectKind.TRACE_ANSWER,
-        ObjectKind.REFERRAL,
-    }
-)
-"""Asked and answered between two centres: in the ledger of releases, in no view that is polled."""
+PRACTICE: Final = frozenset({ObjectKind.PACKAGE, ObjectKind.SCRIPT})
+"""Published, and fetched by centres alone: nobody else could check what a package says."""
 
-IDENTIFIER_FIELDS: Final = frozenset({ObjectKind.INDICATOR, ObjectKind.MATCH})
+BETWEEN_CENTRES: Final = PRACTICE | {
+    ObjectKind.MATCH,
+    ObjectKind.TRACE_REQUEST,
+    ObjectKind.TRACE_ANSWER,
+    ObjectKind.REFERRAL,
+    ObjectKind.TAKE_DOWN,
+    ObjectKind.ADVISORY,
+}
+"""Sent to one partner and answered: in the ledger of releases, in no view that is polled."""
+
+IDENTIFIER_FIELDS: Final = frozenset({ObjectKind.INDICATOR, ObjectKind.MATCH, ObjectKind.TAKE_DOWN})
 """Kinds about an identifier: a grant also names which kinds of identifier."""
 
 PERSONAL_IDENTIFIERS: Final = frozenset(
@@ -371,6 +442,7 @@ def _check_value(value: FieldValue, form: FieldForm, *, where: str) -> None:
         parse_time(value, where=where)
     else:
         texts = (value,)
+    longest = DOCUMENT_CHARACTERS_MAX if form is FieldForm.DOCUMENT else TEXT_CHARACTERS_MAX
     for text in texts:
-        if len(text) > TEXT_CHARACTERS_MAX or "\0" in text:
-            raise BadInput(f"longer than {TEXT_CHARACTERS_MAX} characters, or NUL", where=where)
+        if len(text) > longest or "\0" in text:
+            raise BadInput(f"longer than {longest} characters, or NUL", where=where)

@@ -102,12 +102,19 @@ class SourceKind(enum.StrEnum):
     CITIZEN = "citizen"
     INSTITUTION = "institution"
     PARTNER = "partner"
+    TYPOLOGY = "typology"
+    """A pattern of payments that two persons took live: a reason to look, and nothing more."""
+
+
+REPORTING: Final = frozenset({SourceKind.CITIZEN, SourceKind.INSTITUTION})
+"""Voices that reported something to us."""
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
     """One voice about one identifier.
 
-    `source`: whose record it counts for: `citizen`, `institution:CODE`, `partner:CODE`. `ref`: what
+    `source`: whose record it counts for: `citizen`, `institution:CODE`, `partner:CODE`,
+    `typology:PACKAGE`. `ref`: what
     it said it in: a report's id, a partner's object id. `at`: when it was last seen, `since`: when
     first, where that is another time. `said_at`: of this version of its word; an older one changes
     nothing. `marking`: how far it may go on. `case`: of ours; while its money is pursued, public

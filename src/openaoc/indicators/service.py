@@ -17,6 +17,7 @@ from openaoc.indicators.confidence import confidence_of
 from openaoc.indicators.model import (
     REASON_CHARACTERS_MAX,
     REF_CHARACTERS_MAX,
+    REPORTING,
     SAID_AT_ONCE_MAX,
     SOURCE_CHARACTERS_MAX,
     SOURCES_SHOWN_MAX,
@@ -79,7 +80,7 @@ class Indicators:
         known = store.find(tx.connection, first, lock=True)
         ids = {one.identifier: one.id for one in known}
         for one in said:
-            store.say(tx.connection, ids[one.identifier], _source_of(one))
+            store.say(tx.connection, ids[one.identifier], _source_of(one), now=tx.now)
         return self._weigh(tx, known, heard=True, fresh={one.id for one in fresh})
 
     def take_back(
@@ -344,7 +345,7 @@ class Indicators:
             last_seen = max(last_seen, moved.decided_at)
         under_pursuit = any(one.held_back for one in standing)
         behind = under_pursuit and moved.status is not Status.WITHDRAWN
-        own = [one for one in standing if one.kind is not SourceKind.PARTNER]
+        own = [one for one in standing if one.kind in REPORTING]
         until = valid_until(moved.kind, last_seen, status=moved.status, rules=self._rules)
         return msgspec.structs.replace(
             moved,

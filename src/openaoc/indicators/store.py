@@ -60,6 +60,7 @@ sources: Final = sa.Table(
     sa.Column("first_seen", moment, nullable=False),
     sa.Column("last_seen", moment, nullable=False),
     sa.Column("said_at", moment, nullable=False),
+    sa.Column("heard_at", moment, nullable=False),
     sa.Column("case_id", sa.Text),
     sa.Column("held_back", sa.Boolean, nullable=False),
     sa.Column("taken_back_at", moment),
@@ -217,9 +218,9 @@ def _indicator(row: sa.Row[Any]) -> Indicator:
 # Who said so.
 
 
-def say(connection: Connection, indicator_id: str, said: Source) -> None:
-    """Keep a voice; the same one again, if not older, moves when it was last seen."""
-    values = {**msgspec.structs.asdict(said), "indicator_id": indicator_id}
+def say(connection: Connection, indicator_id: str, said: Source, *, now: datetime) -> None:
+    """Keep a voice, heard first now; the same one again, if not older, moves its last seen."""
+    values = {**msgspec.structs.asdict(said), "indicator_id": indicator_id, "heard_at": now}
     statement = postgresql.insert(sources).values(values)
     statement = statement.on_conflict_do_update(
         index_elements=[sources.c.indicator_id, sources.c.source, sources.c.ref],

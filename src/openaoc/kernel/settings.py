@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jurisdiction: str = "TH"
     centre: str | None = None
     """The code under which partners know this centre; default OPENAOC-<jurisdiction>."""
+    contact: str = ""
+    """The email address that answers for what this centre sends to others."""
     rule: str = "fifo"
     ledger_rows_max: int = 150_000_000
     """Address space reserved for the hot ledger; memory is used only as rows arrive."""

@@ -71,9 +71,16 @@ class Permission(enum.StrEnum):
     PROTECTION_MARK = "exchange.protection.mark"
     PROTECTION_LIFT = "exchange.protection.lift"
     PROTECTION_APPROVE = "exchange.protection.approve"
+    TAKEDOWN_WORK = "exchange.takedown.work"
+    TAKEDOWN_APPROVE = "exchange.takedown.approve"
+    ADVISORY_WORK = "exchange.advisory.work"
+    ADVISORY_APPROVE = "exchange.advisory.approve"
     INDICATOR_READ = "indicators.read"
     INDICATOR_TELL = "indicators.tell"
     INDICATOR_DECIDE = "indicators.decide"
+    PRACTICE_READ = "practice.read"
+    PRACTICE_WORK = "practice.work"
+    PRACTICE_DECIDE = "practice.decide"
 
 
 P = Permission
@@ -82,6 +89,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     Role.CITIZEN: frozenset({P.REPORT_SUBMIT, P.STATUS_READ, P.APPEAL_FILE}),
     Role.AGENT: frozenset(
         {
+            P.PRACTICE_READ,
             P.INDICATOR_READ,
             P.RESTITUTION_READ,
             P.RESTITUTION_OBJECT,
@@ -99,6 +107,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.INVESTIGATOR: frozenset(
         {
+            P.PRACTICE_READ,
+            P.PRACTICE_WORK,
             P.INDICATOR_READ,
             P.INDICATOR_DECIDE,
             P.RESTITUTION_READ,
@@ -127,10 +137,16 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.EXCHANGE_EXPLAIN,
             P.EXCHANGE_RELEASE,
             P.EXCHANGE_RECALL,
+            P.TAKEDOWN_WORK,
+            P.TAKEDOWN_APPROVE,
+            P.ADVISORY_WORK,
         }
     ),
     Role.SUPERVISOR: frozenset(
         {
+            P.PRACTICE_READ,
+            P.PRACTICE_WORK,
+            P.PRACTICE_DECIDE,
             P.INDICATOR_READ,
             P.INDICATOR_DECIDE,
             P.RESTITUTION_READ,
@@ -172,6 +188,10 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.EXCHANGE_APPROVE,
             P.EXCHANGE_RECALL,
             P.EXCHANGE_CANARY,
+            P.TAKEDOWN_WORK,
+            P.TAKEDOWN_APPROVE,
+            P.ADVISORY_WORK,
+            P.ADVISORY_APPROVE,
             P.PARTNER_MANAGE,
             P.PARTNER_VERIFY,
             P.AGREEMENT_DRAFT,
@@ -234,6 +254,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.DATA_PROTECTION_OFFICER: frozenset(
         {
+            P.PRACTICE_READ,
+            P.PRACTICE_DECIDE,
             P.INDICATOR_READ,
             P.JOURNAL_READ,
             P.USER_READ,
@@ -249,6 +271,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.EXCHANGE_APPROVE,
             P.EXCHANGE_RECALL,
             P.EXCHANGE_CANARY,
+            P.ADVISORY_WORK,
+            P.ADVISORY_APPROVE,
             P.PARTNER_MANAGE,
             P.PARTNER_VERIFY,
             P.AGREEMENT_DRAFT,
@@ -279,6 +303,9 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
         P.PROTECTION_MARK,
         P.PROTECTION_LIFT,
         P.PROTECTION_APPROVE,
+        P.TAKEDOWN_APPROVE,
+        P.ADVISORY_APPROVE,
+        P.PRACTICE_DECIDE,
     },
 }
 """Administrators run the centre: they see cases and holds but nobody's identity, and decide on

@@ -44,6 +44,7 @@ from openaoc.storage.ticker import Ticker
 from openaoc.storage.unit_of_work import Transaction
 from openaoc.tracing.service import Tracing
 from openaoc.workflow.crossing import Crossing, CrossingLedger
+from openaoc.workflow.outreach import Outreach, build_outreach
 from openaoc.workflow.wiring import Matter
 
 MATCH_LABEL: Final = "openaoc match v1"
@@ -63,6 +64,7 @@ class Between:
     def __init__(
         self, *, gate: Gate, line: Line, crossing: Crossing, carrier: Carrier, asking: Asking,
         answering: Answering, schedule: Schedule, pool: Pool, transport: Transport,
+        outreach: Outreach,
     ) -> None:  # fmt: skip
         self.gate = gate
         self.line = line
@@ -70,6 +72,7 @@ class Between:
         self.carrier = carrier
         self.asking = asking
         self.answering = answering
+        self.outreach = outreach
         self._pool = pool
         self._transport = transport
         self._stepping = Ticker("crossing", crossing.run, every_s=STEP_SECONDS)
@@ -83,9 +86,11 @@ class Between:
         self._stepping.start()
         self._preparing.start()
         self._matching.start()
+        self.outreach.start()
 
     def stop(self) -> None:
         """Finish what is under way."""
+        self.outreach.stop()
         self._matching.stop()
         self._preparing.stop()
         self._stepping.stop()
@@ -179,6 +184,9 @@ def build_between(
         schedule=Schedule(uow=uow, agreed=agreed, holdings=_Indicators(), asking=matching),
         pool=pool,
         transport=transport,
+        outreach=build_outreach(
+            database=database, sharing=sharing, line=line, gate=gate, keys=keys, settings=settings
+        ),
     )
 
 

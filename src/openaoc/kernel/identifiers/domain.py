@@ -49,6 +49,15 @@ def registrable(value: str) -> str:
     return f"{found.domain}.{found.suffix}"
 
 
+def rented(value: str) -> str:
+    """The part of a normalised name that one person or firm has, under whatever many share.
+
+    `shop.github.io` → `shop.github.io`; "" for a suffix itself, such as `github.io`.
+    """
+    found = _suffixes()(value, include_psl_private_domains=True)
+    return f"{found.domain}.{found.suffix}" if found.domain and found.suffix else ""
+
+
 def mask_domain(value: str) -> str:
     """The public suffix, and the first letter before it."""
     found = _suffixes()(value)
