@@ -15,6 +15,7 @@ from openaoc.holds.legal import check_may_go_live
 from openaoc.holds.model import Answer, HolderNotice, Order, OrderEnd, OrderView
 from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.clock import ManualClock, format_time
+from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.service import Ledger
 from openaoc.ledger.table import TransferRow, transfers_from_rows
@@ -51,6 +52,8 @@ class RecordingOutbox:
     """Keeps what a transaction enqueued once it is committed."""
 
     sent: list[NewMessage] = field(default_factory=list)
+    heard: list[tuple[int, str]] = field(default_factory=list)
+    """How many messages were out when an answer was given, and for which order."""
 
     def enqueue_many(self, tx: Transaction, fresh: Sequence[NewMessage]) -> list[str]:
         assert all(m.answer_by >= tx.now for m in fresh), "nothing is late before it is sent"
@@ -97,6 +100,7 @@ class Centre:
         self.parties = Parties(keys=database.keys, may_go_live=check_may_go_live)
         self.vault = Vault(keys=database.keys, uow=database.uow)
         self.outbox = RecordingOutbox()
+        database.uow.subscribe("holds.order.answered", self._hear)
         self.matter = self.build()
 
     def build(self) -> Matter:
@@ -111,6 +115,10 @@ class Centre:
             vault=self.vault,
             settings=self.settings,
         )
+
+    def _hear(self, tx: Transaction, event: Event) -> None:
+        place = len(self.outbox.sent)  # what this change sends comes after
+        tx.after_commit(lambda: self.outbox.heard.append((place, event.subject)))
 
     def close(self) -> None:
         """Close the ledger; the database is the fixture's."""

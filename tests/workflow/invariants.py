@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 
 import sqlalchemy as sa
 
-from openaoc.holds.model import HOLDING, WAITING, OrderEnd, OrderState
+from openaoc.holds.model import HOLDING, WAITING, Order, OrderEnd, OrderState
 from openaoc.holds.record import OrderRecord
 from openaoc.kernel.actor import SYSTEM
 from tests.workflow.centre import Centre
@@ -64,18 +64,34 @@ def check(centre: Centre) -> None:
 
 
 def blocked_by_messages(centre: Centre) -> dict[str, int]:
-    """What institutions block if they did what they were told, from messages and answers."""
+    """What institutions block if they did what they were told, from messages and answers.
+
+    An order that continues another's block is blocked from the moment it is told.
+    """
     with centre.database.uow.read(SYSTEM) as tx:
         answers = tx.connection.execute(
-            sa.text("select order_id, applied_minor from hold_answers where outcome = 'applied'")
-        )
-        blocked = {str(order_id): int(applied) for order_id, applied in answers}
-    for message in centre.outbox.sent:
-        if isinstance(message.body, OrderEnd) and message.kind == "hold.release":
-            left = blocked.get(message.subject, 0) - message.body.amount_minor
-            blocked[message.subject] = max(left, 0)
-        elif isinstance(message.body, OrderEnd):
-            blocked[message.subject] = 0
+            sa.text("select order_id, applied_minor from hold_answers order by sequence")
+        ).all()
+    told = [order for _, order in centre.outbox.heard]
+    assert told == [row.order_id for row in answers], "every answer is told of"
+    given = deque(zip((place for place, _ in centre.outbox.heard), answers, strict=True))
+    blocked: dict[str, int] = {}
+    over: set[str] = set()
+    continuing: set[str] = set()
+    for place in range(len(centre.outbox.sent) + 1):
+        while given and given[0][0] <= place:
+            _, (order_id, applied) = given.popleft()
+            most = blocked[order_id] if order_id in continuing else applied
+            blocked[order_id] = 0 if order_id in over else min(applied, most)
+        body = centre.outbox.sent[place].body if place < len(centre.outbox.sent) else None
+        if isinstance(body, Order) and body.continues and body.order not in continuing:
+            continuing.add(body.order)
+            blocked[body.order] = body.amount_minor
+        elif isinstance(body, OrderEnd):
+            withdrawn = centre.outbox.sent[place].kind == "hold.withdrawal"
+            left = 0 if withdrawn else blocked.get(body.order, 0) - body.amount_minor
+            blocked[body.order] = max(left, 0)
+            over |= {body.order} if body.remaining_minor == 0 else set()
     with centre.database.uow.read(SYSTEM) as tx:  # what the institution paid back is not blocked
         paid = tx.connection.execute(
             sa.text(

@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from openaoc.kernel.actor import SYSTEM
-from openaoc.workflow.pursuit import RETRACE_FIRST
+from openaoc.workflow.rhythm import RETRACE_FIRST
 from tests.workflow import invariants
 from tests.workflow.centre import SUPERVISOR, Centre
 

@@ -15,7 +15,7 @@ import msgspec
 from openaoc.holds import phone_store, store
 from openaoc.holds.answering import Asked, Effect, effect_of, repeats, says_more
 from openaoc.holds.book import RELEASE, OrderBook
-from openaoc.holds.correcting import HEARD_WRONGLY, SAID_MORE, correct
+from openaoc.holds.correcting import HEARD_WRONGLY, OWNER_CHANGED, SAID_MORE, correct
 from openaoc.holds.model import ENDED, Answer, NoSuchOrder, OrderState
 from openaoc.holds.onward import OnwardSink, check_onward
 from openaoc.holds.record import OrderRecord
@@ -105,20 +105,19 @@ class Desk:
             return order, False
         asked = _asked(order)
         again = repeats(asked, answer)
-        by_voice = order.id in self._by_voice
+        by_voice, presumed = order.id in self._by_voice, order.presumed
         if by_voice and again:
             self._confirmed.append(order.id)
         if again and not answer.onward:
             return order, False
-        corrects = not again and (by_voice or says_more(asked, answer))
+        corrects = presumed or (not again and (by_voice or says_more(asked, answer)))
         effect = None if again or corrects else effect_of(asked, answer)
         at = None if effect is None or effect.late else self._applied_at(answer, order)
         rows = check_onward(answer.onward or [], institution=order.institution)
         if rows and self._onward is not None:
             self._onward.take(self._tx, rows, actor=self._who)
         if corrects:
-            why = HEARD_WRONGLY if by_voice else SAID_MORE
-            changed = correct(self._tx, self._book, order, answer, why=why)
+            changed = self._correct(order, answer, by_voice=by_voice)
             if by_voice:
                 self._by_voice.discard(order.id)
                 self._confirmed.append(order.id)
@@ -128,6 +127,19 @@ class Desk:
         self._known.add((order.id, digest))
         self._kept.append(_kept(order, answer, digest=digest, who=self._who, at=self._tx.now))
         return changed, True
+
+    def _correct(self, order: OrderRecord, answer: Answer, *, by_voice: bool) -> OrderRecord:
+        if not order.presumed:
+            why = HEARD_WRONGLY if by_voice else SAID_MORE
+            return correct(self._tx, self._book, order, answer, why=why)
+        told = msgspec.structs.replace(order, available_minor=answer.available_minor)
+        if answer.applied_minor in (order.applied_minor, order.held_minor):
+            self._book.note(
+                self._tx, order, told, action="holds.order.confirmed", reason=OWNER_CHANGED
+            )
+        else:
+            told = correct(self._tx, self._book, order, answer, why=OWNER_CHANGED, ask_again=True)
+        return msgspec.structs.replace(told, answered_at=self._tx.now)
 
     def _carry_out(
         self, order: OrderRecord, answer: Answer, effect: Effect | None, *, at: datetime | None

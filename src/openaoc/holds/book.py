@@ -193,12 +193,17 @@ class OrderBook:
         amount_minor: int,
         remaining_minor: int,
         words: Words,
+        continued_by: str = "",
     ) -> None:
-        """Tell the institution what to give back; nothing in shadow."""
+        """Tell the institution what to give back, or over to another order; nothing in shadow."""
         if order.mode != "live":
             return
         body = order.given_back(
-            amount_minor=amount_minor, remaining_minor=remaining_minor, reason=words, at=tx.now
+            amount_minor=amount_minor,
+            remaining_minor=remaining_minor,
+            reason=words,
+            at=tx.now,
+            continued_by=continued_by,
         )
         message = NewMessage(
             institution=order.institution,

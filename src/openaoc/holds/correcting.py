@@ -18,16 +18,24 @@ from openaoc.kernel.actor import SYSTEM
 from openaoc.storage.unit_of_work import Transaction
 
 HEARD_WRONGLY: Final = "the institution's own answer corrects what was heard by telephone"
+OWNER_CHANGED: Final = "what the institution says of the block that went over to this order"
 SAID_MORE: Final = "the institution blocks more than it said before"
 
 
 def correct(
-    tx: Transaction, book: OrderBook, order: OrderRecord, answer: Answer, *, why: str
+    tx: Transaction,
+    book: OrderBook,
+    order: OrderRecord,
+    answer: Answer,
+    *,
+    why: str,
+    ask_again: bool = False,
 ) -> OrderRecord:
     """The order as the institution's own answer leaves it; saved by the caller.
 
-    Less than was heard: the rest was never blocked, and is asked for nowhere. More: what was not
-    expected is given back; as far as it was missed before, it may be ordered anew. Raises
+    Less than was heard: the rest was never blocked, and is asked for nowhere; with `ask_again` it
+    is, for where a block did not go over it may be blocked anew. More: what was not expected is
+    given back; as far as it was missed before, it may be ordered anew. Raises
     MoreThanOrdered, BadInput.
     """
     check_form(answer)
@@ -40,7 +48,8 @@ def correct(
         order, applied_minor=answer.applied_minor, available_minor=answer.available_minor
     )
     if order.state in HOLDING and answer.applied_minor < order.held_minor:
-        return _less(tx, book, order, said, why=why)
+        missing = 0 if ask_again else order.held_minor - answer.applied_minor
+        return _less(tx, book, order, said, why=why, missing_minor=missing)
     more = answer.applied_minor - order.held_minor
     if more <= 0:
         book.note(tx, order, said, action="holds.order.confirmed", reason=why)
@@ -61,12 +70,18 @@ def correct(
 
 
 def _less(
-    tx: Transaction, book: OrderBook, order: OrderRecord, said: OrderRecord, *, why: str
+    tx: Transaction,
+    book: OrderBook,
+    order: OrderRecord,
+    said: OrderRecord,
+    *,
+    why: str,
+    missing_minor: int,
 ) -> OrderRecord:
     """What was heard and not blocked was never held: later traces see a smaller hold."""
     held = said.applied_minor
     changed = msgspec.structs.replace(
-        said, held_minor=held, short_minor=order.short_minor + order.held_minor - held
+        said, held_minor=held, short_minor=order.short_minor + missing_minor
     )
     if held == 0:
         changed = book.stepped(

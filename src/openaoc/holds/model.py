@@ -215,12 +215,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime
     received_at: datetime | None = None
     """When the oldest of the money meant arrived: `onward` is asked from then on."""
+    continues: str = ""
+    """The order under which this amount is blocked already: its owner changes, nothing more is
+    blocked for it. Empty where the amount is to be blocked anew.
+    """
 
 
 class OrderEnd(msgspec.Struct, frozen=True, kw_only=True):
     """A withdrawal or release as it goes over the wire.
 
-    `amount_minor` is what to give back now; `remaining_minor` is what stays blocked.
+    `amount_minor` is what to give back now; `remaining_minor` is what stays blocked. Where an order
+    is named in `continued_by`, nothing comes free: the amount goes on being blocked under that one.
     """
 
     order: str
@@ -232,6 +237,7 @@ class OrderEnd(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     reason: Words
     at: datetime
+    continued_by: str = ""
 
 
 class HolderNotice(msgspec.Struct, frozen=True, kw_only=True):
@@ -333,6 +339,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     end_reason: str | None
     paused_by: str | None = None
     """The breaker that kept it from going out by itself: it waits for a person."""
+    continues: str = ""
+    """The order whose standing block it took over."""
 
 
 class OrderPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,7 +65,13 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     end_reason: str | None = None
     paused_by: str | None = None
+    continues: str = ""
     sequence: int = 0
+
+    @property
+    def presumed(self) -> bool:
+        """Whether it holds by taking over a block, and its institution has not said so yet."""
+        return bool(self.continues) and self.answered_at is None and self.state in HOLDING
 
     @property
     def active_minor(self) -> int:
@@ -107,6 +113,7 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
             answer_by=self.answer_by,
             ends_at=self.ends_at,
             received_at=self.received_at,
+            continues=self.continues,
         )
 
     def line(self) -> OrderLine:
@@ -132,9 +139,15 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def given_back(
-        self, *, amount_minor: int, remaining_minor: int, reason: Words, at: datetime
+        self,
+        *,
+        amount_minor: int,
+        remaining_minor: int,
+        reason: Words,
+        at: datetime,
+        continued_by: str = "",
     ) -> OrderEnd:
-        """The message that gives an amount back."""
+        """The message that gives an amount back, or over to another order."""
         return OrderEnd(
             order=self.id,
             revision=self.revision,
@@ -145,6 +158,7 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
             currency=self.currency,
             reason=reason,
             at=at,
+            continued_by=continued_by,
         )
 
 

@@ -75,10 +75,13 @@ class Holds:
         self._cases = cases
         self._rules = rulebook(jurisdiction)
         self._onward = onward
-        self._refresh: Callable[[Transaction, str], None] | None = None
+        self._refresh: Callable[[Transaction, str, OrderRecord], None] | None = None
 
-    def refresh_with(self, retrace: Callable[[Transaction, str], None]) -> None:
-        """Trace a case again with this before a person's approval sends its orders."""
+    def refresh_with(self, retrace: Callable[[Transaction, str, OrderRecord], None]) -> None:
+        """Trace a case again with this before a person's approval sends its orders.
+
+        It is given the order as agreed to: what that asks for may take over a standing block.
+        """
         self._refresh = retrace
 
     def rule_of(self, order: OrderRecord) -> LegalRule:
@@ -215,7 +218,7 @@ class Holds:
             return agreed.view()
         self._cases.approved(tx, order.case_id)
         if self._refresh is not None:
-            self._refresh(tx, order.case_id)
+            self._refresh(tx, order.case_id, agreed)
             order = self._found(tx, order_id, actor=tx.actor, lock=True)
             if order.state is not OrderState.DRAFTED:
                 return order.view()
@@ -420,11 +423,16 @@ class Holds:
         return count
 
     def lower(
-        self, tx: Transaction, orders: Iterable[OrderRecord], *, excess_minor: int
+        self,
+        tx: Transaction,
+        orders: Iterable[OrderRecord],
+        *,
+        excess_minor: int,
+        kind: str = "moved",
     ) -> Sequence[OrderRecord]:
         """Take an amount off unanswered orders of one case on one account."""
         return lower_unanswered(
-            tx, self.book, orders, excess_minor=excess_minor, rule_of=self.rule_of
+            tx, self.book, orders, excess_minor=excess_minor, rule_of=self.rule_of, kind=kind
         )
 
     def settle_excess(

@@ -57,6 +57,7 @@ orders: Final = sa.Table(
     sa.Column("ended_at", moment),
     sa.Column("end_reason", sa.Text),
     sa.Column("paused_by", sa.Text),
+    sa.Column("continues", sa.Text, nullable=False),
 )
 
 answers: Final = sa.Table(
@@ -151,6 +152,12 @@ _ISSUED: Final = selecting(
     _COLUMNS,
     "WHERE id = ANY(:ids) AND state = 'issued' AND mode = 'live' ORDER BY id FOR UPDATE",
 )
+_PRESUMED: Final = selecting(
+    orders,
+    _COLUMNS,
+    "WHERE institution = :institution AND continues <> '' AND answered_at IS NULL"
+    " AND state IN ('applied', 'applied_in_part') AND mode = 'live' ORDER BY sequence LIMIT :rows",
+)
 _TAKEN: Final = sa.text(
     "SELECT institution, account, currency, sum(CASE WHEN state IN ('applied', 'applied_in_part')"
     " THEN held_minor ELSE amount_minor END) AS taken FROM hold_orders"
@@ -208,6 +215,11 @@ def asked_for(connection: Connection) -> dict[str, int]:
 def issued(connection: Connection, ids: Sequence[str]) -> list[OrderRecord]:
     """Those of these orders that are sent and not heard of since, locked; by id."""
     return read(connection, _ISSUED, _RECORDS, ids=list(ids)) if ids else []
+
+
+def presumed(connection: Connection, institution: str, *, limit: int) -> list[OrderRecord]:
+    """The institution's orders that took over a block, which it has not confirmed; oldest first."""
+    return read(connection, _PRESUMED, _RECORDS, institution=institution, rows=limit)
 
 
 def active_on(

@@ -138,7 +138,7 @@ class Telephone:
         require(tx.actor, Permission.TELEPHONE_ANSWER)
         join_matter(tx)
         order = self._sent(tx, order_id, lock=True)
-        if order.state not in WAITING:
+        if order.state not in WAITING and not order.presumed:
             raise WrongTransition("it is answered already")
         if not order.issued_at <= said.spoken_at <= tx.now:
             raise BadInput("between the order and now", where="$.spoken_at")

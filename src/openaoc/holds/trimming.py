@@ -6,6 +6,7 @@ Writes through the book; never lets a case's orders stay above its money.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from openaoc.holds.record import OrderRecord
 from openaoc.holds.words import ending
 from openaoc.kernel.actor import SYSTEM
 from openaoc.storage.unit_of_work import Transaction
+
+BY_ITSELF: Final = frozenset({"moved", "continued"})
+"""Withdrawn because of what the trace says, by nobody."""
 
 RuleOf = Callable[[OrderRecord], LegalRule]
 
@@ -36,10 +40,12 @@ def lower_unanswered(
     *,
     excess_minor: int,
     rule_of: RuleOf,
+    kind: str = "moved",
 ) -> list[OrderRecord]:
     """Take `excess_minor` off unanswered orders: drafts first, then the newest; the changed ones.
 
-    An order that loses all of its amount is withdrawn, another goes out in a new revision.
+    An order that loses all of its amount is withdrawn, another goes out in a new revision. `kind`
+    names the words: the money has moved, or another order continues a block on it.
     """
     unanswered = [o for o in orders if o.state is OrderState.DRAFTED or o.state in WAITING]
     unanswered.sort(key=lambda o: (o.state is not OrderState.DRAFTED, -o.sequence))
@@ -51,13 +57,13 @@ def lower_unanswered(
         cut = min(order.amount_minor, left)
         left -= cut
         if cut == order.amount_minor:
-            changed.append(withdraw(tx, book, order, kind="moved"))
+            changed.append(withdraw(tx, book, order, kind=kind))
             continue
         lowered = msgspec.structs.replace(
             order, revision=order.revision + 1, amount_minor=order.amount_minor - cut
         )
         lowered = reworded(lowered, rule_of(order))
-        book.amend(tx, order, lowered, action="holds.order.lowered", reason=ending("moved").en)
+        book.amend(tx, order, lowered, action="holds.order.lowered", reason=ending(kind).en)
         if order.state in WAITING:
             book.send(tx, lowered)
         changed.append(lowered)
@@ -69,7 +75,7 @@ def withdraw(
 ) -> OrderRecord:
     """Withdraw an order nobody has answered; the institution is told if it was sent."""
     words = ending(kind, detail=reason)
-    by_itself = kind == "moved"
+    by_itself = kind in BY_ITSELF
     kept = order if by_itself else not_again(order, amount_minor=order.amount_minor)
     ended = book.step(
         tx,

@@ -5,6 +5,7 @@ Answers for every case of the group at once. Knows nothing of which cases are li
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
@@ -100,6 +101,15 @@ class Group:
                 )
             )
         self._doubts: dict[tuple[str, Rule, bool], CaseTrace | None] = {}
+
+    @functools.cached_property
+    def in_excess(self) -> tuple[tuple[str, str, int], ...]:
+        """(case, order, amount) of every hold that found less than it held."""
+        return tuple(
+            (file.key, self.orders[item.hold], item.amount_minor)
+            for file, trace in zip(self.files, self.traces, strict=True)
+            for item in trace.excess
+        )
 
     def of(self, key: str) -> CaseTrace:
         """The trace of one of the cases."""

@@ -1,11 +1,15 @@
-"""Workflow: a trace as the figures a case keeps. Pure."""
+"""Workflow: a trace as the figures a case keeps, and what is to be said of it in the log."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 
+import structlog
+
 from openaoc.cases.model import AccountShare, ExitShare, Figures
 from openaoc.tracing.service import CaseLook
+
+_LOG = structlog.get_logger(__name__)
 
 
 def figures_of(look: CaseLook) -> Figures:
@@ -43,3 +47,15 @@ def figures_of(look: CaseLook) -> Figures:
             for channel, amounts in sorted(exits.items())
         ],
     )
+
+
+def warn_of(look: CaseLook) -> None:
+    """Log what a trace could not follow, without names of accounts."""
+    if look.inferred_under_hold:
+        _LOG.warning(
+            "workflow.hold.unseen_money",
+            case=look.case,
+            accounts=len(look.inferred_under_hold),
+        )
+    if look.numbers.truncated is not None:
+        _LOG.warning("workflow.trace.truncated", case=look.case, by=look.numbers.truncated)

@@ -6,28 +6,26 @@ one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 import structlog
 
-from openaoc.cases.model import NO_FIGURES, CaseState, ClaimRecord, Figures
+from openaoc.cases.model import CaseState, ClaimRecord
 from openaoc.cases.secret import hash_secret, make_secret
 from openaoc.cases.service import CaseRow, Cases
 from openaoc.channels.replay import accept_together
 from openaoc.channels.signing import Verified
+from openaoc.holds.continuing import Takeover
 from openaoc.holds.lock import hold_matter
 from openaoc.holds.model import OrderState
-from openaoc.holds.record import OrderRecord
 from openaoc.holds.service import Holds
-from openaoc.holds.standing import Standing
 from openaoc.kernel.actor import SYSTEM, Actor, Role
 from openaoc.kernel.errors import OpenAOCError
 from openaoc.kernel.ids import new_case_id, new_report_id
 from openaoc.kernel.settings import Settings
 from openaoc.parties.permissions import Permission, require
-from openaoc.reports.matching import Match
 from openaoc.reports.model import Channel, PaymentMatch, Report, ReportReceipt
 from openaoc.reports.service import (
     Earlier,
@@ -45,65 +43,18 @@ from openaoc.reports.service import (
 )
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.storage.vault import Vault
-from openaoc.tracing.service import CaseClaim, CaseLook, Tracing
+from openaoc.tracing.service import CaseClaim, Tracing
 from openaoc.workflow.batcher import Batcher
 from openaoc.workflow.figures import figures_of
-from openaoc.workflow.placing import CasePlan, plan_case
+from openaoc.workflow.incoming import Incoming, Numbers, Opened
+from openaoc.workflow.placing import plan_case
 from openaoc.workflow.pursuit import Pursuit
+from openaoc.workflow.rhythm import next_after
 from openaoc.workflow.standings import Standings
 
 _LOG = structlog.get_logger(__name__)
 CASE_NUMBERS_SPARE: Final = 8
 """Case numbers drawn beyond those needed: one in a million million is taken already."""
-
-
-class Incoming(msgspec.Struct, frozen=True, kw_only=True):
-    """A report on its way in, checked as far as it can be without the database."""
-
-    report_id: str
-    report: Report
-    sender: Actor
-    key: str | None
-    source: str | None
-    digest: bytes
-    verified: Verified | None = None
-
-    def names(self) -> list[tuple[str, str, str]]:
-        """Under what the same report would come again."""
-        found = []
-        if self.source is not None:
-            found.append(("ref", self.sender.id, self.source))
-        if self.key is not None:
-            found.append(("key", self.sender.id, self.key))
-        return found
-
-
-class Numbers(NamedTuple):
-    """Fresh numbers for one transaction."""
-
-    cases: Iterator[str]
-    filing: Iterator[int]
-
-
-class Opened(msgspec.Struct, kw_only=True):
-    """A new case as it grows during one transaction."""
-
-    incoming: Incoming
-    case_id: str
-    report_id: str
-    matches: list[Match]
-    payments: list[PaymentRow]
-    standing: Standing
-    claims: list[tuple[int, ClaimRecord, CaseClaim]]
-    look: CaseLook | None = None
-    plan: CasePlan | None = None
-    figures: Figures = NO_FIGURES
-    mode: Literal["live", "shadow"] = "shadow"
-
-    @property
-    def orders(self) -> list[OrderRecord]:
-        """The orders planned for it."""
-        return [] if self.plan is None else self.plan.fresh
 
 
 Taken = tuple[ReportReceipt, bool]
@@ -234,8 +185,8 @@ class Intake:
             except OpenAOCError as wrong:
                 results.append(wrong)
         opened = list({id(o): o for o in results if isinstance(o, Opened)}.values())
-        self._plan(tx, opened)
-        receipts = self._keep(tx, opened)
+        takeovers = self._plan(tx, opened)
+        receipts = self._keep(tx, opened, takeovers)
         answers: list[Taken | Exception] = []
         first: set[str] = set()
         for result in results:
@@ -334,9 +285,25 @@ class Intake:
         assert len(free) >= len(batch), "random numbers are almost never taken"
         return Numbers(cases=iter(free), filing=iter(self._cases.filing_numbers(tx, payments)))
 
-    def _plan(self, tx: Transaction, opened: Sequence[Opened]) -> None:
+    def _plan(self, tx: Transaction, opened: Sequence[Opened]) -> list[Takeover]:
         """Trace every new case with all others of the batch registered, and plan its orders."""
         traced = [o for o in opened if o.claims]
+        self._look(traced)
+        takeovers = self._succeed(tx, traced)
+        if takeovers:
+            self._look(traced)
+        around = self._pursuit.surroundings(tx, [c.look for c in traced if c.look is not None])
+        for case in opened:
+            if case.look is not None:
+                grounds = self._pursuit.grounds(self._case_row(tx, case), tx.now)
+                case.plan = plan_case(case.look, [], grounds, around)
+            modes = {order.mode for order in (*case.continuing, *case.orders)}
+            bank = case.incoming.report.payments[0].debtor_bank
+            live = "live" in modes or (not modes and around.mode_of(bank) == "live")
+            case.mode = "live" if live else "shadow"
+        return takeovers
+
+    def _look(self, traced: Sequence[Opened]) -> None:
         for case in traced:
             claims = [claim for *_, claim in case.claims]
             proven = case.case_id in self._pursuit.registry
@@ -346,17 +313,25 @@ class Intake:
                 else self._tracing.preview(case.case_id, claims)
             )
             case.figures = figures_of(case.look)
-        around = self._pursuit.surroundings(tx, [c.look for c in traced if c.look is not None])
-        for case in opened:
-            if case.look is not None:
-                grounds = self._pursuit.grounds(self._case_row(tx, case), tx.now)
-                case.plan = plan_case(case.look, [], grounds, around)
-            modes = {order.mode for order in case.orders}
-            bank = case.incoming.report.payments[0].debtor_bank
-            live = "live" in modes or (not modes and around.mode_of(bank) == "live")
-            case.mode = "live" if live else "shadow"
 
-    def _keep(self, tx: Transaction, opened: Sequence[Opened]) -> dict[str, ReportReceipt]:
+    def _succeed(self, tx: Transaction, traced: Sequence[Opened]) -> list[Takeover]:
+        """Blocks of later payments reported before that go over to a new case, or another."""
+        fresh = {case.case_id: case for case in traced}
+
+        def row_of(case_id: str) -> CaseRow:
+            known = fresh.get(case_id)
+            return self._cases.row(tx, case_id) if known is None else self._case_row(tx, known)
+
+        looks = [case.look for case in traced if case.look is not None]
+        takeovers = self._pursuit.foresee(tx, looks, row_of=row_of)
+        for one in takeovers:
+            if one.fresh.case_id in fresh:
+                fresh[one.fresh.case_id].continuing.append(one.fresh)
+        return takeovers
+
+    def _keep(
+        self, tx: Transaction, opened: Sequence[Opened], takeovers: Sequence[Takeover]
+    ) -> dict[str, ReportReceipt]:
         """Write everything the receipts name; the receipts by case."""
         receipts = {case.case_id: self._receipt(case) for case in opened}
         authority = {case.case_id: f"report by {case.incoming.sender.id}" for case in opened}
@@ -367,6 +342,7 @@ class Intake:
             authority=authority,
         )
         self._reports.keep(tx, [self._filed(tx, c, receipts[c.case_id]) for c in opened])
+        self._pursuit.succession.carry_out(tx, takeovers)
         self._holds.issue(
             tx, [(order, authority[case.case_id]) for case in opened for order in case.orders]
         )
@@ -375,7 +351,8 @@ class Intake:
         open_ended |= {c.case_id for c in opened if c.plan is not None and c.plan.held_back}
         unproven = [case_id for case_id in looks if case_id not in self._pursuit.registry]
         self._pursuit.followed.note(tx, looks, open_ended=open_ended, unproven=unproven)
-        others = self._pursuit.prevailed_on(looks)
+        concerned = {c for one in takeovers for c in one.cases} - receipts.keys()
+        others = sorted(concerned.union(self._pursuit.prevailed_on(looks)))
         if others:
             self._pursuit.retrace(tx, others)
         return receipts
@@ -392,7 +369,7 @@ class Intake:
             ],
             located_minor=case.figures.located_minor,
             exited_minor=case.figures.exited_minor,
-            orders=[order.line() for order in case.orders],
+            orders=[order.line() for order in (*case.continuing, *case.orders)],
         )
 
     def _case_row(self, tx: Transaction, case: Opened) -> CaseRow:
@@ -417,8 +394,7 @@ class Intake:
             held_minor=case.figures.held_minor,
             traced_at=tx.now if case.look is not None else None,
         )
-        again = self._pursuit.next_at(row, now=tx.now)
-        return msgspec.structs.replace(row, retrace_at=again)
+        return msgspec.structs.replace(row, retrace_at=next_after(row.opened_at, now=tx.now))
 
     def _filed(self, tx: Transaction, case: Opened, receipt: ReportReceipt) -> Filed:
         unsecret = msgspec.structs.replace(receipt, secret="")

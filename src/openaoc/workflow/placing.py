@@ -113,7 +113,7 @@ def plan_case(
         explained, short = _shortfalls(here, located_minor=found.amount_minor, active=active)
         shortfalls += explained
         wanted += 0 if found.hub or found.returned else max(found.amount_minor - active - short, 0)
-        outcome = _plan_one(look, found, active=active, short=short, around=around)
+        outcome = plan_one(look, found, active=active, short=short, around=around)
         if isinstance(outcome, PlannedCut):
             lowerings.append(Lowering(orders=waiting, excess_minor=outcome.excess_minor))
         elif outcome is not None:
@@ -123,7 +123,7 @@ def plan_case(
         excess=_excess(look, orders),
         lowerings=lowerings,
         shortfalls=shortfalls,
-        fresh=_drafts(planned, grounds, around),
+        fresh=drafts(planned, grounds, around),
         held_back=wanted > sum(one.order.amount_minor for one in planned),
     )
 
@@ -153,9 +153,10 @@ def _shortfalls(
     return changed, left
 
 
-def _plan_one(
+def plan_one(
     look: CaseLook, found: LocatedLook, *, active: int, short: int, around: Surroundings
 ) -> Planned | PlannedCut | None:
+    """What is to be ordered of a case's money on one account, or taken back of it; or nothing."""
     place = Place(
         bank=found.bank,
         account=found.account,
@@ -200,9 +201,8 @@ def _plan_one(
     return Planned(order=outcome, amounts=amounts, verdict=verdict)
 
 
-def _drafts(
-    planned: Sequence[Planned], grounds: Grounds, around: Surroundings
-) -> list[OrderRecord]:
+def drafts(planned: Sequence[Planned], grounds: Grounds, around: Surroundings) -> list[OrderRecord]:
+    """The orders, the most pressing first; those that no person has to agree to are issued."""
     known = {
         (p.order.place.bank, p.order.place.account, p.order.place.currency): p for p in planned
     }

@@ -10,15 +10,16 @@ import contextlib
 import functools
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Literal, Protocol
 
 import structlog
 
 from openaoc.cases.model import NO_FIGURES, UNDER_WORK, CaseState, Figures
 from openaoc.cases.service import CaseRow, Cases
+from openaoc.holds.continuing import Takeover
 from openaoc.holds.drafting import Grounds
 from openaoc.holds.history import history_missing
 from openaoc.holds.legal import LegalRule, rulebook
@@ -36,18 +37,15 @@ from openaoc.safety.breakers import Breakers
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.tracing.model import CaseTrace
 from openaoc.tracing.service import CaseLook, Tracing
-from openaoc.workflow.figures import figures_of
+from openaoc.workflow.figures import figures_of, warn_of
 from openaoc.workflow.followed import Followed
 from openaoc.workflow.placing import CasePlan, Surroundings, plan_case
 from openaoc.workflow.registry import Registry
+from openaoc.workflow.rhythm import next_after
 from openaoc.workflow.standings import LOOK_AGAIN_FOR, Standings
+from openaoc.workflow.succession import Means, Succession
 from openaoc.workflow.taking_up import settle_all, take_up
 
-RETRACE_FIRST: Final = timedelta(seconds=5)
-"""A fresh case is traced again this soon: half of the money leaves in three minutes."""
-RETRACE_AGE_SHARE: Final = 0.1
-"""Later, after this share of the case's age: old money moves slowly."""
-RETRACE_LAST: Final = timedelta(hours=1)
 CASES_PER_RUN_MAX: Final = 50
 CASES_PUT_OFF_MAX: Final = 1_000
 """Cases that are due by the schedule alone, looked at together."""
@@ -55,7 +53,7 @@ UNCHANGED_TOGETHER_MAX: Final = 200
 """Of those as many at once: a trace waits no longer than looking at them takes."""
 MOVED_TOGETHER_MAX: Final = 8
 """Cases whose money has moved, traced in one transaction: few, for each waits for all."""
-CASES_TOGETHER_MAX: Final = 10
+CASES_TOGETHER_MAX: Final = 25
 """Due cases traced in one transaction: others wait for the matter no longer than that takes."""
 LINKED_PER_RUN_MAX: Final = 200
 """Linked cases planned in one transaction; further ones are due at once, in the next."""
@@ -93,6 +91,7 @@ class Pursuit:
         self._tracing = tracing
         self._ledger = ledger
         self.registry = registry
+        self.succession = Succession(tracing=tracing, registry=registry, holds=holds)
         self._standings = standings
         self._cases = cases
         self._holds = holds
@@ -105,6 +104,8 @@ class Pursuit:
         """Whoever comes second finds less that has changed."""
         self._changed: dict[str, None] = {}
         """Cases whose trace has changed and that are not planned yet."""
+        self._filed: dict[str, CaseTrace] = {}
+        """Traces of cases that were being filed at the last look."""
 
     def start(self) -> int:
         """Register all open cases with tracing, from the database; how many. Once, at start.
@@ -164,7 +165,7 @@ class Pursuit:
         ]
         if same:
             with self._uow.begin(SYSTEM, purpose="cases are as they were") as tx:
-                fresh = [(c.id, self.next_after(c.opened_at, now=tx.now)) for c in same]
+                fresh = [(c.id, next_after(c.opened_at, now=tx.now)) for c in same]
                 self._cases.put_off(tx, fresh)
         return len(same)
 
@@ -179,8 +180,12 @@ class Pursuit:
             if self.registry.behind:
                 retrying(self._catch_up)
             settle_all(self._tracing)
-            for case_id, trace in self._tracing.renewed().items():
-                if self.followed.disturbed(case_id, trace):
+            renewed = self._filed | self._tracing.renewed()
+            self._filed = {}
+            for case_id, trace in renewed.items():
+                if self.registry.uncertain(case_id) and not self.followed.knows(case_id):
+                    self._filed[case_id] = trace  # its first plan is being committed
+                elif self.followed.disturbed(case_id, trace):
                     self._changed[case_id] = None
             with self._ledger.reading() as arrays:
                 self._changed.update(dict.fromkeys(self.followed.moved(arrays)))
@@ -251,30 +256,38 @@ class Pursuit:
             self.retrace_one(tx, case_id)
         return standing
 
-    def retrace_one(self, tx: Transaction, case_id: str) -> None:
+    def retrace_one(self, tx: Transaction, case_id: str, agreed: OrderRecord | None = None) -> None:
         """Trace one case in a transaction that holds the matter already.
 
-        A case that a person has just approved takes its place among the pursued ones.
+        A case that a person has just approved takes its place among the pursued ones; `agreed` is
+        its order that persons agreed to.
         """
         self.registry.refresh(tx)
         if case_id not in self.registry and self._cases.row(tx, case_id).state is _PURSUED:
             self.registry.file(case_id, self.registry.claims_of(tx, case_id))
-        self.retrace(tx, [case_id])
+        self.retrace(tx, [case_id], agreed=agreed)
 
-    def retrace(self, tx: Transaction, case_ids: Sequence[str]) -> None:
+    def retrace(
+        self, tx: Transaction, case_ids: Sequence[str], *, agreed: OrderRecord | None = None
+    ) -> None:
         """Trace these cases and those their claims prevail on; carry out what follows.
 
-        The matter is held and the registry is fresh.
+        The matter is held and the registry is fresh. Blocks that change their owner come first.
         """
         self._standings.rematch(tx, case_ids)
         looks = self._looks(tx, case_ids)
+        row_of = functools.partial(self._cases.row, tx)
+        taken = self.foresee(tx, list(looks.values()), row_of=row_of, agreed=agreed)
+        settled = [case_id for one in taken for case_id in one.cases]
+        if taken:
+            self.succession.carry_out(tx, taken)
+            looks = self._looks(tx, list(dict.fromkeys([*case_ids, *looks, *settled])))
         rows = {row.id: row for row in self._cases.rows(tx, list(looks) or list(case_ids))}
         orders = self._holds.orders_of(tx, sorted(looks))
         around = self.surroundings(tx, list(looks.values()))
         open_ended: list[str] = []
-        settled: list[str] = []
         traced: list[tuple[str, Figures, datetime | None]] = [
-            (case_id, NO_FIGURES, self._look_again(rows[case_id], now=tx.now))
+            (case_id, NO_FIGURES, self._next_at(rows[case_id], resting=False, now=tx.now))
             for case_id in case_ids
             if case_id not in looks and case_id in rows
         ]
@@ -287,11 +300,10 @@ class Pursuit:
                 ready = [o.id for o in own if self._may_go(o, rows[case_id], around)]
                 self._holds.issue_drafts(tx, ready)
             figures = figures_of(look)
-            resting = figures.located_minor or figures.held_minor
-            next_at = self.next_at if resting else self._look_again
-            again = next_at(rows[case_id], now=tx.now)
+            resting = bool(figures.located_minor or figures.held_minor)
+            again = self._next_at(rows[case_id], resting=resting, now=tx.now)
             traced.append((case_id, figures, again))
-            self._note(look)
+            warn_of(look)
             if plan.held_back or any(o.state is OrderState.DRAFTED for o in (*own, *plan.fresh)):
                 open_ended.append(case_id)
         self._cases.save_figures(tx, traced)
@@ -299,6 +311,22 @@ class Pursuit:
         self._cases.mark_due(tx, settled, at=tx.now)
         unproven = [case_id for case_id in looks if case_id not in self.registry]
         self.followed.note(tx, looks, open_ended=open_ended, unproven=unproven)
+
+    def foresee(
+        self,
+        tx: Transaction,
+        looks: Sequence[CaseLook],
+        *,
+        row_of: Callable[[str], CaseRow],
+        agreed: OrderRecord | None = None,
+    ) -> list[Takeover]:
+        """Which standing blocks go over to another case's order: succession.py."""
+        means = Means(
+            grounds_of=lambda case_id: self.grounds(row_of(case_id), tx.now),
+            around=functools.partial(self.surroundings, tx),
+            agreed=agreed,
+        )
+        return self.succession.foresee(tx, looks, means)
 
     def _looks(self, tx: Transaction, case_ids: Sequence[str]) -> dict[str, CaseLook]:
         """Looks of these cases and of linked cases that these prevail on."""
@@ -454,29 +482,9 @@ class Pursuit:
                 self._holds.explain_shortfall(tx, short.order, short_minor=short.short_minor)
         self._holds.issue(tx, [(order, authority) for order in plan.fresh])
 
-    def next_at(self, case: CaseRow, *, now: datetime) -> datetime:
-        """When the case is traced again: soon while it is fresh, ever later as it ages."""
-        return self.next_after(case.opened_at, now=now)
-
     @staticmethod
-    def next_after(opened_at: datetime, *, now: datetime) -> datetime:
-        """As `next_at`, for a case opened at this moment."""
-        wait = (now - opened_at) * RETRACE_AGE_SHARE
-        return now + min(max(wait, RETRACE_FIRST), RETRACE_LAST)
-
-    def _look_again(self, case: CaseRow, *, now: datetime) -> datetime | None:
+    def _next_at(case: CaseRow, *, resting: bool, now: datetime) -> datetime | None:
         """With nothing resting: only while a payment or a late transfer may still come in."""
-        if now - case.opened_at > LOOK_AGAIN_FOR:
+        if not resting and now - case.opened_at > LOOK_AGAIN_FOR:
             return None
-        return self.next_at(case, now=now)
-
-    @staticmethod
-    def _note(look: CaseLook) -> None:
-        if look.inferred_under_hold:
-            _LOG.warning(
-                "workflow.hold.unseen_money",
-                case=look.case,
-                accounts=len(look.inferred_under_hold),
-            )
-        if look.numbers.truncated is not None:
-            _LOG.warning("workflow.trace.truncated", case=look.case, by=look.numbers.truncated)
+        return next_after(case.opened_at, now=now)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import msgspec
 import structlog
 
 from openaoc.cases.model import ClaimRecord
@@ -41,6 +42,13 @@ class LedgerNumbers(Protocol):
         ...
 
 
+class Blocked(NamedTuple):
+    """When an institution blocked money, and the number of the account."""
+
+    since: datetime
+    account: int
+
+
 class Registry:
     """Registers open cases with tracing and brings what happened since."""
 
@@ -53,6 +61,8 @@ class Registry:
         self._holds = holds
         self._claims: dict[str, list[CaseClaim]] = {}
         self._events: dict[str, list[MoneyEvent]] = defaultdict(list)
+        self._foreseen: dict[str, list[MoneyEvent]] = defaultdict(list)
+        """By case: what a transaction is about to commit; forgotten at the next look."""
         self._first: dict[str, tuple[datetime, int]] = {}
         self._uncertain: set[str] = set()
         self._left: deque[str] = deque()
@@ -74,6 +84,7 @@ class Registry:
         self._first.clear()
         self._paying.clear()
         self._events.clear()
+        self._foreseen.clear()
         self._seen = 0
         self._take_events(tx)
         for case_id in self._claims:
@@ -86,8 +97,10 @@ class Registry:
         if not self._loaded:
             self.load(tx)
             return
+        touched = set(self._foreseen)
+        self._foreseen.clear()
         self._make_certain(tx)
-        touched = self._take_events(tx)
+        touched |= self._take_events(tx)
         touched.update(self._paid_otherwise())
         for case_id in touched:
             if case_id in self._claims:
@@ -113,6 +126,29 @@ class Registry:
         self._claims.setdefault(case_id, []).extend(claims)
         self._register(case_id)
 
+    def foresee(self, events: Sequence[MoneyEvent]) -> None:
+        """Trace as if these had happened: they are about to be committed, by this transaction.
+
+        Whether they were is read at the next look, as for claims: these are forgotten then.
+        """
+        place = self._seen + sum(len(known) for known in self._foreseen.values())
+        for number, event in enumerate(events, start=1):
+            known = msgspec.structs.replace(event, sequence=place + number)
+            self._foreseen[event.case_id].append(known)
+        for case_id in {event.case_id for event in events} & self._claims.keys():
+            self._register(case_id)
+
+    def blocked(self, case_id: str, order_id: str) -> Blocked | None:
+        """When and where an order's money was blocked first; None if it never was."""
+        for event in self._events_of(case_id):
+            if event.order_id == order_id and event.kind == "hold":
+                account = self._ledger.account_index(event.bank, event.account, event.currency)
+                return None if account is None else Blocked(event.at, account)
+        return None
+
+    def _events_of(self, case_id: str) -> Sequence[MoneyEvent]:
+        return [*self._events.get(case_id, ()), *self._foreseen.get(case_id, ())]
+
     def forget(self, case_id: str) -> None:
         """The case was not committed, or is not under work any more."""
         if self._claims.pop(case_id, None) is not None:
@@ -127,6 +163,13 @@ class Registry:
         """
         self._left.append(case_id)
 
+    def uncertain(self, case_id: str) -> bool:
+        """Whether nobody has seen yet that the case's latest claims were committed.
+
+        May be called without holding the matter.
+        """
+        return case_id in self._uncertain
+
     @property
     def behind(self) -> bool:
         """Whether cases left work since the last look, or what pays a restitution was corrected."""
@@ -138,7 +181,7 @@ class Registry:
 
     def has_held(self, case_id: str) -> bool:
         """Whether an institution ever held money for the case."""
-        return bool(self._events.get(case_id))
+        return bool(self._events_of(case_id))
 
     def rows(self, case_id: str) -> list[int]:
         """The rows of a case's origins."""
@@ -192,8 +235,9 @@ class Registry:
         self._first[case_id] = min(
             (self._ledger.transfer(claim.row).booked_at, claim.row) for claim in claims
         )
-        holds = self.case_holds(self._events.get(case_id, []))
-        if any(event.paid_id is not None for event in self._events.get(case_id, ())):
+        events = self._events_of(case_id)
+        holds = self.case_holds(events)
+        if any(event.paid_id is not None for event in events):
             self._paying[case_id] = self._rows_paid(case_id)
         self._tracing.register(case_id, self._claims[case_id], holds)
 
