@@ -16,8 +16,10 @@ import pytest
 from rich.console import Console
 
 from openaoc.cli.demo_children import Child, ChildDied, PortTaken, check_port_free
-from openaoc.cli.demo_run import Demo, DemoPlan, DemoView
-from openaoc.cli.demo_screen import clock, money, open_screen, plain, render
+from openaoc.cli.demo_country import DemoPlan, DemoView
+from openaoc.cli.demo_run import Demo
+from openaoc.cli.demo_screen import clock, open_screen, plain, render
+from openaoc.cli.demo_words import money
 from openaoc.simulation.couriers import CourierFigures
 from openaoc.simulation.institutions import ProcessFigures
 from openaoc.simulation.nation import NationFigures

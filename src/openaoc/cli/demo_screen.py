@@ -13,14 +13,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from openaoc.cli.demo_run import DemoView
-from openaoc.kernel.money import exponents
-from openaoc.statistics.model import Spread
+from openaoc.cli.demo_between_screen import between_line, between_panel
+from openaoc.cli.demo_country import DemoView
+from openaoc.cli.demo_run import TwoView
+from openaoc.cli.demo_words import money, seconds
 
 BAR_CHARACTERS: Final = 46
 WIDE_CHARACTERS: Final = 112
 PLAIN_LINE_SECONDS: Final = 10.0
-MILLION: Final = 1_000_000
 STATES_SHOWN: Final = (
     ("applied", "applied"),
     ("applied_in_part", "applied in part"),
@@ -31,19 +31,6 @@ STATES_SHOWN: Final = (
     ("withdrawn", "withdrawn"),
     ("released", "released"),
 )
-
-
-def money(amount_minor: int, currency: str = "THB") -> str:
-    """Millions with two decimals from a million on, else whole units."""
-    units = amount_minor // 10 ** exponents().get(currency, 2)
-    return f"{units / MILLION:,.2f} m" if abs(units) >= MILLION else f"{units:,}"
-
-
-def seconds(spread: Spread | None) -> str:
-    """`p50 0.41 s, p95 3.2 s`, or a dash."""
-    if spread is None:
-        return "-"
-    return f"p50 {spread.p50_s:.2f} s  p95 {spread.p95_s:.2f} s"
 
 
 def clock(seconds_: float) -> str:
@@ -70,7 +57,7 @@ class DemoScreen:
         if not self._quiet:
             self._console.print(Text(line, style="dim"))
 
-    def show(self, view: DemoView) -> None:
+    def show(self, view: DemoView | TwoView) -> None:
         """The figures now: the whole picture, or now and then a line."""
         if self._quiet:
             return
@@ -80,9 +67,10 @@ class DemoScreen:
             self._said = time.monotonic()
             self._console.print(plain(view))
 
-    def summary(self, view: DemoView) -> None:
+    def summary(self, view: DemoView | TwoView) -> None:
         """What came out, at the end."""
-        if view.centre is not None:
+        first = view.countries[0] if isinstance(view, TwoView) else view
+        if first.centre is not None:
             self._console.print(render(view, wide=self._wide))
         self._console.print(plain(view))
 
@@ -98,8 +86,13 @@ def open_screen(*, quiet: bool) -> Iterator[DemoScreen]:
         yield DemoScreen(console, live=live, quiet=False)
 
 
-def plain(view: DemoView) -> str:
-    """One look in one line."""
+def plain(view: DemoView | TwoView) -> str:
+    """One look in one line; of two countries, in one line each and one of what is between."""
+    if isinstance(view, TwoView):
+        lines = [f"{one.country} {plain(one)}" for one in view.countries]
+        if view.between is not None:
+            lines += [between_line(way) for way in view.between.ways]
+        return "\n".join(lines)
     centre, nation = view.centre, view.nation
     if centre is None or nation is None:
         return f"{view.running_s:.0f} s: {view.phase}"
@@ -116,24 +109,48 @@ def plain(view: DemoView) -> str:
     )
 
 
-def render(view: DemoView, *, wide: bool) -> RenderableType:
+def render(view: DemoView | TwoView, *, wide: bool) -> RenderableType:
     """The whole picture; `wide`: for WIDE_CHARACTERS or more, else one panel below the other."""
+    if isinstance(view, TwoView):
+        return _render_two(view, wide=wide)
     if view.centre is None or view.nation is None:
         return Text(f"{view.phase} …")
-    top = Text.assemble(
-        ("OpenAOC", "bold"),
+    if not wide:
+        return Group(_top(view), _work(view), _money(view), _institutions(view))
+    halves = Table.grid(expand=True)
+    halves.add_column(ratio=1)
+    halves.add_column(ratio=1)
+    halves.add_row(_work(view), _money(view))
+    return Group(_top(view), halves, _institutions(view))
+
+
+def _render_two(view: TwoView, *, wide: bool) -> RenderableType:
+    """Both centres side by side, and below what is between them."""
+    tops = [_top(one) for one in view.countries]
+    panels = [_work(one) for one in view.countries if one.centre and one.nation]
+    if wide and len(panels) > 1:
+        halves = Table.grid(expand=True)
+        for _ in panels:
+            halves.add_column(ratio=1)
+        halves.add_row(*panels)
+        parts: list[RenderableType] = [*tops, halves]
+    else:
+        parts = [*tops, *panels]
+    if view.between is not None:
+        parts.append(between_panel(view.between))
+    return Group(*parts)
+
+
+def _top(view: DemoView) -> Text:
+    if view.centre is None or view.nation is None:
+        return Text(f"{view.country} {view.url}  {view.phase} …")
+    return Text.assemble(
+        (f"OpenAOC {view.country}".rstrip(), "bold"),
         f"  {view.url}   ",
         (view.centre.mode.upper(), "bold green" if view.centre.mode == "live" else "bold yellow"),
         f"   {view.phase}   nation {clock(view.nation.nation.simulated_s)} at x{view.plan.speed:g}",
         f"   {view.nation.nation.transfers:,} transfers, {view.transfers_per_s:,.0f}/s",
     )
-    if not wide:
-        return Group(top, _work(view), _money(view), _institutions(view))
-    halves = Table.grid(expand=True)
-    halves.add_column(ratio=1)
-    halves.add_column(ratio=1)
-    halves.add_row(_work(view), _money(view))
-    return Group(top, halves, _institutions(view))
 
 
 def _grid(columns: int = 1) -> Table:
@@ -161,7 +178,8 @@ def _work(view: DemoView) -> Panel:
     table.add_row("report → last applied", Text(seconds(centre.report_to_last_applied), "bold"))
     if view.first_order_s is not None:
         table.add_row("first order applied after", f"{view.first_order_s:.0f} s of running")
-    return Panel(table, title="The centre", border_style="blue")
+    title = f"The centre of {view.country}" if view.country else "The centre"
+    return Panel(table, title=title, border_style="blue")
 
 
 def _money(view: DemoView) -> Panel:

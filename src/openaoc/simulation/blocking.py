@@ -51,6 +51,16 @@ def carry_out(
     return now_held, _answer(account, applied=applied, available=available, order=order)
 
 
+def go_over(old: HeldOrder, *, by: str, amount_minor: int) -> tuple[HeldOrder, HeldOrder]:
+    """The old order and the one that goes on with its block; on the books nothing changes.
+
+    The new one blocks until the old one's end as long as its own message has not come.
+    """
+    moved = max(min(amount_minor, old.blocked_minor), 0)
+    fresh = HeldOrder(by, old.institution, old.account, 0, moved, old.ends_us, ended=0)
+    return old._replace(blocked_minor=old.blocked_minor - moved), fresh
+
+
 def keep_less(
     books: Books, held: HeldOrder, *, remaining_minor: int, revision: int, ended: bool
 ) -> HeldOrder:
@@ -65,7 +75,10 @@ def keep_less(
 def take_end(
     books: Books, end: OrderEnd, *, held: HeldOrder | None, account: int | None
 ) -> HeldOrder:
-    """Give back what the centre gives back; a withdrawal may overtake its order."""
+    """Give back what the centre gives back; a withdrawal may overtake its order.
+
+    What another order goes on with is gone from `held` already: `go_over`.
+    """
     known = held or HeldOrder(end.order, end.institution, account, 0, 0, 0, ended=0)
     return keep_less(
         books,

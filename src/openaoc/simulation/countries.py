@@ -48,6 +48,14 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     out_of_reach_share: Marked[float]
 
 
+class Lively(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much ordinary life each nation of a demonstration has."""
+
+    past_transfers: Marked[int]
+    history_transfers: Marked[int]
+    transfers_per_second: Marked[float]
+
+
 class TwoCountries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What two countries have with each other. `institutions`: the other one's."""
 
@@ -56,6 +64,7 @@ class TwoCountries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     crossing: Crossing
     warning: Warned
     telephone: Calls
+    demo: Lively
     institutions: list[SimulatedInstitution]
 
     @property
@@ -71,6 +80,17 @@ class TwoCountries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if country != self.abroad:
             raise BadInput(f"{self.home} or {self.abroad}", where="country")
         return msgspec.structs.replace(figures, institutions=self.institutions)
+
+    def for_demo(self, country: str) -> Parameters:
+        """As `parameters`, with as much ordinary life as two nations on one machine bear."""
+        figures = self.parameters(country)
+        nation = msgspec.structs.replace(
+            figures.nation,
+            past_transfers=self.demo.past_transfers,
+            history_transfers=self.demo.history_transfers,
+            transfers_per_second=self.demo.transfers_per_second,
+        )
+        return msgspec.structs.replace(figures, nation=nation)
 
     def other(self, country: str) -> str:
         """The country next door."""

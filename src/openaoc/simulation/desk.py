@@ -14,7 +14,7 @@ from openaoc.channels.model import Delivery
 from openaoc.holds.model import Order, OrderEnd
 from openaoc.kernel.clock import Clock, to_us
 from openaoc.kernel.errors import BadInput
-from openaoc.simulation.blocking import account_at, carry_out, keep_less, take_end
+from openaoc.simulation.blocking import account_at, carry_out, go_over, keep_less, take_end
 from openaoc.simulation.errands import Errands, wait_us
 from openaoc.simulation.line import Line
 from openaoc.simulation.nation import Nation
@@ -102,11 +102,14 @@ class Desk:
     def _order(self, message: WaitingMessage, now_us: int) -> None:
         order = msgspec.json.decode(message.body, type=Order)
         account = account_at(self._nation.population, message.institution, order.account)
-        kept, answer = carry_out(
-            self._nation.books, order, held=self.orders.order(order.order), account=account
-        )
+        held, old = self.orders.order(order.order), None
+        if held is None and order.continues:
+            old = self.orders.order(order.continues)
+            if old is not None:
+                old, held = go_over(old, by=order.order, amount_minor=order.amount_minor)
+        kept, answer = carry_out(self._nation.books, order, held=held, account=account)
         self.orders.save(
-            kept, message=message.key, answer=msgspec.json.encode(answer), due_us=now_us
+            kept, also=old, message=message.key, answer=msgspec.json.encode(answer), due_us=now_us
         )
 
     def _asked(self, message: WaitingMessage, now_us: int) -> None:
@@ -126,5 +129,9 @@ class Desk:
     def _end(self, message: WaitingMessage) -> None:
         end = msgspec.json.decode(message.body, type=OrderEnd)
         account = account_at(self._nation.population, message.institution, end.account)
-        kept = take_end(self._nation.books, end, held=self.orders.order(end.order), account=account)
-        self.orders.save(kept, message=message.key)
+        held, fresh = self.orders.order(end.order), None
+        if held is not None and end.continued_by and not self.orders.order(end.continued_by):
+            over = held.blocked_minor - end.remaining_minor
+            held, fresh = go_over(held, by=end.continued_by, amount_minor=over)
+        kept = take_end(self._nation.books, end, held=held, account=account)
+        self.orders.save(kept, also=fresh, message=message.key)

@@ -186,7 +186,7 @@ def _open_nation(arguments: argparse.Namespace, clock: Clock) -> Nation:
         pair.parameters(other), accounts=arguments.accounts, seed=pair.seed(other, arguments.seed)
     )
     return Nation(
-        pair.parameters(country),
+        pair.for_demo(country),
         folder=arguments.folder,
         accounts=arguments.accounts,
         seed=pair.seed(country, arguments.seed),

@@ -67,6 +67,12 @@ def number_of(*, scam: int, payment: int, step: int) -> int:
     return NUMBERS_FROM + (scam * PAYMENTS + payment) * STEPS + step + 1
 
 
+def scam_there(number: int) -> int:
+    """The scam next door whose money this is."""
+    assert number >= NUMBERS_FROM, "a scam of this nation"
+    return (number - NUMBERS_FROM) // STEPS // PAYMENTS
+
+
 def bank_abroad(neighbour: Neighbour, account: int) -> tuple[str, str]:
     """Institution, with its country before it, and number of the neighbour's account."""
     population = neighbour.population

@@ -67,12 +67,18 @@ class OrdersStore:
         self,
         held: HeldOrder | None,
         *,
+        also: HeldOrder | None = None,
         message: str | None = None,
         answer: bytes | None = None,
         due_us: int = 0,
     ) -> None:
-        """The order as it now stands, the message dealt with and the answer to send, at once."""
+        """The order as it now stands, the message dealt with and the answer to send, at once.
+
+        `also` is the other order where a block goes over from one to the other.
+        """
         with self._store.writing() as sql:
+            if also is not None:
+                sql.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)", also)
             if held is not None:
                 sql.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)", held)
                 if answer is not None:

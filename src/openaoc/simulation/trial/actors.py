@@ -11,11 +11,12 @@ from typing import Final, Protocol
 
 from openaoc.channels.service import Channels
 from openaoc.kernel.actor import Actor, Role
-from openaoc.kernel.clock import ManualClock
+from openaoc.kernel.clock import Clock, ManualClock
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.service import Ledger
 from openaoc.parties.service import Parties
 from openaoc.storage.unit_of_work import UnitOfWork
+from openaoc.workflow.between import Between
 from openaoc.workflow.wiring import Matter
 
 ADMINISTRATOR: Final = Actor(id="usr_admin", roles=frozenset({Role.ADMINISTRATOR}))
@@ -34,11 +35,13 @@ class OpenCentre(Protocol):
     """A centre that is built and does nothing by itself; `bootstrap.Centre.opened` is one."""
 
     settings: Settings
+    clock: Clock
     uow: UnitOfWork
     parties: Parties
     channels: Channels
     ledger: Ledger
     matter: Matter
+    between: Between
 
 
 OpenWith = Callable[[Settings, ManualClock], AbstractContextManager[OpenCentre]]

@@ -73,6 +73,9 @@ class Arm:
     def moved(self, tick: Tick) -> None:
         """Money has moved."""
 
+    def left(self, tick: Tick) -> None:
+        """Some of it may have gone to a country next door; without one nobody asks."""
+
     def told(self, scam: Scam) -> None:
         """A victim has told it all; now it can be acted on."""
         raise NotImplementedError
@@ -96,19 +99,32 @@ class Arm:
         """Live until the end; the measures."""
         until_s = self.life.parameters.trial.settled_s.value
         self.begin()
-        while True:
-            lives_s = self.life.next_s()
-            when_s = min(lives_s, self._queue[0][0]) if self._queue else lives_s
-            if when_s > until_s:
-                break
-            self.tally.wait(when_s)
-            self._go_to(when_s)
-            if lives_s <= when_s:
-                self._live(when_s)
-            while self._queue and self._queue[0][0] <= when_s:
-                heapq.heappop(self._queue)[2]()
+        while (when_s := self.next_s()) <= until_s:
+            self.step(when_s)
+        return self.end()
+
+    def next_s(self) -> float:
+        """When something happens next."""
+        lives_s = self.life.next_s()
+        return min(lives_s, self._queue[0][0]) if self._queue else lives_s
+
+    def step(self, when_s: float) -> None:
+        """Wait until then, and let everything happen that happens then."""
+        lives_s = self.life.next_s()
+        self.wait(when_s)
+        if lives_s <= when_s:
+            self._live(when_s)
+        while self._queue and self._queue[0][0] <= when_s:
+            heapq.heappop(self._queue)[2]()
+
+    def wait(self, until_s: float) -> None:
+        """Nothing happens until then."""
         self.tally.wait(until_s)
         self._go_to(until_s)
+
+    def end(self) -> ArmFigures:
+        """The trial's days are over; the measures."""
+        self.wait(self.life.parameters.trial.settled_s.value)
         return self._figures()
 
     def _go_to(self, when_s: float) -> None:
@@ -122,6 +138,7 @@ class Arm:
             elif move.amount_minor:
                 self._note_way(self._steps(move.scam, move.payment)[move.step])
         self.moved(tick)
+        self.left(tick)
         self.tally.note(Cause.MOVED)
         for scam in tick.noticed:
             if any(move.amount_minor for move in self.paid[scam.number].values()):
@@ -141,6 +158,11 @@ class Arm:
         assert self.life.world.burnt is not None, "scammers of a trial react"
         self.life.world.burnt[account] = True
 
+    def is_burnt(self, account: int) -> bool:
+        """Whether the scammers do not use the account any more."""
+        assert self.life.world.burnt is not None, "scammers of a trial react"
+        return bool(self.life.world.burnt[account])
+
     # Victims and scammers.
 
     def chance(self, *key: int) -> np.random.Generator:
@@ -155,9 +177,7 @@ class Arm:
         """Whether the victim is warned and heeds; whether one does is settled once for all."""
         del at_s
         payee = scam.payments[payment].payee
-        burnt = self.life.world.burnt
-        assert burnt is not None, "scammers of a trial react"
-        if not self.scenario.heeding or burnt[payee] or not self.known(payee):
+        if not self.scenario.heeding or self.is_burnt(payee) or not self.known(payee):
             return False  # where something is blocked the victim is told another account
         if scam.number not in self._heeds:
             draw = self.chance(1, scam.number).random()
@@ -178,7 +198,7 @@ class Arm:
         self.tally.note(Cause.MOVED)
 
     def _steps_of(self, scam: int, payment: int) -> list[Step]:
-        return self.life.scams.steps(self.life.scams.scam(scam), payment)
+        return self.life.scams.steps(self.life.world.scam(scam), payment)
 
     def _note_way(self, step: Step) -> None:
         if step.creditor < 0 or self.life.population.kind[step.creditor] != Kind.SHOP:

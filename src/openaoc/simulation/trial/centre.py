@@ -97,7 +97,7 @@ class CentreArm(Arm):
         self.clock = clock
         self._bytes = random.Random(seed)  # noqa: S311 - a simulation's ids
         self.desks = Desks(life, seed=seed, now_s=lambda: self.now_s, later=self._message)
-        self._feed = Feed(life.population, machines=machines_of(life))
+        self._feed = Feed(life.population, machines=machines_of(life), neighbour=life.neighbour)
         self._pending: list[Tick] = []
         self._members = members(life, coverage=scenario.coverage)
         self._case_of: dict[int, ReportReceipt] = {}
@@ -168,7 +168,10 @@ class CentreArm(Arm):
     def tell_ledger(self) -> None:
         """Bring everything that was booked until now into the ledger."""
         ticks = [tick for tick in self._pending if len(tick.rows.debtor)]
+        came = [tick for tick in self._pending if tick.arrived]
         self._pending.clear()
+        for tick in came:
+            self._ingest(self._feed.arrivals(tick))
         if not ticks:
             return
         rows = Batch(
@@ -181,6 +184,9 @@ class CentreArm(Arm):
             codes = [self.life.population.codes.index(code) for code in self._members]
             told = np.isin(self.life.population.institution[rows.debtor], codes)
             table = table.filter(pa.array(told))
+        self._ingest(table)
+
+    def _ingest(self, table: pa.Table) -> None:
         if table.num_rows:
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -258,6 +264,7 @@ class CentreArm(Arm):
             scam._replace(by_bank=by_bank),
             self.paid[scam.number],
             reported_at=self.clock.now(),
+            neighbour=self.life.neighbour,
         )
         assert report is not None, "a victim who has paid has something to report"
         receipt, _ = self.centre.matter.intake.receive(
@@ -359,6 +366,8 @@ class CentreArm(Arm):
         else:
             self.give(institution, done.order, answer)
         self.at(done.ends_s, functools.partial(self._expire, done.order))
+        if done.asked.continues in self._applied_s:
+            self._applied_s.setdefault(done.order, self._applied_s[done.asked.continues])
         if done.account is None or done.now_minor <= done.before_minor:
             return
         self.tally.blocked(

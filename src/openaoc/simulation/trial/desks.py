@@ -15,7 +15,7 @@ from openaoc.channels.model import Delivery
 from openaoc.channels.transport import NotReached, Reply
 from openaoc.holds.model import Answer, Order, OrderEnd
 from openaoc.kernel.errors import BadInput
-from openaoc.simulation.blocking import account_at, carry_out, keep_less, take_end
+from openaoc.simulation.blocking import account_at, carry_out, go_over, keep_less, take_end
 from openaoc.simulation.line import Line
 from openaoc.simulation.parameters import Answers, Parameters
 from openaoc.simulation.store import HeldOrder
@@ -101,6 +101,11 @@ class Desks:
             order = msgspec.json.decode(due.body, type=Order)
             account = account_at(self._life.population, due.institution, order.account)
             held = self._held.get(order.order)
+            old = self._held.get(order.continues)
+            if held is None and old is not None:
+                self._held[old.order], held = go_over(
+                    old, by=order.order, amount_minor=order.amount_minor
+                )
             before = 0 if account is None else int(books.blocked[account])
             kept, answer = carry_out(books, order, held=held, account=account)
             self._held[order.order] = kept
@@ -109,7 +114,12 @@ class Desks:
             end = msgspec.json.decode(due.body, type=OrderEnd)
             account = account_at(self._life.population, due.institution, end.account)
             before = 0 if account is None else int(books.blocked[account])
-            kept = take_end(books, end, held=self._held.get(end.order), account=account)
+            held = self._held.get(end.order)
+            if held is not None and end.continued_by and end.continued_by not in self._held:
+                over = held.blocked_minor - end.remaining_minor
+                held, fresh = go_over(held, by=end.continued_by, amount_minor=over)
+                self._held[fresh.order] = fresh
+            kept = take_end(books, end, held=held, account=account)
             self._held[end.order] = kept
             return self._done(kept, before)
         return None

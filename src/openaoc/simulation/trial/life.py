@@ -14,6 +14,7 @@ import numpy as np
 from openaoc.kernel.clock import to_us
 from openaoc.simulation.background import CRYPTO
 from openaoc.simulation.books import Books
+from openaoc.simulation.neighbour import Neighbour
 from openaoc.simulation.parameters import Parameters
 from openaoc.simulation.population import Population, make_population
 from openaoc.simulation.scams import Scam, Scams, Step
@@ -49,13 +50,24 @@ def nation_of(parameters: Parameters, scenario: Scenario) -> Parameters:
     )
 
 
+def people_of(nation: Parameters, *, seed: int) -> Population:
+    """The people of a trial's nation."""
+    return make_population(nation, accounts=nation.trial.accounts.value, seed=seed)
+
+
 class TrialScams(Scams):
     """The scams of a trial: so many, false claims by banks among them, coins delayed."""
 
     def __init__(
-        self, parameters: Parameters, population: Population, scenario: Scenario, *, seed: int
+        self,
+        parameters: Parameters,
+        population: Population,
+        scenario: Scenario,
+        *,
+        seed: int,
+        neighbour: Neighbour | None = None,
     ) -> None:
-        super().__init__(parameters, population, seed=seed)
+        super().__init__(parameters, population, seed=seed, neighbour=neighbour)
         size = parameters.trial
         self.count = round(size.a_day.value * size.days.value)
         self._delay_s = scenario.crypto_delay_s
@@ -92,11 +104,21 @@ class TrialScams(Scams):
 class Life:
     """Books, truth and world of one arm."""
 
-    def __init__(self, parameters: Parameters, scenario: Scenario, *, seed: int) -> None:
+    def __init__(
+        self,
+        parameters: Parameters,
+        scenario: Scenario,
+        *,
+        seed: int,
+        neighbour: Neighbour | None = None,
+    ) -> None:
         self.parameters = nation_of(parameters, scenario)
+        self.neighbour = neighbour
         size = self.parameters.trial
-        self.population = make_population(self.parameters, accounts=size.accounts.value, seed=seed)
-        self.scams = TrialScams(self.parameters, self.population, scenario, seed=seed)
+        self.population = people_of(self.parameters, seed=seed)
+        self.scams = TrialScams(
+            self.parameters, self.population, scenario, seed=seed, neighbour=neighbour
+        )
         self.books = Books(self.population.opening_minor)
         self.truth = Truth(self.population.size)
         self.world = World(self.population, self.scams, self.books, self.truth, seed=seed)

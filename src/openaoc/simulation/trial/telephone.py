@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from openaoc.simulation.neighbour import is_abroad
 from openaoc.simulation.population import Kind
 from openaoc.simulation.scams import Scam
 from openaoc.simulation.trial.arm import Arm, Back, Timed
@@ -44,6 +45,8 @@ class TelephoneArm(Arm):
         self._until: dict[int, float] = {}
         self._asked: set[tuple[int, int]] = set()
         self._seized: set[int] = set()
+        self.told_s: dict[int, float] = {}
+        """Scam → when its victim told it, here or next door."""
 
     def begin(self) -> None:
         """The same ordinary past."""
@@ -77,6 +80,7 @@ class TelephoneArm(Arm):
 
     def told(self, scam: Scam) -> None:
         """The receiving bank of each payment is called."""
+        self.told_s[scam.number] = self.now_s
         low_s, high_s = self.life.parameters.telephone.first_hop_s.value
         for place, move in sorted(self.paid[scam.number].items()):
             if not move.amount_minor:
@@ -84,12 +88,18 @@ class TelephoneArm(Arm):
             draw = self.chance(7, scam.number, place)
             after_s = float(draw.uniform(low_s, high_s))
             account = scam.payments[place].payee
+            if is_abroad(account):
+                self.call_abroad(scam, Out(move.at_us, account, move.amount_minor), hop=1)
+                continue
             self.at(
                 self.now_s + after_s,
-                functools.partial(self._hop, scam, account, move.at_us, move.amount_minor, hop=1),
+                functools.partial(self.hop, scam, account, move.at_us, move.amount_minor, hop=1),
             )
 
-    def _hop(self, scam: Scam, account: int, since_us: int, amount: int, *, hop: int) -> None:
+    def call_abroad(self, scam: Scam, out: Out, *, hop: int) -> None:
+        """Money went to a country next door; without one, nobody is called."""
+
+    def hop(self, scam: Scam, account: int, since_us: int, amount: int, *, hop: int) -> None:
         """One bank freezes the account and says where the money went on to."""
         telephone = self.life.parameters.telephone
         draw = self.chance(8, scam.number, account, hop)
@@ -97,7 +107,7 @@ class TelephoneArm(Arm):
             self.timed.append(Timed("telephone", hop, None, None))
             return
         self.orders += 1
-        told_s = self.reported_s[scam.number]
+        told_s = self.told_s[scam.number]
         self.timed.append(Timed("telephone", hop, self.now_s - told_s, self.now_s - told_s))
         self._freeze(scam, account)
         if hop >= telephone.hops_max.value:
@@ -109,7 +119,11 @@ class TelephoneArm(Arm):
                 continue
             went = min(out.amount_minor, left)
             left -= went
-            if went < telephone.follow_least_minor.value or out.creditor < 0:
+            if went < telephone.follow_least_minor.value:
+                continue
+            if is_abroad(out.creditor):
+                self.call_abroad(scam, out._replace(amount_minor=went), hop=hop + 1)
+            if out.creditor < 0:
                 continue
             if (scam.number, out.creditor) in self._asked or self._spared(out.creditor):
                 continue
@@ -117,7 +131,7 @@ class TelephoneArm(Arm):
             after_s = float(draw.uniform(low_s, high_s))
             self.at(
                 self.now_s + after_s,
-                functools.partial(self._hop, scam, out.creditor, out.at_us, went, hop=hop + 1),
+                functools.partial(self.hop, scam, out.creditor, out.at_us, went, hop=hop + 1),
             )
 
     def _spared(self, account: int) -> bool:
@@ -135,7 +149,7 @@ class TelephoneArm(Arm):
         draw = self.chance(5, scam.number)
         share, after_s = draw.random(), float(draw.exponential(people.complaint_mean_s.value))
         complains = not scam.false and share < people.complaint_share.value
-        told_s = self.reported_s[scam.number]
+        told_s = self.told_s[scam.number]
         until_s = self.now_s + FIRST_S
         if complains and told_s + after_s < until_s:
             until_s = told_s + after_s + COMPLAINT_S

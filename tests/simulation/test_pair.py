@@ -1,0 +1,122 @@
+"""Trials of two countries: money is conserved in both, the exchange finds what crossed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+
+from openaoc.bootstrap import build_centre
+from openaoc.simulation.neighbour import NUMBERS_FROM, number_of, scam_there
+from openaoc.simulation.trial.arm import Arm
+from openaoc.simulation.trial.pair_model import CountryFigures
+from openaoc.simulation.trial.pair_run import Pair, by_telephone, with_centres
+from openaoc.simulation.trial.pair_scenario import PAIR, PAIR_SENSITIVITY, PairScenario
+from openaoc.simulation.trial.scenario import figure
+from openaoc.simulation.trial.stage import Stage, stage
+from tests.simulation.trials import small, told_soon
+
+SEED = 3
+MORE_ABROAD = next(one for one in PAIR_SENSITIVITY if one.name == "abroad-0.30")
+
+
+def pair(scenario: PairScenario = PAIR, *, seed: int = SEED) -> Pair:
+    return Pair(figure(told_soon(small()), "trial", days=0.2), scenario, seed=seed)
+
+
+def live(made: Stage, *, exchange: bool) -> list[CountryFigures]:
+    return with_centres(
+        pair(MORE_ABROAD),
+        stage=made,
+        open_linked=lambda settings, clock, line: build_centre(
+            settings, clock=clock, line_to=line
+        ).opened(),
+        exchange=exchange,
+    )
+
+
+@contextmanager
+def watched() -> Iterator[list[Arm]]:
+    """Every arm whose measures are taken, so that its nation can be looked at."""
+    seen: list[Arm] = []
+    end = Arm.end
+
+    def note(arm: Arm) -> object:
+        seen.append(arm)
+        return end(arm)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Arm, "end", note)
+        yield seen
+
+
+def check(arms: list[Arm]) -> None:
+    """In each country nothing comes from nowhere; what left one is in the other, or on its way."""
+    for arm in arms:
+        truth, books = arm.life.truth, arm.life.books
+        came = truth.stolen_minor + truth.arrived_minor
+        gone = truth.gone_minor + truth.crossed_minor + truth.returned_minor
+        assert came == int(truth.scam.sum()) + gone
+        assert (truth.scam >= 0).all()
+        assert (truth.scam <= books.balance).all()
+        assert (books.blocked <= books.balance).all()
+        opening = int(arm.life.population.opening_minor.sum())
+        assert int(books.balance.sum()) + books.left_minor == opening
+    one, other = arms
+    assert one.life.truth.crossed_minor == other.life.truth.arrived_minor
+    assert other.life.truth.crossed_minor == one.life.truth.arrived_minor
+
+
+@pytest.mark.parametrize("scenario", [PAIR, MORE_ABROAD])
+def test_banks_that_call_each_other_conserve_money_in_both_countries(
+    scenario: PairScenario,
+) -> None:
+    with watched() as arms:
+        first = by_telephone(pair(scenario))
+    check(arms)
+    assert [one.country for one in first] == ["TH", "XN"]
+    assert sum(one.cross.crossed_minor for one in first) > 0
+    assert msgspec.json.encode(by_telephone(pair(scenario))) == msgspec.json.encode(first)
+
+
+def test_each_scenario_changes_what_it_says_and_has_a_digest_of_its_own() -> None:
+    every = (PAIR, *PAIR_SENSITIVITY)
+    assert len({Pair(small(), one, seed=SEED).digest() for one in every}) == len(every)
+    attempted = {
+        one.name: [country.figures.attempted_minor for country in by_telephone(pair(one))]
+        for one in every
+        if one.name.startswith(("two", "heeds"))
+    }
+    assert len({tuple(amounts) for amounts in attempted.values()}) == 1, "the same nations"
+
+
+def test_the_scam_next_door_is_known_by_the_number_of_its_money() -> None:
+    number = number_of(scam=12_345, payment=7, step=-1)
+    assert number > NUMBERS_FROM
+    assert scam_there(number) == 12_345
+
+
+@pytest.mark.long
+def test_with_the_exchange_what_crossed_is_asked_about_and_held() -> None:
+    with stage() as made:
+        with watched() as arms:
+            exchange = live(made, exchange=True)
+        check(arms)
+        with watched() as arms:
+            alone = live(made, exchange=False)
+        check(arms)
+        again = live(made, exchange=True)
+    assert msgspec.json.encode(again) == msgspec.json.encode(exchange), "the same each time"
+    assert sum(one.cross.requests for one in exchange) > 0
+    assert sum(one.cross.answered for one in exchange) == sum(
+        one.cross.requests for one in exchange
+    )
+    assert sum(one.cross.held_there_minor for one in exchange) > 0
+    assert any(times.wave == "across" for one in exchange for times in one.figures.times)
+    assert all(one.cross.requests == one.cross.cases_here == 0 for one in alone)
+    for one, other in zip(exchange, alone, strict=True):
+        assert one.figures.attempted_minor == other.figures.attempted_minor
+    held = [sum(one.figures.held_minor for one in arms) for arms in (exchange, alone)]
+    assert held[0] >= held[1]
