@@ -14,9 +14,11 @@ from openaoc.kernel.limits import REPORT_BODY_BYTES_MAX
 from openaoc.kernel.money import format_money
 
 STDIN: Final = "-"
+FEW: Final = "–"
+"""In place of a count that is too small to be published."""
 
 
-@click.group(help="Submit a victim's report.")
+@click.group(help="Submit a victim's report; show the centre's own report to the public.")
 def command() -> None:
     """Reports."""
 
@@ -37,6 +39,50 @@ def submit(file: str, *, as_json: bool) -> None:
         show_json(receipt)
         return
     show_receipt(receipt, currency=currency_of(content))
+
+
+@command.command("public")
+@click.option("--days", default=365, show_default=True, type=click.IntRange(1, 3_660))
+@json_option
+def public(days: int, *, as_json: bool) -> None:
+    """Show the public report of the last DAYS closed days.
+
+    Requests of partners received, met and refused, by country and reason; holds, wrong ones, what
+    was released and returned. What is too small to be published is shown as a dash.
+    """
+    from openaoc.cli.client import CentreClient
+
+    found = CentreClient().get("/v1/public-report", days=days)
+    if as_json:
+        show_json(found)
+        return
+    say(f"from {found['begins']} to before {found['ends']}; fewer than {found['cell_min']}: –")
+    names = ("received", "met", "refused", "open")
+    rows = [(c["jurisdiction"], *(_few(c[name]) for name in names)) for c in found["countries"]]
+    show_table(("country", *names), [*rows, ("all", *(_few(found["total"][n]) for n in names))])
+    if found["answer"]:
+        say(
+            f"answered after {found['answer']['p50_s']} s, 95 % within {found['answer']['p95_s']} s"
+        )
+    if found["reasons"]:
+        reasons = [(one["reason"], _few(one["count"])) for one in found["reasons"]]
+        show_table(("refused because", "count"), reasons)
+    show_table(
+        ("holds", "count", "amount"),
+        [
+            (name, _few(one["count"]), _amount(one["amount_minor"], found["currency"]))
+            for name in ("held", "wrong", "released", "returned")
+            for one in (found[name],)
+        ],
+    )
+
+
+def _few(count: int | None) -> str:
+    return FEW if count is None else f"{count:,}"
+
+
+def _amount(amount_minor: int | None, currency: str) -> str:
+    return FEW if amount_minor is None else format_money(amount_minor, currency)
 
 
 def read_report(file: str) -> bytes:

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from openaoc.exchange import release_store
 from openaoc.exchange.agreeing import Agreements
+from openaoc.exchange.crossborder.store import ends_by_partner
 from openaoc.exchange.objects import IDENTIFIER_FIELDS, ObjectKind
 from openaoc.kernel.offences import Offence
 from openaoc.parties.permissions import Permission, require
@@ -97,7 +98,10 @@ class Requests:
         return outcome
 
     def met(self, tx: Transaction, partner: str) -> None:
-        """A request that was taken up was answered with something."""
+        """A request that was taken up was answered with what was asked for.
+
+        For stages that keep no ends of their own; requests to follow money have theirs.
+        """
         require(tx.actor, Permission.EXCHANGE_RELEASE)
         outcome = RequestOutcome.MET.value
         release_store.count_request(tx.connection, partner, day=tx.now.date(), outcome=outcome)
@@ -132,6 +136,9 @@ class Requests:
             refused = outcome in REFUSALS
             of["refused" if refused else "met"] += count if outcome != "accepted" else 0
             of["received"] += count if outcome != "met" else 0
+        for partner, settled, count in ends_by_partner(tx.connection):
+            of = sums.setdefault(country[partner], {"received": 0, "met": 0, "refused": 0})
+            of[settled] += count
         return RequestFigures(
             countries=[
                 CountryRequests(jurisdiction=code, **of) for code, of in sorted(sums.items())

@@ -12,7 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
-from openaoc.public import check_order, contest
+from openaoc.public import check_order, contest, report
 from openaoc.public.forms import Language, PageRequest
 from openaoc.public.status_page import render
 from openaoc.statistics.model import LiveFigures
@@ -68,4 +68,5 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     asset_file,
     *contest.ROUTES,
     *check_order.ROUTES,
+    *report.ROUTES,
 )

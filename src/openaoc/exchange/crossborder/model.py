@@ -82,6 +82,16 @@ class ReceivedState(enum.StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class Settled(enum.StrEnum):
+    """How a partner's request ended, for the public's figures."""
+
+    MET = "met"
+    """The partner was told what became of money that we found."""
+    REFUSED = "refused"
+    """A person said that our law does not let it be met."""
+    WITHDRAWN = "withdrawn"
+
+
 State = TypeVar("State", SentState, ReceivedState)
 
 

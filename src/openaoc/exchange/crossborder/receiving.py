@@ -23,6 +23,7 @@ from openaoc.exchange.crossborder.model import (
     RequestMark,
     RequestMessage,
     RequestTaken,
+    Settled,
     check_step,
 )
 from openaoc.exchange.crossborder.store import Received
@@ -58,6 +59,12 @@ from openaoc.storage.centre_state import read_state
 from openaoc.storage.unit_of_work import Transaction
 
 RECEIVED: Final = "exchange.request.received"
+ENDS_AS: Final[dict[ReceivedState, Settled | None]] = {
+    ReceivedState.REFUSED: Settled.REFUSED,
+    ReceivedState.WITHDRAWN: Settled.WITHDRAWN,
+    ReceivedState.SEEKING: None,
+}
+"""How a request ends in a state; what is asked anew is open again."""
 
 
 class Told(NamedTuple):
@@ -180,9 +187,8 @@ class Receiving:
             look_at=look_at,
             changed_at=tx.now,
         )
+        kept = _settled(tx, kept, ENDS_AS.get(kept.state, row.settled_as))
         store.save_received(tx.connection, kept)
-        if kept.state is ReceivedState.OPENED and row.state is not ReceivedState.OPENED:
-            self._requests.met(tx, row.partner)
         if kept.state is not row.state or kept.case_id != row.case_id:
             tx.journal(
                 action=f"exchange.request.{state.value}",
@@ -225,6 +231,8 @@ class Receiving:
             due_at=tx.now,
             changed_at=tx.now,
         )
+        if amounts.found_minor:
+            kept = _settled(tx, kept, Settled.MET)
         store.save_received(tx.connection, kept)
         tx.journal(
             action="exchange.request.answered_to",
@@ -290,6 +298,13 @@ class Receiving:
         if now is not None:
             kept = msgspec.structs.replace(now, last_error=error, due_at=again_at)
             store.save_received(tx.connection, kept)
+
+
+def _settled(tx: Transaction, row: Received, as_: Settled | None) -> Received:
+    """How the request ended: met stays met, what is asked anew is open again."""
+    if row.settled_as in (as_, Settled.MET):
+        return row
+    return msgspec.structs.replace(row, settled_as=as_, settled_at=None if as_ is None else tx.now)
 
 
 def told(request: ReleasedObject) -> Told:
@@ -386,6 +401,8 @@ def _fresh(tx: Transaction, partner: str, said: RequestMessage) -> Received:
         opened_at=tx.now,
         changed_at=tx.now,
         look_at=tx.now,
+        settled_as=None,
+        settled_at=None,
     )
 
 

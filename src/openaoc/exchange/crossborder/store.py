@@ -15,6 +15,7 @@ from openaoc.exchange.crossborder.model import (
     LineView,
     ReceivedState,
     SentState,
+    Settled,
 )
 from openaoc.exchange.objects import ReleasedObject
 
@@ -91,6 +92,8 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
     changed_at: datetime
     look_at: datetime | None
+    settled_as: Settled | None
+    settled_at: datetime | None
 
     def request(self) -> ReleasedObject:
         """The partner's last word."""
@@ -153,6 +156,8 @@ _FAILED: Final = sa.text(
 def _values(row: msgspec.Struct) -> dict[str, object]:
     values = {name: getattr(row, name) for name in row.__struct_fields__}
     values["state"] = values["state"].value
+    if isinstance(row, Received) and row.settled_as is not None:
+        values["settled_as"] = row.settled_as.value
     return values
 
 
@@ -163,6 +168,8 @@ def _row(row: sa.Row[Any], kind: type[Row]) -> Row:
         if isinstance(values.get(name), memoryview):
             values[name] = bytes(values[name])
     values["state"] = (SentState if kind is Sent else ReceivedState)(values["state"])
+    if values.get("settled_as") is not None:
+        values["settled_as"] = Settled(values["settled_as"])
     return kind(**values)
 
 
@@ -264,6 +271,16 @@ def newest_received(connection: sa.Connection, *, limit: int) -> list[Received]:
     """The partners' newest requests."""
     statement = sa.text("SELECT * FROM requests_received ORDER BY opened_at DESC, id LIMIT :limit")
     return [_row(row, Received) for row in connection.execute(statement, {"limit": limit})]
+
+
+def ends_by_partner(connection: sa.Connection) -> list[tuple[str, str, int]]:
+    """Partner, met or refused, and how many of its requests ended so."""
+    statement = sa.text(
+        "SELECT partner, settled_as, count(*) FROM requests_received"
+        " WHERE settled_as IN ('met', 'refused') GROUP BY partner, settled_as"
+        " ORDER BY partner, settled_as"
+    )
+    return [(row[0], row[1], int(row[2])) for row in connection.execute(statement)]
 
 
 def line(connection: sa.Connection, partner: str) -> LineView | None:

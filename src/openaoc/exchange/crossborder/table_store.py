@@ -74,4 +74,6 @@ received: Final = sa.Table(
     sa.Column("opened_at", moment, nullable=False),
     sa.Column("changed_at", moment, nullable=False),
     sa.Column("look_at", moment),
+    sa.Column("settled_as", sa.Text),
+    sa.Column("settled_at", moment),
 )

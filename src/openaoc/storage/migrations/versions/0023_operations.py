@@ -49,6 +49,7 @@ def upgrade() -> None:
         postgresql_using="gin",
         postgresql_where=sa.text("ended_as IS NULL"),
     )
+    _settled()
     _protection()
     for table in TABLES:
         grant(table, "SELECT, INSERT, UPDATE")
@@ -60,6 +61,18 @@ def upgrade() -> None:
                 " && ARRAY['protection_officer', 'data_protection_officer', 'system']"
             )
         op.execute(f"CREATE POLICY {table}_centre ON {table} USING ({sees}) WITH CHECK ({sees})")
+
+
+def _settled() -> None:
+    """How each request of a partner ended; until now only openings were counted, as met."""
+    op.add_column("requests_received", sa.Column("settled_as", sa.Text))
+    op.add_column("requests_received", sa.Column("settled_at", _MOMENT))
+    op.execute(
+        "UPDATE requests_received SET settled_as = CASE state WHEN 'opened' THEN 'met' ELSE state END,"
+        " settled_at = changed_at WHERE state IN ('opened', 'refused', 'withdrawn')"
+    )
+    op.execute("DELETE FROM exchange_requests WHERE outcome = 'met'")
+    op.create_index("requests_received_opened", "requests_received", ["opened_at"])
 
 
 def _protection() -> None:
@@ -115,5 +128,7 @@ def downgrade() -> None:
     """Drop them."""
     for table in reversed(TABLES):
         op.drop_table(table)
+    op.drop_column("requests_received", "settled_as")
+    op.drop_column("requests_received", "settled_at")
     op.drop_index("exchange_releases_speaks_of", "exchange_releases")
     op.drop_column("exchange_releases", "speaks_of")
