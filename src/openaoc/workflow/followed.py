@@ -67,6 +67,11 @@ class Followed:
             for case_id, trace in traces.items():
                 self._known.setdefault(case_id, _Known(0, trace, open_ended=False))
 
+    def knows(self, case_id: str) -> bool:
+        """Whether the case was planned, as far as anybody remembers."""
+        with self._lock:
+            return case_id in self._known
+
     def stands(self, case_id: str, trace: CaseTrace) -> bool:
         """Whether a plan made from this trace would be the one that was carried out last."""
         with self._lock:
