@@ -49,7 +49,8 @@ def value_of(form: FieldForm, draw: st.DrawFn) -> str | int | tuple[str, ...]:
     if form is FieldForm.TIME:
         return "2026-02-03T04:05:06Z"
     text = st.text("abcdefgh0123456789", min_size=1, max_size=12)
-    return draw(text) if form is FieldForm.TEXT else tuple(draw(st.lists(text, max_size=3)))
+    one = form in (FieldForm.TEXT, FieldForm.DOCUMENT)
+    return draw(text) if one else tuple(draw(st.lists(text, max_size=3)))
 
 
 @st.composite

@@ -389,7 +389,8 @@ def _check_field(
     fits = how in (Minimisation.AS_IS, Minimisation.DROPPED)
     if field is not None:
         texts = field.form in (FieldForm.TEXT, FieldForm.TEXTS)
-        fits = fits or texts or how is Minimisation.MASKED
+        masked = how is Minimisation.MASKED and field.form is not FieldForm.DOCUMENT
+        fits = fits or texts or masked
         kept = how is not Minimisation.DROPPED
         if kept and field.kind is FieldClass.PERSONAL and terms.personal_basis is None:
             raise BadInput("names a person: needs the law that permits it", where="personal_basis")

@@ -16,6 +16,7 @@ from openaoc.exchange.objects import Fields, ObjectKind, ReleasedObject, SharedO
 from openaoc.exchange.receiving import NotTaken
 from openaoc.indicators.model import (
     REF_CHARACTERS_MAX,
+    REPORTING,
     IndicatorView,
     Said,
     Source,
@@ -102,7 +103,7 @@ def shared_of(view: IndicatorView, *, confidence: int, stands: bool) -> SharedOb
         "valid_until": format_time(one.valid_until),
         "first_seen": format_time(min(source.first_seen for source in standing)),
         "last_seen": format_time(max(source.last_seen for source in standing)),
-        "reports": len({source.ref for source in standing}),
+        "reports": len({source.ref for source in standing if source.kind in REPORTING}),
     }
     if one.kind is Kind.BANK_ACCOUNT:
         fields["institution"] = account_parts(one.value)[0]

@@ -217,16 +217,28 @@ def confirm(connection: Connection, partner: str, ids: Sequence[str], *, agreeme
 
 
 def view(
-    connection: Connection, partner: str, *, agreement: str, after: int, limit: int
+    connection: Connection,
+    partner: str,
+    *,
+    agreement: str,
+    after: int,
+    limit: int,
+    kinds: Collection[ObjectKind] | None = None,
 ) -> list[Received]:
-    """What the partner has now that may leave under the agreement, in order."""
+    """What the partner has now that may leave under the agreement, in order.
+
+    Of these kinds; by default of all that a polled view shows.
+    """
+    wanted = releases.c.kind.not_in(_BETWEEN_CENTRES)
+    if kinds is not None:
+        wanted = releases.c.kind.in_(sorted(kind.value for kind in kinds))
     query = (
         sa.select(releases.c.sequence, releases.c.released_at, releases.c.body)
         .where(
             releases.c.partner == partner,
             _CURRENT,
             releases.c.confirmed == agreement,
-            releases.c.kind.not_in(_BETWEEN_CENTRES),
+            wanted,
             releases.c.sequence > after,
             releases.c.body.is_not(None),
         )

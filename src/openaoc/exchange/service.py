@@ -7,7 +7,7 @@ ledger before anybody can send it. Never releases to somebody without an agreeme
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -113,10 +113,19 @@ class Exchange:
             rows = [msgspec.structs.replace(row, why="", released_by="") for row in rows]
         return ReleasedPage(releases=rows, cursor=more)
 
-    def view(self, tx: Transaction, partner: str, *, after: int, limit: int) -> ReceivedPage:
+    def view(
+        self,
+        tx: Transaction,
+        partner: str,
+        *,
+        after: int,
+        limit: int,
+        kinds: Collection[ObjectKind] | None = None,
+    ) -> ReceivedPage:
         """What a partner has now, in order, from behind a sequence: what its channels show.
 
-        Nothing without an agreement in force. A partner's user may ask for its own alone.
+        `kinds`: these alone; by default those of a view that is polled. Nothing without an
+        agreement in force. A partner's user may ask for its own alone.
         """
         if tx.actor.partner is not None and tx.actor.partner != partner:
             return ReceivedPage(objects=[], more=False)
@@ -127,7 +136,12 @@ class Exchange:
             return ReceivedPage(objects=[], more=False)
         limit = min(limit, VIEW_PAGE_MAX)
         found = release_store.view(
-            tx.connection, partner, agreement=agreement.id, after=after, limit=limit + 1
+            tx.connection,
+            partner,
+            agreement=agreement.id,
+            after=after,
+            limit=limit + 1,
+            kinds=kinds,
         )
         return ReceivedPage(objects=found[:limit], more=len(found) > limit)
 

@@ -42,8 +42,8 @@ class Conduct(msgspec.Struct, frozen=True, kw_only=True):
 
 def conduct(arrays: LedgerArrays, account: int, *, before_us: int) -> Conduct:
     """The account's figures from transfers booked before `before_us`."""
-    ins = _rows(arrays, arrays.in_rows, arrays.in_off, arrays.in_len, account, before_us)
-    outs = _rows(arrays, arrays.out_rows, arrays.out_off, arrays.out_len, account, before_us)
+    ins = rows_of(arrays, account, before_us, inwards=True)
+    outs = rows_of(arrays, account, before_us, inwards=False)
     in_times, out_times = arrays.time_us[ins], arrays.time_us[outs]
     place = np.searchsorted(in_times, out_times, side="right") - 1
     known = place >= 0
@@ -77,14 +77,13 @@ def _median(ordered: list[int]) -> int:
     return ordered[middle] if odd else (ordered[middle - 1] + ordered[middle]) // 2
 
 
-def _rows(
-    arrays: LedgerArrays,
-    pool: np.ndarray[tuple[int], np.dtype[np.int32]],
-    offsets: np.ndarray[tuple[int], np.dtype[np.int64]],
-    lengths: np.ndarray[tuple[int], np.dtype[np.int32]],
-    account: int,
-    before_us: int,
+def rows_of(
+    arrays: LedgerArrays, account: int, before_us: int, *, inwards: bool
 ) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """The account's newest CONDUCT_TRANSFERS_MAX rows of one direction before a moment."""
+    pool = arrays.in_rows if inwards else arrays.out_rows
+    offsets = arrays.in_off if inwards else arrays.out_off
+    lengths = arrays.in_len if inwards else arrays.out_len
     start = int(offsets[account])
     rows = pool[start : start + int(lengths[account])]
     low, high = 0, len(rows)

@@ -21,6 +21,7 @@ from openaoc.ledger.archive import Archive, NotAtHand
 from openaoc.ledger.arrays import LedgerArrays
 from openaoc.tracing.across import View, account_view, origins_view
 from openaoc.tracing.conduct import CONDUCT_TRANSFERS_MAX, Conduct, conduct
+from openaoc.tracing.flows import Flows, flows
 from openaoc.tracing.group import Doubt, Group
 from openaoc.tracing.links import CaseClaim, CaseFile, CaseHold, Links
 from openaoc.tracing.looks import CaseLook, ExcessHold, LocatedLook
@@ -281,6 +282,15 @@ class Tracing:
         return self.account_history(
             account_index,
             lambda arrays, number: conduct(arrays, number, before_us=before_us),
+            before_us=before_us,
+        )
+
+    def flows(self, account_index: int, *, before: datetime) -> Flows:
+        """What came to the account and left it before a moment, the newest of each."""
+        before_us = to_us(before)
+        return self.account_history(
+            account_index,
+            lambda arrays, number: flows(arrays, number, before_us=before_us),
             before_us=before_us,
         )
 

@@ -1,0 +1,1 @@
+"""How long a package is tried before persons may take it live: data."""

@@ -1,0 +1,1 @@
+"""Playbooks and typologies that ship with the centre: data."""
