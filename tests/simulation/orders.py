@@ -24,6 +24,7 @@ def order(
     now: datetime,
     name: str = "ord_1",
     revision: int = 1,
+    continues: str = "",
 ) -> Order:
     """A hold order on an account of the nation."""
     return Order(
@@ -40,10 +41,18 @@ def order(
         issued_at=now,
         answer_by=now + timedelta(minutes=5),
         ends_at=now + timedelta(hours=72),
+        continues=continues,
     )
 
 
-def end(ordered: Order, *, back_minor: int, remaining_minor: int, revision: int) -> OrderEnd:
+def end(
+    ordered: Order,
+    *,
+    back_minor: int,
+    remaining_minor: int,
+    revision: int,
+    continued_by: str = "",
+) -> OrderEnd:
     """A withdrawal or release of the order."""
     return OrderEnd(
         order=ordered.order,
@@ -55,6 +64,7 @@ def end(ordered: Order, *, back_minor: int, remaining_minor: int, revision: int)
         currency=ordered.currency,
         reason=Words(th="ค", en="c"),
         at=ordered.issued_at,
+        continued_by=continued_by,
     )
 
 

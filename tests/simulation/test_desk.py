@@ -151,6 +151,40 @@ def test_a_lower_revision_blocks_less(nation: Nation, desk: Desk, clock: ManualC
     assert nation.books.blocked[account] == 300
 
 
+@pytest.mark.parametrize("order_first", [True, False])
+def test_a_block_goes_over_to_another_order_and_nothing_comes_free(
+    nation: Nation, desk: Desk, clock: ManualClock, *, order_first: bool
+) -> None:
+    account = rich(nation)
+    asked = order(nation.population, account, 1_000, now=clock.now())
+    say(desk, clock, delivery(asked), asked.institution)
+    heir = order(
+        nation.population, account, 600, now=clock.now(), name="ord_2", continues=asked.order
+    )
+    over = end(asked, back_minor=600, remaining_minor=400, revision=2, continued_by=heir.order)
+    messages = [delivery(heir), delivery(over, kind="hold.release")]
+    for body in messages if order_first else messages[::-1]:
+        say(desk, clock, body, asked.institution)
+        assert nation.books.blocked[account] == 1_000
+    said = answers(desk, clock)["ord_2"]
+    assert (said.outcome, said.applied_minor) == ("applied", 600)
+    rest = end(asked, back_minor=400, remaining_minor=0, revision=3)
+    say(desk, clock, delivery(rest, kind="hold.release"), asked.institution)
+    assert nation.books.blocked[account] == 600
+    gone = end(heir, back_minor=600, remaining_minor=0, revision=2)
+    say(desk, clock, delivery(gone, kind="hold.release"), asked.institution)
+    assert nation.books.blocked[account] == 0
+
+
+def test_an_order_that_goes_on_with_an_unknown_one_blocks_anew(
+    nation: Nation, desk: Desk, clock: ManualClock
+) -> None:
+    account = rich(nation)
+    heir = order(nation.population, account, 600, now=clock.now(), continues="ord_0")
+    say(desk, clock, delivery(heir), heir.institution)
+    assert nation.books.blocked[account] == 600
+
+
 def test_a_hold_ends_by_itself(nation: Nation, desk: Desk, clock: ManualClock) -> None:
     account = rich(nation)
     asked = order(nation.population, account, 1_000, now=clock.now())

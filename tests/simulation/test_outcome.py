@@ -15,10 +15,11 @@ from openaoc.simulation.trial import outcome
 from openaoc.simulation.trial.chart import NoChart, write_chart
 from openaoc.simulation.trial.model import TrialFigures
 from openaoc.simulation.trial.outcome import Kept, all_kept, jobs, run_all
-from openaoc.simulation.trial.page import page, percent
+from openaoc.simulation.trial.page import page
 from openaoc.simulation.trial.run import digest_of
 from openaoc.simulation.trial.scenario import SCENARIOS
 from openaoc.simulation.trial.sensitivity import SENSITIVITY
+from openaoc.simulation.trial.words import percent
 from tests.measures.test_tally import trial
 
 PARAMETERS = load_parameters()
@@ -47,7 +48,7 @@ def test_the_page_has_every_scenario_and_no_place_left_open() -> None:
         assert scenario.name in text
     assert "| base | 2 | **10 %** | **20 %** | **10 %** |" in text, "held, a column for each arm"
     assert all(mark in text for mark in ("known", "derived", "assumed", "size"))
-    assert "warns nobody" in text, "why nothing is averted is said"
+    assert "nobody is warned" in text, "why nothing is averted is said"
 
 
 def test_the_page_is_written_from_what_there_is(tmp_path: Path) -> None:

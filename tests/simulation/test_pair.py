@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from openaoc.bootstrap import build_centre
 from openaoc.simulation.neighbour import NUMBERS_FROM, number_of, scam_there
+from openaoc.simulation.parameters import load_parameters
 from openaoc.simulation.trial.arm import Arm
-from openaoc.simulation.trial.pair_model import CountryFigures
+from openaoc.simulation.trial.pair_model import CountryFigures, PairTrial
+from openaoc.simulation.trial.pair_outcome import KeptPair, kept_pairs, pair_jobs
+from openaoc.simulation.trial.pair_page import NOT_RUN, pair_section
 from openaoc.simulation.trial.pair_run import Pair, by_telephone, with_centres
 from openaoc.simulation.trial.pair_scenario import PAIR, PAIR_SENSITIVITY, PairScenario
 from openaoc.simulation.trial.scenario import figure
@@ -96,6 +100,38 @@ def test_the_scam_next_door_is_known_by_the_number_of_its_money() -> None:
     number = number_of(scam=12_345, payment=7, step=-1)
     assert number > NUMBERS_FROM
     assert scam_there(number) == 12_345
+
+
+def made_up(scenario: PairScenario, seed: int) -> KeptPair:
+    """A trial whose three lives are the same one: enough for a page."""
+    lived = by_telephone(pair(seed=seed))
+    trial = PairTrial(
+        scenario=scenario.name,
+        says=scenario.says,
+        figures=Pair(load_parameters(), scenario, seed=seed).digest(),
+        seed=seed,
+        heeding=0.31,
+        exchange=lived,
+        alone=lived,
+        telephone=lived,
+    )
+    return KeptPair(seconds=1.0, trial=trial)
+
+
+def test_the_page_says_what_two_countries_come_to_or_that_nobody_asked(tmp_path: Path) -> None:
+    kept = [made_up(scenario, seed) for scenario, seed in pair_jobs(2)]
+    text = pair_section(kept)
+    assert text.count("{{") == 1, "what the page itself fills in"
+    assert all(one.says in text for one in PAIR_SENSITIVITY)
+    assert "| both |" in text
+    assert pair_section([]) == NOT_RUN
+    parameters = load_parameters()
+    for one in kept[:2]:
+        name = f"pair-{one.trial.scenario}-{one.trial.seed}.json"
+        (tmp_path / name).write_bytes(msgspec.json.encode(one))
+    (tmp_path / "pair-abroad-0.30-1.json").write_bytes(msgspec.json.encode(kept[0]))
+    found = kept_pairs(parameters, seeds=2, results=tmp_path)
+    assert [one.trial for one in found] == [one.trial for one in kept[:2]], "not of other figures"
 
 
 @pytest.mark.long

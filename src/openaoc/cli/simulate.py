@@ -14,10 +14,13 @@ import rich_click as click
 from openaoc.cli.output import json_option, note, say, show_json, show_table
 
 if TYPE_CHECKING:
+    from openaoc.channels.transport import Transport
     from openaoc.kernel.clock import ManualClock
     from openaoc.kernel.settings import Settings
     from openaoc.simulation.trial.actors import OpenCentre
     from openaoc.simulation.trial.model import TrialFigures
+    from openaoc.simulation.trial.pair_model import PairTrial
+    from openaoc.simulation.trial.pair_scenario import PairScenario
 
 
 @click.command("simulate")
@@ -51,19 +54,27 @@ def command(
     """Live a simulated nation: with the centre, with one without a feed, and by telephone.
 
     The same scenario and seed give the same figures each time. A trial takes half a minute or so.
+    The scenario two-countries lives two nations side by side, whose centres exchange or do not; it
+    takes some minutes.
     """
     from openaoc.cli.logs import configure
     from openaoc.simulation.parameters import load_parameters
+    from openaoc.simulation.trial.pair_scenario import PAIR, PAIR_SENSITIVITY
     from openaoc.simulation.trial.run import run_trial
     from openaoc.simulation.trial.scenario import SCENARIOS, scenario_named
     from openaoc.simulation.trial.stage import stage
 
     if scenario == "list":
-        show_table(["scenario", "says"], [[one.name, one.says] for one in SCENARIOS])
+        rows = [[one.name, one.says] for one in (*SCENARIOS, PAIR, *PAIR_SENSITIVITY)]
+        show_table(["scenario", "says"], rows)
         return
     configure(level="error")
     if outcome is not None:
         _outcome(outcome, seeds=seeds, results=results, kept_only=kept, as_json=as_json)
+        return
+    pairs = {one.name: one for one in (PAIR, *PAIR_SENSITIVITY)}
+    if scenario in pairs:
+        _two_countries(pairs[scenario], seed=seed, as_json=as_json)
         return
     wanted = scenario_named(scenario)
     with stage() as made:
@@ -80,32 +91,66 @@ def _open(settings: Settings, clock: ManualClock) -> AbstractContextManager[Open
     return build_centre(settings, clock=clock).opened()
 
 
+def _open_linked(
+    settings: Settings, clock: ManualClock, line: Transport
+) -> AbstractContextManager[OpenCentre]:
+    from openaoc.bootstrap import build_centre
+
+    return build_centre(settings, clock=clock, line_to=line).opened()
+
+
+def _two_countries(scenario: PairScenario, *, seed: int, as_json: bool) -> None:
+    from openaoc.simulation.parameters import load_parameters
+    from openaoc.simulation.trial.pair_run import run_pair
+    from openaoc.simulation.trial.stage import stage
+
+    with stage() as made:
+        trial = run_pair(
+            load_parameters(), scenario, seed=seed, stage=made, open_linked=_open_linked
+        )
+    if as_json:
+        show_json(trial)
+    else:
+        _show_pair(trial)
+
+
 def _outcome(path: Path, *, seeds: int, results: Path, kept_only: bool, as_json: bool) -> None:
     from openaoc.simulation.parameters import load_parameters
     from openaoc.simulation.trial.chart import write_chart
     from openaoc.simulation.trial.outcome import all_kept, run_all
     from openaoc.simulation.trial.page import page
+    from openaoc.simulation.trial.pair_outcome import kept_pairs, run_pairs
     from openaoc.simulation.trial.scenario import SCENARIOS
     from openaoc.simulation.trial.stage import stage
 
     parameters = load_parameters()
     if kept_only:
         kept = all_kept(parameters, seeds=seeds, results=results)
+        pairs = kept_pairs(parameters, seeds=seeds, results=results)
     else:
         with stage() as made:
             kept = run_all(
                 parameters, seeds=seeds, results=results, stage=made, open_with=_open, say=note
+            )
+            pairs = run_pairs(
+                parameters,
+                seeds=seeds,
+                results=results,
+                stage=made,
+                open_linked=_open_linked,
+                say=note,
             )
     trials = [one.trial for one in kept]
     names = [one.name for one in SCENARIOS if any(t.scenario == one.name for t in trials)]
     chart = path.parent / "images" / f"{path.stem}.svg"
     chart.parent.mkdir(parents=True, exist_ok=True)
     write_chart(chart, trials, names)
-    path.write_text(page(parameters, kept), "utf-8")
+    path.write_text(page(parameters, kept, pairs), "utf-8")
+    count = len(kept) + len(pairs)
     if as_json:
-        show_json({"page": str(path), "chart": str(chart), "trials": len(kept)})
+        show_json({"page": str(path), "chart": str(chart), "trials": count})
     else:
-        say(f"{path} and {chart}, from {len(kept)} trials")
+        say(f"{path} and {chart}, from {count} trials")
 
 
 def _show(trial: TrialFigures) -> None:
@@ -120,3 +165,20 @@ def _show(trial: TrialFigures) -> None:
     rows.append(["innocents' baht-hours", *hours])
     say(f"{trial.scenario}, seed {trial.seed}: {trial.says}")
     show_table(["", "centre", "hop by hop", "telephone"], rows)
+
+
+def _show_pair(trial: PairTrial) -> None:
+    rows = []
+    lives = (trial.exchange, trial.alone, trial.telephone)
+    names = ("attempted_minor", "held_minor", "averted_minor", "returned_minor")
+    for place, country in enumerate(one.country for one in trial.exchange):
+        for name in names:
+            amounts = [getattr(life[place].figures, name) // 100 for life in lives]
+            rows.append([f"{country} {name.removesuffix('_minor')}, baht", *amounts])
+        innocents = [life[place].figures.innocents for life in lives]
+        rows.append([f"{country} innocents", *innocents])
+        cross = [life[place].cross for life in lives]
+        rows.append([f"{country} crossed, baht", *(one.crossed_minor // 100 for one in cross)])
+        rows.append([f"{country} requests answered", *(one.answered for one in cross)])
+    say(f"{trial.scenario}, seed {trial.seed}: {trial.says}")
+    show_table(["", "with the exchange", "each alone", "telephone"], rows)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from openaoc.simulation.trial.model import ArmFigures, LayerTimes, TrialFigures
+
+T = TypeVar("T")
 
 
 class Spread(NamedTuple):
@@ -57,11 +59,7 @@ def arms(trials: Sequence[TrialFigures], name: str, arm: str) -> list[ArmFigures
     return found
 
 
-def ratio(
-    figures: Sequence[ArmFigures],
-    above: Callable[[ArmFigures], float],
-    below: Callable[[ArmFigures], float],
-) -> Spread:
+def ratio(figures: Sequence[T], above: Callable[[T], float], below: Callable[[T], float]) -> Spread:
     """One figure over another; all seeds together weigh every baht, or every case, alike."""
     each = tuple(above(one) / max(below(one), 1) for one in figures)
     return Spread(

@@ -5,7 +5,7 @@ Writes figures into prose that stands in outcome.md.in; says nothing that is not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Final
 
@@ -25,9 +25,21 @@ from openaoc.simulation.trial.measures import (
 )
 from openaoc.simulation.trial.model import ArmFigures, LayerTimes, TrialFigures
 from openaoc.simulation.trial.outcome import SENSITIVITY_SEEDS, Kept
+from openaoc.simulation.trial.pair_outcome import KeptPair
+from openaoc.simulation.trial.pair_page import pair_section
 from openaoc.simulation.trial.scenario import SCENARIOS, Scenario
 from openaoc.simulation.trial.sensitivity import SENSITIVITY
 from openaoc.simulation.trial.tally import Reason
+from openaoc.simulation.trial.words import (
+    HOUR_S,
+    MINUTE_S,
+    duration,
+    millions,
+    percent,
+    spread,
+    table,
+    whole,
+)
 
 TEMPLATE: Final = "outcome.md.in"
 WAVES: Final = (
@@ -40,19 +52,15 @@ WAVES: Final = (
 LAYERS: Final = range(1, 10)
 TOLD: Final = "told-in-10-minutes"
 CALIBRATION: Final = ("uncalibrated", "rest-0.10", "base", "rest-0.20")
-MINUTE_S: Final = 60.0
-HOUR_S: Final = 3_600.0
-MILLION: Final = 1e6
-WHOLE_PERCENT_FROM: Final = 0.1
-"""A share below this is shown with one digit."""
 
 
-def page(parameters: Parameters, kept: Sequence[Kept]) -> str:
-    """The whole page."""
+def page(parameters: Parameters, kept: Sequence[Kept], pairs: Sequence[KeptPair] = ()) -> str:
+    """The whole page; `pairs`: the trials of two countries."""
     trials = [one.trial for one in kept]
     base = {arm: of_scenario(trials, "base", arm) for arm in ARMS}
     follow = parameters.telephone.follow_least_minor.value // 100
-    seconds = sum(one.seconds for one in kept)
+    seconds = sum(one.seconds for one in kept) + sum(one.seconds for one in pairs)
+    officers_s = parameters.people.officer_mean_s.value
     parts = {
         "summary": _summary(trials, base),
         "follow": f"{follow:,}",
@@ -74,38 +82,18 @@ def page(parameters: Parameters, kept: Sequence[Kept]) -> str:
         "sensitivity": _sensitivity(trials),
         "calibration": _calibration(trials),
         "freezes": f"{base['telephone'].orders.pooled:.0f}",
-        "took": f"{len(kept)} trials, {seconds / MINUTE_S:.0f} minutes of a busy machine's time.",
+        "two_countries": pair_section(pairs),
+        "minutes": f"{officers_s / MINUTE_S:.0f}",
+        "took": (
+            f"{len(kept) + len(pairs)} trials, {seconds / MINUTE_S:.0f} minutes of a busy "
+            "machine's time."
+        ),
         "figures": _figures(parameters),
     }
     text = resources.files("openaoc.simulation.trial").joinpath(TEMPLATE).read_text("utf-8")
     for name, part in parts.items():
         text = text.replace("{{" + name + "}}", part)
     return text
-
-
-def percent(share: float) -> str:
-    """A share for reading; one digit below ten."""
-    digits = 0 if share >= WHOLE_PERCENT_FROM or share == 0 else 1
-    return f"{100 * share:.{digits}f} %"
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def whole(value: float) -> str:
-    """A count for reading."""
-    return f"{value:,.0f}"
-
-
-def spread(found: Spread, show: Callable[[float], str]) -> str:
-    """All seeds together; then the median of single seeds, the least and the most."""
-    if found.least == found.most:
-        return f"**{show(found.pooled)}**"
-    rest = f"{show(found.median)} ({show(found.least)} to {show(found.most)})"
-    return f"**{show(found.pooled)}** · {rest}"
 
 
 def _summary(trials: Sequence[TrialFigures], base: dict[str, OfScenario]) -> str:
@@ -121,7 +109,7 @@ def _summary(trials: Sequence[TrialFigures], base: dict[str, OfScenario]) -> str
         f"telephone {millions(telephone.innocent_baht_hours.pooled)}, {ratio:,.0f} times the "
         "centre's, because it freezes whole accounts. Of the loss attempted "
         f"{percent(centre.returned.pooled)} comes back to victims with the centre; nothing is "
-        "averted, because this version of it warns nobody."
+        "averted, because in these trials nobody is warned."
     )
     if not any(trial.scenario == TOLD for trial in trials):
         return text
@@ -130,11 +118,6 @@ def _summary(trials: Sequence[TrialFigures], base: dict[str, OfScenario]) -> str
         f"{text} If victims notice within ten minutes, the centre holds {told[0]}, hop by hop "
         f"{told[1]}, and the telephone {told[2]}."
     )
-
-
-def millions(value: float) -> str:
-    """Large numbers in millions."""
-    return f"{value / MILLION:,.0f} m" if value >= 10 * MILLION else f"{value / MILLION:,.1f} m"
 
 
 def _size(parameters: Parameters, trials: Sequence[TrialFigures]) -> str:
@@ -187,17 +170,6 @@ def _returned(trials: Sequence[TrialFigures]) -> str:
         )
     heads = ["scenario", "centre", "beyond", "hop by hop", "beyond", "telephone, set"]
     return table([*heads, "telephone, at most"], rows)
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
-    if seconds is None:
-        return "-"
-    if seconds < 2 * MINUTE_S:
-        return f"{seconds:.1f} s"
-    if seconds < 2 * HOUR_S:
-        return f"{seconds / MINUTE_S:.0f} min"
-    return f"{seconds / HOUR_S:.1f} h"
 
 
 def _times(
