@@ -170,7 +170,6 @@ class Life:
     def check(self) -> None:
         """Nothing paid beyond a hold, a line or a loss; every trace says what was paid."""
         paid: dict[str, int] = defaultdict(int)
-        promised: dict[str, int] = defaultdict(int)
         of_case: dict[str, int] = defaultdict(int)
         transfers = []
         for one in self.all():
@@ -179,8 +178,6 @@ class Life:
                 assert 0 <= line.paid_minor <= line.amount_minor <= line.proposed_minor
                 paid[line.order] += line.paid_minor
                 of_case[one.case] += line.paid_minor
-                if one.state is RestitutionState.PAYABLE:
-                    promised[line.order] += line.open_minor
                 if line.paid_id is not None:
                     transfers.append((line.paid_by, line.paid_id))
         assert len(transfers) == len(set(transfers)), "a transfer paid twice"
@@ -204,7 +201,7 @@ class Life:
 
 
 @settings(
-    max_examples=5,
+    max_examples=2,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

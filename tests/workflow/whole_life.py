@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import random
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
@@ -16,8 +14,9 @@ from openaoc.cases.model import UNDER_WORK, CaseState
 from openaoc.holds.model import HOLDING, WAITING, Answer, OrderState
 from openaoc.holds.suspicion_model import STILL, NewSuspicion, Suspicion
 from openaoc.holds.telephone import PhoneAnswer
-from openaoc.kernel.actor import CITIZEN, Actor
-from openaoc.kernel.errors import OpenAOCError
+from openaoc.indicators.model import Status
+from openaoc.kernel.actor import CITIZEN, Actor, Role
+from openaoc.reports.model import Channel
 from openaoc.safety.model import RunState, Selection, UndoRequest
 from openaoc.storage.unit_of_work import Transaction
 from tests.appeals.contests import (
@@ -31,48 +30,45 @@ from tests.appeals.contests import (
     take,
     uphold,
 )
-from tests.restitution.test_machine import MULES, VICTIMS, Life
+from tests.restitution.test_machine import MULES, VICTIMS
 from tests.workflow.centre import (
     AGENT,
     INVESTIGATOR,
     SECOND,
     SUPERVISOR,
-    Centre,
     machine,
 )
-from tests.workflow.invariants import all_orders, check, settle
-from tests.workflow.life_facts import check_life, column, journal_size
+from tests.workflow.invariants import all_orders
+from tests.workflow.life_facts import column
+from tests.workflow.stepped_life import Act, SteppedLife
 
-T = TypeVar("T")
-Act = Callable[[], None]
-EAGER = 4
-TRIES = 8
+THIRD = Actor(id="usr_third", roles=frozenset({Role.SUPERVISOR}))
+SWITCHED = "institution:WALLET"
 COURT = {"authority": "Criminal Court, order 12/2569", "reason": "the court said so"}
 
 
-class WholeLife(Life):
+class WholeLife(SteppedLife):
     """Victims, mules, banks, holders, reviewers, judges, thieves of keys, and the clock."""
-
-    def __init__(self, centre: Centre, choice: random.Random) -> None:
-        super().__init__(centre, choice)
-        self.done: Counter[str] = Counter()
-        """How often each act has changed something."""
 
     def acts(self) -> dict[Act, int]:
         """What may happen next, and how often."""
         return super().acts() | {
             self.report_only: 4,
             self.false_report: 1,
+            self.confirm: 1,
+            self.partner_report: 1,
             self.report_again: 1,
             self.move_on: 3,
+            self.tell_late: 2,
             self.answer: 4,
+            self.answer_again: 2,
             self.refuse_order: 1,
             self.telephone: 2,
             self.own_word: 2,
-            self.contest: 4,
-            self.take: 4,
-            self.decide_contest: 4,
-            self.second_word: 3,
+            self.contest: 5,
+            self.take: 6,
+            self.decide_contest: 8,
+            self.second_word: 5,
             self.explain: 1,
             self.approve: 2,
             self.withdraw: 1,
@@ -82,77 +78,17 @@ class WholeLife(Life):
             self.suspect: 1,
             self.end_suspicion: 1,
             self.open_breaker: 1,
-            self.close_breaker: 2,
+            self.close_breaker: 5,
             self.propose_undo: 1,
             self.decide_undo: 2,
             self.judge_blind: 3,
+            self.confirm_indicator: 1,
+            self.to_shadow: 1,
+            self.to_live: 2,
             self.end_case: 1,
             self.reopen: 1,
             self.hour: 3,
         }
-
-    def step(self) -> None:
-        """The first of some acts to change something; what was never done is tried more often."""
-        weights = {
-            act: weight * (1 if self.done[act.__name__] else EAGER)
-            for act, weight in self.acts().items()
-        }
-        for _ in range(TRIES):
-            [act] = self.choice.choices(list(weights), weights=list(weights.values()))
-            if self.attempt(act):
-                break
-        self.follow()
-
-    def do(self, act: Act) -> bool:
-        """One act and what follows of itself; whether it changed anything."""
-        changed = self.attempt(act)
-        self.follow()
-        return changed
-
-    def attempt(self, act: Act) -> bool:
-        """One act alone; whether it changed anything.
-
-        A refusal is an answer too: it must have changed nothing, which the invariants see.
-        """
-        before, told = journal_size(self.centre), self.centre.ledger.stats().transfers
-        moment, matter = self.centre.clock.now(), self.centre.matter
-        refused = False
-        try:
-            act()
-        except OpenAOCError:
-            refused = True
-        changed = not refused and (
-            journal_size(self.centre) > before
-            or self.centre.clock.now() > moment
-            or self.centre.ledger.stats().transfers > told
-            or self.centre.matter is not matter
-        )
-        self.done[act.__name__] += changed
-        return changed
-
-    def follow(self) -> None:
-        """What follows of itself, and then every invariant."""
-        settle(self.centre)
-        check(self.centre)
-        check_life(self.centre)
-        self.check()
-
-    # Short words.
-
-    def does(self, actor: Actor, verb: Callable[[Transaction], T]) -> T:
-        with self.centre.database.uow.begin(actor) as tx:
-            return verb(tx)
-
-    def reads(self, verb: Callable[[Transaction], T]) -> T:
-        with self.centre.database.uow.read(SUPERVISOR) as tx:
-            return verb(tx)
-
-    def some(self, found: Sequence[T]) -> T | None:
-        """One of them, or None where there is none."""
-        return self.choice.choice(found) if found else None
-
-    def in_state(self, *states: OrderState) -> str | None:
-        return self.some([o.id for o in all_orders(self.centre) if o.state in states])
 
     # Reports and money.
 
@@ -165,7 +101,22 @@ class WholeLife(Life):
     def false_report(self) -> None:
         """A citizen's word alone: it holds nothing before a person agrees."""
         origin = self.centre.pay(VICTIMS[0], MULES[0], self.choice.randint(1, 500))
-        self.cases.append(self.centre.file(origin, sender=CITIZEN, reporter=None).case)
+        case = self.centre.file(origin, sender=CITIZEN, reporter=None).case
+        self.facts.words_only.add(case)
+        self.cases.append(case)
+
+    def confirm(self) -> None:
+        """The payer's institution says that its customer paid: now it stands by itself."""
+        if (case := self.some(sorted(self.facts.words_only))) is not None:
+            self.centre.matter.pursuit.confirm(case, actor=machine(VICTIMS[0].split(":")[0]))
+            self.facts.words_only.discard(case)
+
+    def partner_report(self) -> None:
+        """A partner's word: two persons of ours have to agree."""
+        origin = self.centre.pay(VICTIMS[2], self.choice.choice(MULES), 300)
+        report = self.centre.file(origin, sender=SUPERVISOR, channel=Channel.PARTNER, reporter=None)
+        self.facts.partners.add(report.case)
+        self.cases.append(report.case)
 
     def report_again(self) -> None:
         """The same loss under another case's number: nothing is claimed twice."""
@@ -187,6 +138,20 @@ class WholeLife(Life):
             channel="cash_withdrawal" if leaves else "transfer",
         )
 
+    def tell_late(self) -> None:
+        """The ledger hears only now that money left before the hold on it was applied."""
+        orders = all_orders(self.centre)
+        if (order := self.some([o for o in orders if o.state in HOLDING])) is not None:
+            applied_at = order.answered_at or order.issued_at
+            left_at = order.received_at + (applied_at - order.received_at) / 2
+            debtor = f"{order.institution}:{order.account}"
+            self.centre.pay(
+                debtor,
+                next(mule for mule in MULES if mule != debtor),
+                self.choice.randint(1, 2 * order.held_minor),
+                ago=self.centre.clock.now() - left_at,
+            )
+
     # Institutions.
 
     def answer(self) -> None:
@@ -194,6 +159,14 @@ class WholeLife(Life):
             order := self.some([o for o in all_orders(self.centre) if o.state in WAITING])
         ) is not None:
             applied = self.choice.choice([order.amount_minor, max(order.amount_minor // 3, 1)])
+            free = self.choice.choice([None, applied, applied + 50, applied - 1])
+            self.centre.answer(order.id, order.institution, applied, available_minor=free)
+
+    def answer_again(self) -> None:
+        """An institution says something else than before, of a hold that stands or has ended."""
+        answered = [o for o in all_orders(self.centre) if o.answered_at is not None]
+        if (order := self.some(answered)) is not None:
+            applied = self.choice.choice([order.amount_minor, order.ceiling_minor, 1])
             self.centre.answer(order.id, order.institution, applied)
 
     def refuse_order(self) -> None:
@@ -227,7 +200,7 @@ class WholeLife(Life):
         asked = "select order_id from hold_phone_answers where confirmed_at is null"
         if (name := self.some(column(self.centre, asked))) is not None:
             order = next(o for o in all_orders(self.centre) if o.id == name)
-            applied = self.choice.choice([order.applied_minor, order.amount_minor, 1])
+            applied = self.choice.choice([order.applied_minor, order.amount_minor, 1, 0])
             self.centre.answer(order.id, order.institution, applied)
 
     def suspect(self) -> None:
@@ -311,9 +284,28 @@ class WholeLife(Life):
 
     # Persons of the centre.
 
+    def release(self) -> None:
+        """A person gives some of a hold back; nothing asks for it again."""
+        orders = all_orders(self.centre)
+        if (order := self.some([o for o in orders if o.state in HOLDING])) is not None:
+            some = self.choice.randint(1, order.held_minor)
+            amount = self.choice.choice([order.held_minor, some])
+            holds = self.centre.matter.holds
+            self.does(
+                INVESTIGATOR,
+                lambda tx: holds.release(tx, order.id, "a reason", amount_minor=amount),
+            )
+            active = sum(
+                o.active_minor
+                for o in orders
+                if (o.case_id, o.place) == (order.case_id, order.place)
+            )
+            self.facts.freed.append((order.case_id, order.place, active - amount))
+
     def approve(self) -> None:
         if (order := self.in_state(OrderState.DRAFTED)) is not None:
-            self.does(SECOND, lambda tx: self.centre.matter.holds.approve(tx, order))
+            who = self.choice.choice([SECOND, THIRD, SUPERVISOR])
+            self.does(who, lambda tx: self.centre.matter.holds.approve(tx, order))
 
     def withdraw(self) -> None:
         if (order := self.in_state(*WAITING)) is not None:
@@ -344,17 +336,20 @@ class WholeLife(Life):
     def end_case(self) -> None:
         """Dropped as false, or closed once nothing is out."""
         pursuit = self.centre.matter.pursuit
-        if (case := self.some(self.cases)) is not None:
-            if self.choice.random() < 0.5:
-                self.does(SUPERVISOR, lambda tx: pursuit.drop(tx, case, reason="a false report"))
-            else:
-                self.does(SUPERVISOR, lambda tx: pursuit.close(tx, case, reason="all is done"))
+        out = {order.case_id for order in all_orders(self.centre) if order.active_minor}
+        quiet = [c for c in self.cases if c not in out and self.state(c) in UNDER_WORK]
+        if quiet and self.choice.random() < 0.7:
+            case = self.choice.choice(quiet)
+            self.does(SUPERVISOR, lambda tx: pursuit.close(tx, case, reason="all is done"))
+        elif self.cases:
+            case = self.choice.choice(self.cases)
+            self.does(SUPERVISOR, lambda tx: pursuit.drop(tx, case, reason="a false report"))
 
     def state(self, case: str) -> CaseState:
         return self.reads(lambda tx: self.centre.matter.cases.row(tx, case)).state
 
     def reopen(self) -> None:
-        ended = [case for case in self.cases if self.state(case) not in UNDER_WORK]
+        ended = [case for case in self.cases if self.state(case) is CaseState.CLOSED]
         if (case := self.some(ended)) is not None:
             self.does(
                 SUPERVISOR,
@@ -389,9 +384,40 @@ class WholeLife(Life):
         proposed = [r for r in self.reads(undo.list).runs if r.state is RunState.PROPOSED]
         if (one := self.some(proposed)) is not None:
             if self.choice.random() < 0.7:
+                named = self.named_by(one.selection)
                 self.does(SECOND, lambda tx: undo.approve(tx, one.undo))
+                self.facts.must_end |= named
             else:
                 self.does(SUPERVISOR, lambda tx: undo.drop(tx, one.undo, reason="no need"))
+
+    def named_by(self, selection: Selection) -> set[str]:
+        """Standing orders at an institution, or of the cases that a sender opened."""
+        opened = "select id from cases where opened_by = :reporter"
+        cases = set(column(self.centre, opened, reporter=selection.reporter))
+        return {
+            order.id
+            for order in all_orders(self.centre)
+            if order.active_minor
+            and (order.institution == selection.institution or order.case_id in cases)
+        }
+
+    def confirm_indicator(self) -> None:
+        """A person looked at an account that was named, and agrees."""
+        indicators = self.centre.matter.indicators
+        found = self.reads(lambda tx: indicators.page(tx, status=Status.PROPOSED))
+        if (one := self.some(found.indicators)) is not None:
+            self.does(
+                SUPERVISOR,
+                lambda tx: indicators.confirm(tx, one.id, reason="called it"),
+            )
+
+    def to_shadow(self) -> None:
+        """One person is enough to stop an institution's orders."""
+        self.does(SUPERVISOR, lambda tx: self.centre.parties.back_to_shadow(tx, SWITCHED))
+
+    def to_live(self) -> None:
+        self.does(SUPERVISOR, lambda tx: self.centre.parties.propose_live(tx, SWITCHED))
+        self.does(SECOND, lambda tx: self.centre.parties.approve_live(tx, SWITCHED))
 
     # The clock.
 
