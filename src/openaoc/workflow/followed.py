@@ -15,7 +15,7 @@ import numpy as np
 
 from openaoc.ledger.arrays import LedgerArrays
 from openaoc.storage.unit_of_work import Transaction
-from openaoc.tracing.model import CaseTrace
+from openaoc.tracing.model import CHARGED, POOLED, CaseTrace
 from openaoc.tracing.service import CaseLook
 from openaoc.workflow.watch import Watch
 
@@ -166,7 +166,11 @@ def _same_places(one: CaseTrace, other: CaseTrace) -> bool:
     return one.located == other.located and one.held == other.held
 
 
-def _resting(trace: CaseTrace) -> dict[int, int]:
-    """All of the case's money on each account, free and held."""
-    rows = trace.accounts[:, (0, 1, 5)].tolist()
-    return {account: free + held for account, free, held in rows if free + held}
+def _resting(trace: CaseTrace) -> dict[int, tuple[int, int, int]]:
+    """All of the case's money on each account, free and held, its layer, and what the place is."""
+    rows = trace.accounts[:, (0, 1, 5, 2, 4)].tolist()
+    return {
+        account: (free + held, layer, marks & (POOLED | CHARGED))
+        for account, free, held, layer, marks in rows
+        if free + held
+    }
