@@ -130,7 +130,7 @@ def draft_takedown(request: ApiRequest, data: NewTakedown) -> Takedown:
 def list_takedowns(
     request: ApiRequest,
     partner: PartnerFilter = None,
-    state: OneState = None,
+    asked_state: OneState = None,
     cursor: Cursor = None,
     limit: Limit = 50,
     *,
@@ -139,7 +139,7 @@ def list_takedowns(
     """One page."""
     with centre_of(request).uow.read(request.user, purpose="list take-downs") as tx:
         return _outreach(request).takedowns.page(
-            tx, partner=partner, state=state, overdue=overdue, cursor=cursor, limit=limit
+            tx, partner=partner, state=asked_state, overdue=overdue, cursor=cursor, limit=limit
         )
 
 
