@@ -12,14 +12,21 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
+from openaoc.cli.demo_agree import Side, terms
+from openaoc.cli.demo_between import BetweenView, OneWay, ReleasedCount
 from openaoc.cli.demo_children import Child, ChildDied, PortTaken, check_port_free
 from openaoc.cli.demo_country import DemoPlan, DemoView
-from openaoc.cli.demo_run import Demo
+from openaoc.cli.demo_run import Demo, TwoView
 from openaoc.cli.demo_screen import clock, open_screen, plain, render
 from openaoc.cli.demo_words import money
+from openaoc.exchange.agreement import Minimisation, check_terms
+from openaoc.exchange.crossborder.sums import Amounts
+from openaoc.exchange.model import Contact, Partner, PartnerKind
+from openaoc.exchange.objects import FIELDS, FieldClass
 from openaoc.simulation.couriers import CourierFigures
 from openaoc.simulation.institutions import ProcessFigures
 from openaoc.simulation.nation import NationFigures
@@ -113,6 +120,78 @@ def test_away_from_a_terminal_there_is_one_line(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == ""
 
 
+def two() -> TwoView:
+    """Two countries, one asking the other about money that crossed."""
+    there = OneWay(
+        sender="TH-AOC",
+        receiver="XN-AOC",
+        asked=6,
+        answered=5,
+        agree=5,
+        asked_minor=333_500_000,
+        amounts=Amounts(held_minor=138_400_000, not_found_minor=195_100_000),
+        received={"needs_person": 1, "opened": 5},
+        released=[
+            ReleasedCount(
+                kind="trace-request",
+                objects=6,
+                fields=[
+                    "account",
+                    "amount_minor",
+                    "case",
+                    "currency",
+                    "institution",
+                    "reason",
+                    "x",
+                ],
+            )
+        ],
+        told=57,
+        holds=2,
+        hold_p50_s=12.9,
+        hold_max_s=15.4,
+    )
+    back = OneWay(sender="XN-AOC", receiver="TH-AOC")
+    countries = [msgspec.structs.replace(view(), country=code) for code in ("TH", "XN")]
+    return TwoView(countries=countries, between=BetweenView(ways=[there, back], approved=10))
+
+
+@pytest.mark.parametrize(("wide", "width"), [(True, 120), (False, 80)])
+def test_of_two_countries_requests_answers_and_releases_are_shown(
+    *, wide: bool, width: int
+) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(render(two(), wide=wide))
+    shown = console.export_text()
+    for text in ("centre of TH", "centre of XN", "TH-AOC → XN-AOC", "6, 5", "3.33 m", "1.38 m"):
+        assert text in shown, text
+    for words in ("needs person", "p50 12.9 s", "6 trace-request", "and 1 more", "10 orders"):
+        assert words in shown, words
+    assert max(map(len, shown.splitlines())) <= width
+    lines = plain(two()).splitlines()
+    assert len(lines) == 4
+    assert "6 requests, 5 answered" in lines[2]
+
+
+def test_terms_of_the_two_centres_let_nothing_leave_that_names_a_person() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    side = Side(country="XN", code="XN-AOC", url="http://127.0.0.1:1", data=Path("none"))
+    partner = Partner(
+        code=side.code,
+        name="abroad",
+        kind=PartnerKind.CENTRE,
+        jurisdiction="XN",
+        contact=Contact(name="desk", email="desk@centre.example"),
+        endpoint=None,
+        added_at=now,
+    )
+    agreed = check_terms(terms(side, now=now), partner=partner, home="TH", now=now)
+    for kind, granted in agreed.grants.items():
+        assert granted.fields["case"] is Minimisation.PSEUDONYM
+        personal = {name for name, f in FIELDS[kind].items() if f.kind is FieldClass.PERSONAL}
+        assert not personal & set(granted.fields)
+
+
 def test_money_and_time_are_short() -> None:
     assert [money(99), money(123_456_700), money(0)] == ["0", "1.23 m", "0"]
     assert clock(3 * 86_400 + 4_500) == "3 d 01:15"
@@ -162,14 +241,25 @@ def test_a_child_that_dies_says_why_and_one_that_lives_is_stopped(tmp_path: Path
         alive.check()
 
 
-def run_demo(folder: Path, *, minutes: float) -> dict[str, object]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def free_port() -> int:
+    """A port that is free, and so is the next one."""
+    while True:
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+            try:
+                other.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+def run_demo(folder: Path, *more: str, minutes: float) -> dict[str, object]:
+    port = free_port()
     done = subprocess.run(
         [
             *(sys.executable, "-c", "from openaoc.cli.main import main; main()", "demo", "--json"),
-            *("--minutes", str(minutes), "--accounts", "5000"),
+            *("--minutes", str(minutes), "--accounts", "5000", *more),
         ],
         env={**os.environ, "OPENAOC_DATA_DIR": str(folder), "OPENAOC_PORT": str(port)},
         cwd=folder.parent,
@@ -203,3 +293,34 @@ def test_a_whole_run_holds_money_and_a_second_one_goes_on(tmp_path: Path) -> Non
     assert second["centre"]["reports"] >= centre["reports"]
     assert isinstance(second["nation"], dict)
     assert second["nation"]["nation"]["transfers"] > nation["nation"]["transfers"]
+
+
+@pytest.mark.long
+def test_two_countries_ask_and_answer_and_a_second_start_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    more = ("--countries", "2", "--speed", "240")
+    first = run_demo(folder, *more, minutes=2.0)
+    countries, between = first["countries"], first["between"]
+    assert isinstance(countries, list)
+    assert isinstance(between, dict)
+    assert [one["country"] for one in countries] == ["TH", "XN"]
+    for one in countries:
+        assert one["continued"] is False
+        assert one["centre"]["mode"] == "live"
+        assert one["centre"]["reports"] > 5
+        assert one["nation"]["couriers"]["feed_refused"] == 0
+        assert one["nation"]["couriers"]["answers_refused"] == 0
+        assert one["nation"]["nation"]["crossed_minor"] > 0
+        assert one["nation"]["nation"]["arrived_minor"] > 0
+    ways = between["ways"]
+    assert sum(way["asked"] for way in ways) > 0
+    assert sum(way["answered"] for way in ways) > 0
+    kinds = {one["kind"] for way in ways for one in way["released"]}
+    assert {"trace-request", "trace-answer", "indicator"} <= kinds
+    assert sum(way["told"] for way in ways) > 0
+    second = run_demo(folder, *more, minutes=0.7)
+    assert isinstance(second["countries"], list)
+    assert all(one["continued"] for one in second["countries"])
+    assert isinstance(second["between"], dict)
+    asked = [sum(way["asked"] for way in one["between"]["ways"]) for one in (first, second)]  # type: ignore[index]  # a document
+    assert asked[1] >= asked[0]
