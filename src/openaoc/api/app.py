@@ -30,6 +30,7 @@ from openaoc.api import (
     journal,
     ledger,
     live,
+    operations,
     parties,
     pooled,
     protection,
@@ -89,6 +90,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *witnesses.HANDLERS,
     *centres.HANDLERS,
     *protection.HANDLERS,
+    *operations.HANDLERS,
 )
 
 

@@ -46,6 +46,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "centre": Place(
         "openaoc.cli.centre:command", "Follow money into other countries; match without showing."
     ),
+    "operation": Place(
+        "openaoc.cli.operation:command", "Joint operations with other centres: timeline, results."
+    ),
     "protection": Place(
         "openaoc.cli.protection:command", "Protect possible victims of trafficking; refer them."
     ),

@@ -14,7 +14,7 @@ from openaoc.kernel.limits import REPORT_BODY_BYTES_MAX
 from openaoc.kernel.money import format_money
 
 STDIN: Final = "-"
-FEW: Final = "–"
+FEW: Final = "few"
 """In place of a count that is too small to be published."""
 
 
@@ -48,7 +48,7 @@ def public(days: int, *, as_json: bool) -> None:
     """Show the public report of the last DAYS closed days.
 
     Requests of partners received, met and refused, by country and reason; holds, wrong ones, what
-    was released and returned. What is too small to be published is shown as a dash.
+    was released and returned. What is too small to be published is shown as `few`.
     """
     from openaoc.cli.client import CentreClient
 
@@ -56,14 +56,13 @@ def public(days: int, *, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
-    say(f"from {found['begins']} to before {found['ends']}; fewer than {found['cell_min']}: –")
+    say(f"from {found['begins']} to before {found['ends']}; few: less than {found['cell_min']}")
     names = ("received", "met", "refused", "open")
     rows = [(c["jurisdiction"], *(_few(c[name]) for name in names)) for c in found["countries"]]
     show_table(("country", *names), [*rows, ("all", *(_few(found["total"][n]) for n in names))])
     if found["answer"]:
-        say(
-            f"answered after {found['answer']['p50_s']} s, 95 % within {found['answer']['p95_s']} s"
-        )
+        took = found["answer"]
+        say(f"ended after {took['p50_s']} s (median), 95 % within {took['p95_s']} s")
     if found["reasons"]:
         reasons = [(one["reason"], _few(one["count"])) for one in found["reasons"]]
         show_table(("refused because", "count"), reasons)

@@ -49,6 +49,9 @@ class ObjectKind(enum.StrEnum):
     MATCH = "match"
     TRACE_REQUEST = "trace-request"
     TRACE_ANSWER = "trace-answer"
+    OPERATION = "operation"
+    OPERATION_ENTRY = "operation-entry"
+    """Joint work of centres, and what was done in it."""
     REFERRAL = "referral"
     """A possible trafficking victim, to who protects victims, and to nobody else."""
     PACKAGE = "package"
@@ -287,6 +290,28 @@ FIELDS: Final[dict[ObjectKind, dict[str, Field]]] = {
         "institutions": _NUMBER,
         CASE: _TEXT,
     },
+    ObjectKind.OPERATION: {
+        "name": _TEXT,
+        "scam_types": _NAMES,
+        "members": _NAMES,
+        "lead": _NAME,
+        "starts_at": _TIME,
+        "ends_at": _TIME,
+        "shares": _NAMES,
+        "seen_by": _NAMES,
+        CASE: _TEXT,
+    },
+    ObjectKind.OPERATION_ENTRY: {
+        "operation": _NAME,
+        "action": _NAME,
+        "at": _TIME,
+        "text": _TEXT,
+        "count": _NUMBER,
+        "amount_minor": _NUMBER,
+        "currency": _NAME,
+        "corrects": _NAME,
+        CASE: _TEXT,
+    },
     ObjectKind.REFERRAL: {
         "signs": Field(_PERSONAL, FieldForm.TEXTS),
         "identifiers": Field(_PERSONAL, FieldForm.TEXTS),
@@ -317,6 +342,8 @@ BETWEEN_CENTRES: Final = PRACTICE | {
     ObjectKind.TRACE_REQUEST,
     ObjectKind.TRACE_ANSWER,
     ObjectKind.REFERRAL,
+    ObjectKind.OPERATION,
+    ObjectKind.OPERATION_ENTRY,
     ObjectKind.TAKE_DOWN,
     ObjectKind.ADVISORY,
 }

@@ -67,6 +67,9 @@ class Permission(enum.StrEnum):
     PARTNER_MANAGE = "exchange.partner.manage"
     PARTNER_VERIFY = "exchange.partner.verify"
     AGREEMENT_DRAFT = "exchange.agreement.draft"
+    OPERATION_READ = "exchange.operation.read"
+    OPERATION_WORK = "exchange.operation.work"
+    OPERATION_DECIDE = "exchange.operation.decide"
     PROTECTION_READ = "exchange.protection.read"
     PROTECTION_MARK = "exchange.protection.mark"
     PROTECTION_LIFT = "exchange.protection.lift"
@@ -140,6 +143,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.TAKEDOWN_WORK,
             P.TAKEDOWN_APPROVE,
             P.ADVISORY_WORK,
+            P.OPERATION_READ,
+            P.OPERATION_WORK,
         }
     ),
     Role.SUPERVISOR: frozenset(
@@ -195,6 +200,9 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.PARTNER_MANAGE,
             P.PARTNER_VERIFY,
             P.AGREEMENT_DRAFT,
+            P.OPERATION_READ,
+            P.OPERATION_WORK,
+            P.OPERATION_DECIDE,
         }
     ),
     Role.LIAISON: frozenset(
@@ -276,6 +284,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.PARTNER_MANAGE,
             P.PARTNER_VERIFY,
             P.AGREEMENT_DRAFT,
+            P.OPERATION_READ,
+            P.OPERATION_DECIDE,
             P.PROTECTION_READ,
             P.PROTECTION_LIFT,
             P.PROTECTION_APPROVE,
@@ -292,7 +302,14 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
         }
     ),
     Role.OVERSIGHT: frozenset(
-        {P.JOURNAL_READ, P.STATUS_READ, P.STATISTICS_READ, P.APPEAL_READ, P.EXCHANGE_READ}
+        {
+            P.JOURNAL_READ,
+            P.STATUS_READ,
+            P.STATISTICS_READ,
+            P.APPEAL_READ,
+            P.EXCHANGE_READ,
+            P.OPERATION_READ,
+        }
     ),
     Role.SYSTEM: frozenset(P)
     - {
@@ -303,6 +320,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
         P.PROTECTION_MARK,
         P.PROTECTION_LIFT,
         P.PROTECTION_APPROVE,
+        P.OPERATION_DECIDE,
         P.TAKEDOWN_APPROVE,
         P.ADVISORY_APPROVE,
         P.PRACTICE_DECIDE,

@@ -274,7 +274,7 @@ def _partner(site: _Site, kind: PartnerKind) -> Agreement:
 
 
 def _everything(site: _Site, code: str) -> Terms:
-    grants = {}
+    grants: dict[ObjectKind, Grant] = {}
     for kind in KINDS:
         names = [*FIELDS[kind], *REFS.get(kind, {})]
         identifiers = "identifier_kind" in FIELDS[kind]

@@ -10,8 +10,6 @@ from typing import Final
 
 import msgspec
 
-from openaoc.exchange.crossborder.model import Settled
-from openaoc.exchange.requests import REFUSALS, RequestOutcome
 from openaoc.kernel.settings import Settings
 from openaoc.kernel.small_cells import CELL_MIN, Line, hidden_cells
 from openaoc.parties.permissions import Permission, require
@@ -22,7 +20,6 @@ from openaoc.storage.unit_of_work import Transaction
 
 DAYS_DEFAULT: Final = 365
 DAYS_MAX: Final = 3_660
-REFUSED_BY_PERSON: Final = "refused-by-person"
 _ENDS: Final = ("met", "refused", "open")
 _ALL: Final = ""
 
@@ -159,10 +156,7 @@ def _reasons(rows: dict[str, int]) -> list[ReasonCount]:
 
 
 def _money(found: store.Sum) -> Money:
-    if found.count < CELL_MIN:
+    if found.events < CELL_MIN:
         return Money(count=None, amount_minor=None)
-    return Money(count=found.count, amount_minor=found.minor)
+    return Money(count=found.events, amount_minor=found.minor)
 
-
-assert Settled.MET == RequestOutcome.MET, "one word for one thing"
-REFUSED_REASONS: Final = (*sorted(one.value for one in REFUSALS), REFUSED_BY_PERSON)

@@ -79,7 +79,7 @@ class Span(NamedTuple):
 class Sum(NamedTuple):
     """How many, and how much in minor units."""
 
-    count: int
+    events: int
     minor: int
 
 
@@ -97,7 +97,7 @@ def requests(connection: sa.Connection, span: Span) -> dict[str, dict[str, int]]
 
 def reasons(connection: sa.Connection, span: Span) -> dict[str, int]:
     """By reason of refusal."""
-    return {row.reason: int(row.count) for row in connection.execute(_REASONS, span._asdict())}
+    return {row.reason: int(row[1]) for row in connection.execute(_REASONS, span._asdict())}
 
 
 def answer_times(connection: sa.Connection, span: Span) -> Times:

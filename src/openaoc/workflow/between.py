@@ -32,6 +32,11 @@ from openaoc.exchange.matching.model import HitTold, PageAsked, Questions, SetAs
 from openaoc.exchange.matching.pool import Pool
 from openaoc.exchange.matching.schedule import Schedule
 from openaoc.exchange.matching.sets import Identifier
+from openaoc.exchange.operations.model import CHANGED as OPERATION_CHANGED
+from openaoc.exchange.operations.model import PATH as OPERATIONS_PATH
+from openaoc.exchange.operations.model import OperationWord
+from openaoc.exchange.operations.service import Operations
+from openaoc.exchange.operations.telling import Telling
 from openaoc.exchange.protection.model import MARKED, ReferralMessage
 from openaoc.exchange.protection.model import PATH as REFERRALS_PATH
 from openaoc.indicators.holding import held, newest_change
@@ -49,11 +54,14 @@ from openaoc.workflow.wiring import Matter
 
 MATCH_LABEL: Final = "openaoc match v1"
 REQUEST_LABEL: Final = "openaoc requests v1"
+OPERATIONS_LABEL: Final = "openaoc operations v1"
 FOLDER: Final = "matching"
 STEP_SECONDS: Final = 0.5
 """How often requests are brought in step with cases."""
 MATCH_SECONDS: Final = 15.0
 """How often what is new is matched with every partner that agreed to it."""
+TELL_SECONDS: Final = 2.0
+"""How often it is looked whether a joint operation is to be told of."""
 PREPARE_SECONDS: Final = 60.0
 """How often it is asked whether a day's set is to be computed."""
 
@@ -62,12 +70,14 @@ class Between:
     """What speaks with other centres. One instance per centre."""
 
     def __init__(
-        self, *, gate: Gate, line: Line, crossing: Crossing, carrier: Carrier, asking: Asking,
+        self, *, gate: Gate, line: Line, operations: Operations, telling: Telling, crossing: Crossing, carrier: Carrier, asking: Asking,
         answering: Answering, schedule: Schedule, pool: Pool, transport: Transport,
         outreach: Outreach,
     ) -> None:  # fmt: skip
         self.gate = gate
         self.line = line
+        self.operations, self.telling = operations, telling
+        self._telling = Ticker("operations", telling.tell_due, every_s=TELL_SECONDS)
         self.crossing = crossing
         self.carrier = carrier
         self.asking = asking
@@ -86,11 +96,13 @@ class Between:
         self._stepping.start()
         self._preparing.start()
         self._matching.start()
+        self._telling.start()
         self.outreach.start()
 
     def stop(self) -> None:
         """Finish what is under way."""
         self.outreach.stop()
+        self._telling.stop()
         self._matching.stop()
         self._preparing.stop()
         self._stepping.stop()
@@ -167,6 +179,16 @@ def build_between(
     gate = Gate(uow=uow, agreed=agreed, line=line)
     _open_matching(gate, answering)
     _open_requests(gate, asking, receiving)
+    operations = Operations(agreed=agreed, name=settings.centre_code)
+    telling = Telling(
+        uow=uow,
+        agreed=agreed,
+        line=line,
+        name=settings.centre_code,
+        key=database.keys.derived(OPERATIONS_LABEL),
+    )
+    gate.open(OPERATIONS_PATH, OperationWord, telling.take)
+    uow.subscribe(OPERATION_CHANGED, lambda tx, _: tx.after_commit(telling.changed))
     gate.open(REFERRALS_PATH, ReferralMessage, sharing.referring.take)
 
     def marked(tx: Transaction, event: Event) -> None:
@@ -177,6 +199,8 @@ def build_between(
     return Between(
         gate=gate,
         line=line,
+        operations=operations,
+        telling=telling,
         crossing=crossing,
         carrier=carrier,
         asking=matching,

@@ -17,7 +17,14 @@ branch_labels = None
 depends_on = None
 
 _MOMENT = sa.TIMESTAMP(timezone=True)
-TABLES = ("protection_marks", "protection_names", "protection_referrals")
+TABLES = (
+    "protection_marks",
+    "protection_names",
+    "protection_referrals",
+    "operations",
+    "operation_members",
+    "operation_entries",
+)
 TRAINED = ("protection_marks", "protection_referrals")
 """Seen by trained roles alone, whatever the application asks."""
 
@@ -51,6 +58,7 @@ def upgrade() -> None:
     )
     _settled()
     _protection()
+    _operations()
     for table in TABLES:
         grant(table, "SELECT, INSERT, UPDATE")
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
@@ -121,6 +129,34 @@ def _protection() -> None:
         sa.CheckConstraint(
             "(approved_by <> proposed_by) IS NOT FALSE", name="protection_referrals_two_people"
         ),
+    )
+
+
+def _operations() -> None:
+    op.create_table(
+        "operations",
+        sa.Column("id", sa.Text, primary_key=True),
+        _text("state"),
+        _moment("opened_at"),
+        _text("body"),
+        _text("offer", nullable=True),
+    )
+    operation = sa.ForeignKey("operations.id")
+    op.create_table(
+        "operation_members",
+        sa.Column("operation", sa.Text, operation, primary_key=True),
+        sa.Column("partner", sa.Text, sa.ForeignKey("exchange_partners.code"), primary_key=True),
+        _text("state"),
+        _moment("heard_at", nullable=True),
+        _text("last_error", nullable=True),
+    )
+    op.create_table(
+        "operation_entries",
+        sa.Column("operation", sa.Text, sa.ForeignKey("operations.id"), primary_key=True),
+        sa.Column("id", sa.Text, primary_key=True),
+        _text("origin"),
+        _text("body"),
+        _text("message", nullable=True),
     )
 
 
