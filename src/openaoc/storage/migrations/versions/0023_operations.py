@@ -76,8 +76,9 @@ def _settled() -> None:
     op.add_column("requests_received", sa.Column("settled_as", sa.Text))
     op.add_column("requests_received", sa.Column("settled_at", _MOMENT))
     op.execute(
-        "UPDATE requests_received SET settled_as = CASE state WHEN 'opened' THEN 'met' ELSE state END,"
-        " settled_at = changed_at WHERE state IN ('opened', 'refused', 'withdrawn')"
+        "UPDATE requests_received SET settled_at = changed_at,"
+        " settled_as = CASE state WHEN 'opened' THEN 'met' ELSE state END"
+        " WHERE state IN ('opened', 'refused', 'withdrawn')"
     )
     op.execute("DELETE FROM exchange_requests WHERE outcome = 'met'")
     op.create_index("requests_received_opened", "requests_received", ["opened_at"])
