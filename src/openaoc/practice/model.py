@@ -25,7 +25,6 @@ BUNDLE_BYTES_MAX: Final = DOCUMENT_CHARACTERS_MAX
 OBSERVATIONS_MAX: Final = 100_000
 """Accounts on record for one package; when they are reached the package looks at no more."""
 LISTED_MAX: Final = 500
-CHANGED_EVENT: Final = "practice.package.changed"
 
 Reason = Annotated[str, Meta(min_length=3, max_length=REASON_CHARACTERS_MAX)]
 Line = Annotated[str, Meta(min_length=3, max_length=120)]

@@ -15,12 +15,10 @@ from openaoc.channels.keys import CentreKeys
 from openaoc.channels.signing import PublicJwk
 from openaoc.exchange.objects import ObjectKind, check_object_id, new_object_id
 from openaoc.kernel.errors import BadInput
-from openaoc.kernel.events import Event
 from openaoc.kernel.markings import Marking
 from openaoc.parties.permissions import Permission, require
 from openaoc.practice import store
 from openaoc.practice.model import (
-    CHANGED_EVENT,
     BadPackage,
     Bundle,
     Figures,
@@ -330,7 +328,6 @@ class Packages:
             after=PackageMark.of(one),
             authority=one.partner or "",
         )
-        self._tell(tx, kept)
         return self._views(tx, [kept])[0]
 
     def _saved(
@@ -352,13 +349,7 @@ class Packages:
             after=PackageMark.of(kept, voices=voices, figures=view.figures),
             reason=reason,
         )
-        self._tell(tx, kept)
         return view
-
-    @staticmethod
-    def _tell(tx: Transaction, one: Package) -> None:
-        facts: dict[str, str | int] = {"standing": one.standing.value}
-        tx.emit(Event(name=CHANGED_EVENT, subject=one.id, at=tx.now, facts=facts))
 
 
 def _reason(text: str) -> str:

@@ -274,6 +274,18 @@ def set_told(connection: Connection, one: Observation, *, told: bool) -> None:
     connection.execute(sa.update(observations).where(_is(one)).values(told=told))
 
 
+def not_live_any_more(connection: Connection) -> list[str]:
+    """Packages that proposed something and are live no more, at most LISTED_MAX."""
+    told = sa.select(observations.c.package_id).where(observations.c.told).distinct()
+    query = (
+        sa.select(packages.c.id)
+        .where(packages.c.id.in_(told), packages.c.standing != Standing.LIVE.value)
+        .order_by(packages.c.id)
+        .limit(LISTED_MAX)
+    )
+    return list(connection.execute(query).scalars())
+
+
 def forget_told(connection: Connection, package_id: str) -> None:
     """What it proposed was taken back."""
     connection.execute(

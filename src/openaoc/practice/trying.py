@@ -146,13 +146,17 @@ class Trying:
             }
         )
 
-    def package_changed(self, tx: Transaction, package_id: str) -> None:
-        """What a package proposed while it was live is taken back when it is so no more."""
-        for one in store.by_ids(tx.connection, [package_id]):
-            if one.standing not in (Standing.LIVE, Standing.SHADOW):
-                source = SOURCE.format(id=one.id)
-                self._indicators.take_back(tx, source=source, ref=one.id, said_at=tx.now)
-                store.forget_told(tx.connection, one.id)
+    def take_back_due(self, tx: Transaction) -> int:
+        """What a package proposed while it was live is taken back when it is so no more.
+
+        How many packages.
+        """
+        gone = store.not_live_any_more(tx.connection)
+        for package_id in gone:
+            source = SOURCE.format(id=package_id)
+            self._indicators.take_back(tx, source=source, ref=package_id, said_at=tx.now)
+            store.forget_told(tx.connection, package_id)
+        return len(gone)
 
     # What persons find.
 

@@ -50,6 +50,7 @@ from openaoc.storage.unit_of_work import Transaction
 from openaoc.tracing.service import Tracing
 from openaoc.workflow.crossing import Crossing, CrossingLedger
 from openaoc.workflow.outreach import Outreach, build_outreach
+from openaoc.workflow.practising import Practising
 from openaoc.workflow.wiring import Matter
 
 MATCH_LABEL: Final = "openaoc match v1"
@@ -60,6 +61,8 @@ STEP_SECONDS: Final = 0.5
 """How often requests are brought in step with cases."""
 MATCH_SECONDS: Final = 15.0
 """How often what is new is matched with every partner that agreed to it."""
+FETCH_SECONDS: Final = 300.0
+"""How often partners are asked for packages and scripts."""
 TELL_SECONDS: Final = 2.0
 """How often it is looked whether a joint operation is to be told of."""
 PREPARE_SECONDS: Final = 60.0
@@ -72,7 +75,7 @@ class Between:
     def __init__(
         self, *, gate: Gate, line: Line, operations: Operations, telling: Telling, crossing: Crossing, carrier: Carrier, asking: Asking,
         answering: Answering, schedule: Schedule, pool: Pool, transport: Transport,
-        outreach: Outreach,
+        outreach: Outreach, practising: Practising,
     ) -> None:  # fmt: skip
         self.gate = gate
         self.line = line
@@ -88,6 +91,7 @@ class Between:
         self._stepping = Ticker("crossing", crossing.run, every_s=STEP_SECONDS)
         self._matching = Ticker("matching", schedule.run, every_s=MATCH_SECONDS)
         self._preparing = Ticker("matching", answering.prepare_due, every_s=PREPARE_SECONDS)
+        self._fetching = Ticker("practice", practising.fetch_due, every_s=FETCH_SECONDS)
 
     def start(self) -> None:
         """Begin: every case is looked at once, for what was not said before the last stop."""
@@ -98,9 +102,11 @@ class Between:
         self._matching.start()
         self._telling.start()
         self.outreach.start()
+        self._fetching.start()
 
     def stop(self) -> None:
         """Finish what is under way."""
+        self._fetching.stop()
         self.outreach.stop()
         self._telling.stop()
         self._matching.stop()
@@ -196,6 +202,7 @@ def build_between(
         tx.after_commit(answering.forget_sets)
 
     uow.subscribe(MARKED, marked)
+    matter.practising.connect(gate=gate, line=line, keys=keys)
     return Between(
         gate=gate,
         line=line,
@@ -208,6 +215,7 @@ def build_between(
         schedule=Schedule(uow=uow, agreed=agreed, holdings=_Indicators(), asking=matching),
         pool=pool,
         transport=transport,
+        practising=matter.practising,
         outreach=build_outreach(
             database=database, sharing=sharing, line=line, gate=gate, keys=keys, settings=settings
         ),

@@ -19,22 +19,22 @@ from openaoc.exchange.indicators import IndicatorPublisher, IndicatorReceiver, p
 from openaoc.exchange.watching import CanaryWatch
 from openaoc.holds.codes import Codes
 from openaoc.holds.ending import Ending
-from openaoc.holds.model import ENDED
 from openaoc.holds.reviewing import REVIEWS_PER_RUN_MAX
 from openaoc.holds.service import Holds
 from openaoc.holds.suspicion import SUSPICIONS_PER_RUN_MAX, Suspicions
 from openaoc.holds.telephone import Telephone
 from openaoc.indicators.service import EXPIRED_AT_ONCE_MAX, Indicators
-from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
-from openaoc.parties.pooled import CHANGED, PooledAccounts
+from openaoc.parties.pooled import PooledAccounts
 from openaoc.parties.service import Parties
+from openaoc.practice.scripts import Scripts
+from openaoc.practice.service import Packages
 from openaoc.reports.service import LedgerFinder, Reports
 from openaoc.safety.breakers import Breakers
 from openaoc.safety.model import Limits
 from openaoc.safety.undo import Undo
 from openaoc.storage.database import Database
-from openaoc.storage.unit_of_work import Transaction, UnitOfWork
+from openaoc.storage.unit_of_work import UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.tracing.service import Tracing
 from openaoc.workflow.collecting import Collecting, build_collecting
@@ -46,8 +46,16 @@ from openaoc.workflow.housekeeping import Housekeeping
 from openaoc.workflow.intake import Intake
 from openaoc.workflow.iso_messages import IsoMessages
 from openaoc.workflow.noticing import REPORTS_AT_ONCE_MAX, Noticing
+from openaoc.workflow.listening import (
+    listen_for_cases,
+    listen_for_decisions,
+    listen_for_ends,
+    listen_for_pooled,
+    listen_for_waiting,
+)
 from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
 from openaoc.workflow.pooling import LedgerNames, Pooling
+from openaoc.workflow.practising import CaseTelling, Practising
 from openaoc.workflow.pursuit import LedgerReading, Pursuit
 from openaoc.workflow.registry import Registry
 from openaoc.workflow.retention import LedgerExpiring, Retention
@@ -97,6 +105,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     returning: Returning
     sharing: Sharing
     collecting: Collecting
+    practising: Practising
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,16 +189,18 @@ def build_matter(
     pooled = PooledAccounts(parties)
     outward = _outward(means, core, pooled)
     sharing = outward.sharing
-    duties = _duties(means, core, ends, outward.noticing, more=sharing.duties)
+    practising = _practising(means, core, ends, outward)
+    more = (*sharing.duties, *practising.duties)
+    duties = _duties(means, core, ends, outward.noticing, more=more)
     pooling = Pooling(
         uow=means.uow, pooled=pooled, tracing=tracing, ledger=ledger, cases=core.cases
     )
-    _listen(means.uow, pursuit=core.pursuit, duties=duties)
-    _listen_for_ends(means.uow, appeals=ends.appeals)
-    _listen_for_decisions(means.uow, breakers=core.breakers)
+    listen_for_cases(means.uow, pursuit=core.pursuit, duties=duties)
+    listen_for_ends(means.uow, appeals=ends.appeals)
+    listen_for_decisions(means.uow, breakers=core.breakers)
     ends.undo.go_on_with(duties.wake_all)
-    _listen_for_waiting(means.uow, confirming=confirming)
-    _listen_for_pooled(means.uow, pooling=pooling)
+    listen_for_waiting(means.uow, confirming=confirming)
+    listen_for_pooled(means.uow, pooling=pooling)
     return Matter(
         reports=core.reports,
         indicators=outward.indicators,
@@ -219,6 +230,24 @@ def build_matter(
         returning=ends.returning,
         sharing=sharing,
         collecting=outward.collecting,
+        practising=practising,
+    )
+
+
+def _practising(means: Means, core: Core, ends: Ends, outward: Outward) -> Practising:
+    shield = outward.sharing.exchange.shield
+    telling = CaseTelling(reports=core.reports, cases=core.cases, vault=means.vault, shield=shield)
+    return Practising(
+        uow=means.uow,
+        sharing=outward.sharing,
+        packages=Packages(name=means.settings.centre_code),
+        scripts=Scripts(telling=telling),
+        indicators=outward.indicators,
+        holds=core.holds,
+        appeals=ends.appeals,
+        tracing=means.tracing,
+        ledger=means.ledger,
+        pursuit=core.pursuit,
     )
 
 
@@ -428,63 +457,3 @@ def _duties(
             *more,
         ],
     )
-
-
-def _listen(uow: UnitOfWork, *, pursuit: Pursuit, duties: Duties) -> None:
-    """A case that is due wakes the duties; one that leaves work leaves the traces."""
-
-    def due(tx: Transaction, event: Event) -> None:
-        assert event.subject, "a case is due"
-        tx.after_commit(duties.wake)
-
-    def left_work(tx: Transaction, event: Event) -> None:
-        assert event.subject, "a case left work"
-        tx.after_commit(functools.partial(pursuit.registry.left_work, event.subject))
-        tx.after_commit(functools.partial(pursuit.followed.forget, event.subject))
-
-    uow.subscribe("cases.case.due", due)
-    for name in ("cases.case.closed", "cases.case.dropped", "cases.case.open"):
-        uow.subscribe(name, left_work)
-
-
-def _listen_for_waiting(uow: UnitOfWork, *, confirming: Confirming) -> None:
-    """A case that waits for a person asks the payers' institutions whether it may go on."""
-
-    def waits(tx: Transaction, event: Event) -> None:
-        confirming.ask(tx, event.subject)
-
-    uow.subscribe("cases.case.waits", waits)
-
-
-def _listen_for_pooled(uow: UnitOfWork, *, pooling: Pooling) -> None:
-    """Traces stop at what a person listed, as soon as that is committed."""
-
-    def changed(tx: Transaction, event: Event) -> None:
-        assert event.subject, "an institution's list"
-        tx.after_commit(pooling.refresh)
-
-    uow.subscribe(CHANGED, changed)
-
-
-def _listen_for_decisions(uow: UnitOfWork, *, breakers: Breakers) -> None:
-    """Contests that were upheld may stop what caused them."""
-
-    def decided(tx: Transaction, event: Event) -> None:
-        if event.facts["released_minor"]:
-            breakers.contest_decided(
-                tx,
-                institution=str(event.facts["institution"]),
-                source=str(event.facts["source"]),
-            )
-
-    uow.subscribe("appeals.appeal.decided", decided)
-
-
-def _listen_for_ends(uow: UnitOfWork, *, appeals: Appeals) -> None:
-    """A hold that ended leaves nothing to contest."""
-
-    def ended(tx: Transaction, event: Event) -> None:
-        appeals.order_ended(tx, event.subject)
-
-    for state in sorted(ENDED):
-        uow.subscribe(f"holds.order.{state.value}", ended)
