@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import msgspec
 
 from openaoc.channels.signing import SigningKey, new_signing_key
-from openaoc.exchange.agreement import Grant, Minimisation, Terms
+from openaoc.exchange.agreement import Grant, Minimisation
 from openaoc.exchange.model import KeyVerification, NewPartner, PartnerKind
 from openaoc.exchange.objects import FIELDS, REFS, ObjectKind
 from openaoc.indicators.model import Said, SourceKind
@@ -67,13 +70,8 @@ def company(
 
 def agree(country: Country, code: str, *, grants: dict[ObjectKind, Grant]) -> None:
     """An agreement in force, in place of the one before."""
-
-    class Other:
-        pass
-
-    other = Other()
-    other.code = code  # type: ignore[attr-defined] - what terms reads of a country
-    terms: Terms = country.terms(other, grants=grants)  # type: ignore[arg-type] - as above
+    other = SimpleNamespace(code=code)
+    terms = country.terms(cast("Country", other), grants=grants)
     agreements = country.matter.sharing.agreements
     with country.database.uow.begin(OFFICER) as tx:
         draft = agreements.draft(tx, terms)

@@ -97,7 +97,7 @@ def new(indicator: str, partner: str = BANK, **changes: object) -> NewTakedown:
 
 def approved(home: Country, asked: NewTakedown) -> Takedown:
     """Drafted, and approved by as many persons as it takes."""
-    takedowns = home.between.outreach.takedowns
+    takedowns = home.between.outreach.takedowns.asking
     with home.database.uow.begin(INVESTIGATOR) as tx:
         one = takedowns.draft(tx, asked)
     for actor in (INVESTIGATOR, SUPERVISOR)[: 2 if one.two_persons else 1]:
@@ -109,7 +109,7 @@ def approved(home: Country, asked: NewTakedown) -> Takedown:
 
 def now(home: Country, takedown_id: str) -> Takedown:
     with home.database.uow.read(SUPERVISOR) as tx:
-        return home.between.outreach.takedowns.show(tx, takedown_id)
+        return home.between.outreach.takedowns.asking.show(tx, takedown_id)
 
 
 def sent(home: Country, asked: NewTakedown) -> Takedown:
@@ -128,10 +128,11 @@ def receipt(
     *,
     number: int = 1,
     partner: str = BANK,
-    **changes: object,
+    done: tuple[Done, ...] = (),
+    reason: str = "",
 ) -> Takedown:
     """A receipt as the partner's system sends it, signed unless there is no key."""
-    said = Receipt(takedown=one.id, number=number, outcome=outcome, **changes)  # type: ignore[arg-type] - by name
+    said = Receipt(takedown=one.id, number=number, outcome=outcome, done=done, reason=reason)
     body = msgspec.json.encode(said)
     signature = None
     if key is not None:
@@ -144,7 +145,7 @@ def receipt(
             audience=home.code,
         )
     with home.database.uow.begin(SYSTEM) as tx:
-        return home.between.outreach.receipts.take(
+        return home.between.outreach.takedowns.receipts.take(
             tx, partner, body=body, signature=signature, by="usr_them"
         )
 
@@ -251,9 +252,10 @@ def test_from_an_indicator_to_a_signed_receipt(pair: tuple[Country, Country, Sig
     indicator = confirmed(home, Kind.DOMAIN, "kbank-login.com")
     one = sent(home, new(indicator))
     assert one.two_persons == ()
+    assert one.sent_at is not None
     assert one.acknowledge_by == one.sent_at + timedelta(hours=4)
     with home.database.uow.read(partner_user(BANK)) as tx:
-        (seen,) = home.between.outreach.takedowns.of_partner(
+        (seen,) = home.between.outreach.takedowns.asking.of_partner(
             tx, BANK, cursor=None, limit=10
         ).takedowns
     assert seen.request.fields["value"] == "kbank-login.com"
@@ -267,7 +269,7 @@ def test_from_an_indicator_to_a_signed_receipt(pair: tuple[Country, Country, Sig
     assert receipt(home, key, one, Outcome.DONE, number=2, done=(Done.SUSPENDED,)) == done
     with pytest.raises(Conflict):
         receipt(home, key, one, Outcome.DONE, number=2, done=(Done.REMOVED,))
-    takedowns = home.between.outreach.takedowns
+    takedowns = home.between.outreach.takedowns.asking
     with home.database.uow.begin(INVESTIGATOR) as tx:
         assert takedowns.look(tx, one.id, gone=True, words="no answer").state is State.VERIFIED
     with home.database.uow.begin(INVESTIGATOR) as tx:
@@ -296,7 +298,7 @@ def test_a_receipt_is_believed_from_its_partner_alone(
     with pytest.raises(BadInput):
         receipt(home, key, one, Outcome.DONE, done=(Done.DISCONNECTED,))
     with home.database.uow.begin(SYSTEM) as tx, pytest.raises(BadInput):
-        home.between.outreach.receipts.take(tx, BANK, body=b"{}", signature=None, by="x")
+        home.between.outreach.takedowns.receipts.take(tx, BANK, body=b"{}", signature=None, by="x")
     assert now(home, one.id).state is State.SENT
 
 
@@ -307,7 +309,7 @@ def test_only_what_a_person_confirmed_is_asked_for(
     proposed = confirmed(home, Kind.DOMAIN, "only-named.com", confirm=False)
     good = confirmed(home, Kind.DOMAIN, "kbank-three.com")
     phone = confirmed(home, Kind.PHONE, "+66811111111")
-    takedowns = home.between.outreach.takedowns
+    takedowns = home.between.outreach.takedowns.asking
     for asked, error in (
         (new(proposed), NotConfirmed),
         (new(good, target=Target.NUMBER), BadInput),
@@ -336,7 +338,7 @@ def test_clocks_remind_and_give_up(pair: tuple[Country, Country, SigningKey]) ->
     home.between.outreach.run()
     assert now(home, one.id).reminders == 1
     with home.database.uow.read(SUPERVISOR) as tx:
-        shown = home.between.outreach.takedowns.page(tx, overdue=True, partner=BANK)
+        shown = home.between.outreach.takedowns.asking.page(tx, overdue=True, partner=BANK)
     assert one.id in [each.id for each in shown.takedowns]
     home.clock.advance(timedelta(days=30))
     home.between.outreach.run()
@@ -351,7 +353,7 @@ def test_an_objection_upheld_takes_it_back_and_asks_to_restore(
     home, _, key = pair
     one = sent(home, new(confirmed(home, Kind.DOMAIN, "honest-shop.com")))
     receipt(home, key, one, Outcome.DONE, done=(Done.SUSPENDED,))
-    takedowns = home.between.outreach.takedowns
+    takedowns = home.between.outreach.takedowns.asking
     with home.database.uow.begin(INVESTIGATOR) as tx:
         takedowns.object(tx, one.id, words="the owner shows the shop's licence")
     with home.database.uow.begin(INVESTIGATOR) as tx, pytest.raises(SecondPerson):
@@ -392,13 +394,15 @@ def test_no_grant_no_request_and_it_says_so(pair: tuple[Country, Country, Signin
         assert (stays.state, stays.released) == (State.APPROVED, None)
         assert stays.why
         with home.database.uow.read(partner_user(code)) as tx:
-            seen = home.between.outreach.takedowns.of_partner(tx, code, cursor=None, limit=9)
+            seen = home.between.outreach.takedowns.asking.of_partner(tx, code, cursor=None, limit=9)
         assert seen.takedowns == []
     agree(home, "TH-HOST0", grants=GRANTS)
     home.clock.advance(timedelta(minutes=11))
     home.between.outreach.run()
     with home.database.uow.read(partner_user("TH-HOST0")) as tx:
-        seen = home.between.outreach.takedowns.of_partner(tx, "TH-HOST0", cursor=None, limit=9)
+        seen = home.between.outreach.takedowns.asking.of_partner(
+            tx, "TH-HOST0", cursor=None, limit=9
+        )
     assert len(seen.takedowns) == 1
 
 
@@ -418,7 +422,7 @@ def test_documents_for_who_has_no_system(pair: tuple[Country, Country, SigningKe
         document(one, form=Form.TEXT, centre="TH-AOC", contact="")
     typed = Answer(outcome=Outcome.DONE, done=(Done.REMOVED,), reference="T-77")
     with home.database.uow.begin(INVESTIGATOR) as tx:
-        after = home.between.outreach.receipts.typed(tx, one.id, typed)
+        after = home.between.outreach.takedowns.receipts.typed(tx, one.id, typed)
     assert (after.state, after.receipts[0].by) == (State.DONE, INVESTIGATOR.id)
 
 
@@ -441,12 +445,12 @@ def test_a_centre_abroad_answers_with_its_signature(
     with abroad.database.uow.read(SUPERVISOR) as tx:
         asked = [
             each
-            for each in abroad.between.outreach.receiving.page(tx).takedowns
+            for each in abroad.between.outreach.takedowns.receiving.page(tx).takedowns
             if each.id == one.id
         ]
     assert [each.request.fields["value"] for each in asked] == ["vn-host-scam.com"]
     assert now(home, one.id).delivered_at is not None
-    receiving = abroad.between.outreach.receiving
+    receiving = abroad.between.outreach.takedowns.receiving
     for answer in (
         Answer(outcome=Outcome.ACKNOWLEDGED),
         Answer(outcome=Outcome.DONE, done=(Done.REMOVED,), reference="VN-9"),
@@ -459,7 +463,7 @@ def test_a_centre_abroad_answers_with_its_signature(
     assert [kept.receipt.outcome.value for kept in done.receipts] == ["acknowledged", "done"]
     assert done.receipts[-1].kid == abroad.keys.current().kid
     assert done.receipts[-1].receipt.reference == "VN-9"
-    takedowns = home.between.outreach.takedowns
+    takedowns = home.between.outreach.takedowns.asking
     with home.database.uow.begin(SUPERVISOR) as tx:
         takedowns.withdraw(tx, one.id, words="it was a hospital's page", wrong=True)
     home.between.outreach.run()

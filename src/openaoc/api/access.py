@@ -20,6 +20,7 @@ from openaoc.api.sign_ins import SignIns
 from openaoc.bootstrap import Centre
 from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor, Role
 from openaoc.kernel.errors import BadInput, NotFound, NotSignedIn, Refused
+from openaoc.parties.permissions import Permission, require
 from openaoc.web.rates import Rate, RateLimits
 
 Connection = ASGIConnection[Any, Any, Any, State]
@@ -159,3 +160,12 @@ def need_id(text: str, *, what: str) -> str:
     if not 0 < len(text) <= ID_CHARACTERS_MAX or not text.isascii() or not text.isprintable():
         raise NotFound(f"no such {what}")
     return text
+
+
+def own_partner(connection: Connection) -> str:
+    """The partner whose user asks. Raises NotPermitted, BadInput for anybody else."""
+    actor: Actor = connection.scope["user"]
+    require(actor, Permission.EXCHANGE_RECEIVE)
+    if actor.partner is None:
+        raise BadInput("for a partner's own users")
+    return actor.partner

@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 
 import openaoc
 from openaoc.api import (
+    advisories,
     agreements,
     appeals,
     cases,
@@ -32,6 +33,7 @@ from openaoc.api import (
     live,
     operations,
     parties,
+    plain,
     pooled,
     protection,
     public_report,
@@ -81,6 +83,8 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *exchange.HANDLERS,
     *exchange_files.HANDLERS,
     *takedowns.HANDLERS,
+    *advisories.HANDLERS,
+    *plain.HANDLERS,
     *taxii.HANDLERS,
     *feeds.HANDLERS,
     *journal.HANDLERS,

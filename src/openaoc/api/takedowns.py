@@ -11,7 +11,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.params import Parameter
 
-from openaoc.api.access import BEARER, centre_of, need_id, signed_in
+from openaoc.api.access import BEARER, centre_of, need_id, own_partner, signed_in
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
 from openaoc.api.bodies import Body, media_type
 from openaoc.api.decisions import Deciding, Thing, decision
@@ -33,7 +33,6 @@ from openaoc.exchange.takedowns.model import (
 )
 from openaoc.exchange.takedowns.receipts import Receipts
 from openaoc.kernel.actor import SYSTEM
-from openaoc.kernel.errors import BadInput
 from openaoc.parties.permissions import Permission, require
 from openaoc.workflow.outreach import Outreach
 
@@ -115,7 +114,7 @@ def _outreach(request: ApiRequest) -> Outreach:
 def draft_takedown(request: ApiRequest, data: NewTakedown) -> Takedown:
     """Nothing leaves before a person approves it."""
     with centre_of(request).uow.begin(request.user, purpose="draft a take-down") as tx:
-        return _outreach(request).takedowns.draft(tx, data)
+        return _outreach(request).takedowns.asking.draft(tx, data)
 
 
 @get(
@@ -138,7 +137,7 @@ def list_takedowns(
 ) -> TakedownList:
     """One page."""
     with centre_of(request).uow.read(request.user, purpose="list take-downs") as tx:
-        return _outreach(request).takedowns.page(
+        return _outreach(request).takedowns.asking.page(
             tx, partner=partner, state=asked_state, overdue=overdue, cursor=cursor, limit=limit
         )
 
@@ -155,7 +154,7 @@ def list_takedowns(
 def received_takedowns(request: ApiRequest) -> ReceivedTakedowns:
     """The newest."""
     with centre_of(request).uow.read(request.user, purpose="list take-downs received") as tx:
-        return _outreach(request).receiving.page(tx)
+        return _outreach(request).takedowns.receiving.page(tx)
 
 
 @get(
@@ -171,7 +170,7 @@ def show_takedown(request: ApiRequest, takedown: str) -> Takedown:
     """One."""
     found = need_id(takedown, what="take-down")
     with centre_of(request).uow.read(request.user, purpose="show a take-down") as tx:
-        return _outreach(request).takedowns.show(tx, found)
+        return _outreach(request).takedowns.asking.show(tx, found)
 
 
 @get(
@@ -189,7 +188,7 @@ def takedown_document(request: ApiRequest, takedown: str, form: OneForm) -> Resp
     centre, found = centre_of(request), need_id(takedown, what="take-down")
     require(request.user, Permission.TAKEDOWN_WORK)
     with centre.uow.begin(request.user, purpose="hand over a take-down") as tx:
-        one = _outreach(request).takedowns.show(tx, found)
+        one = _outreach(request).takedowns.asking.show(tx, found)
         text = document(
             one, form=form, centre=centre.settings.centre_code, contact=centre.settings.contact
         )
@@ -207,7 +206,7 @@ def takedown_document(request: ApiRequest, takedown: str, form: OneForm) -> Resp
 )
 def approve_takedown(on: Deciding, said: Said) -> Takedown:
     """One person's word."""
-    return on.centre.between.outreach.takedowns.approve(on.tx, on.id, words=said.reason)
+    return on.centre.between.outreach.takedowns.asking.approve(on.tx, on.id, words=said.reason)
 
 
 @decision(
@@ -219,7 +218,7 @@ def approve_takedown(on: Deciding, said: Said) -> Takedown:
 )
 def look_at_takedown(on: Deciding, said: Looked) -> Takedown:
     """A person looked."""
-    takedowns = on.centre.between.outreach.takedowns
+    takedowns = on.centre.between.outreach.takedowns.asking
     return takedowns.look(on.tx, on.id, gone=said.gone, words=said.reason)
 
 
@@ -232,7 +231,7 @@ def look_at_takedown(on: Deciding, said: Looked) -> Takedown:
 )
 def withdraw_takedown(on: Deciding, said: TakenBack) -> Takedown:
     """Who received it hears of it."""
-    takedowns = on.centre.between.outreach.takedowns
+    takedowns = on.centre.between.outreach.takedowns.asking
     return takedowns.withdraw(on.tx, on.id, words=said.reason, wrong=said.wrong)
 
 
@@ -245,7 +244,7 @@ def withdraw_takedown(on: Deciding, said: TakenBack) -> Takedown:
 )
 def object_to_takedown(on: Deciding, said: Said) -> Takedown:
     """Somebody else decides."""
-    return on.centre.between.outreach.takedowns.object(on.tx, on.id, words=said.reason)
+    return on.centre.between.outreach.takedowns.asking.object(on.tx, on.id, words=said.reason)
 
 
 @decision(
@@ -257,7 +256,7 @@ def object_to_takedown(on: Deciding, said: Said) -> Takedown:
 )
 def decide_objection(on: Deciding, said: ObjectionDecision) -> Takedown:
     """Not by whoever approved it."""
-    takedowns = on.centre.between.outreach.takedowns
+    takedowns = on.centre.between.outreach.takedowns.asking
     return takedowns.decide(on.tx, on.id, upheld=said.upheld, words=said.reason)
 
 
@@ -270,7 +269,7 @@ def decide_objection(on: Deciding, said: ObjectionDecision) -> Takedown:
 )
 def type_answer(on: Deciding, said: Answer) -> Takedown:
     """Nobody signed it."""
-    return on.centre.between.outreach.receipts.typed(on.tx, on.id, said)
+    return on.centre.between.outreach.takedowns.receipts.typed(on.tx, on.id, said)
 
 
 @decision(
@@ -283,7 +282,9 @@ def type_answer(on: Deciding, said: Answer) -> Takedown:
 def answer_received(on: Deciding, said: ReceivedAnswer) -> ReceivedTakedown:
     """The partner's centre gets a signed receipt."""
     answer = Answer(**{name: getattr(said, name) for name in Answer.__struct_fields__})
-    return on.centre.between.outreach.receiving.answer(on.tx, on.id, answer, partner=said.partner)
+    return on.centre.between.outreach.takedowns.receiving.answer(
+        on.tx, on.id, answer, partner=said.partner
+    )
 
 
 # Partners.
@@ -302,9 +303,9 @@ def partner_takedowns(
     request: ApiRequest, cursor: Cursor = None, limit: Limit = 50
 ) -> PartnerTakedowns:
     """For the partner's own users and systems."""
-    own = _own(request)
+    own = own_partner(request)
     with centre_of(request).uow.read(request.user, purpose="a partner's take-downs") as tx:
-        return _outreach(request).takedowns.of_partner(tx, own, cursor=cursor, limit=limit)
+        return _outreach(request).takedowns.asking.of_partner(tx, own, cursor=cursor, limit=limit)
 
 
 @post(
@@ -330,10 +331,10 @@ def partner_receipt(
     request: ApiRequest, takedown: str, body: bytes, signature: Signed = None
 ) -> PartnerTakedown:
     """Kept to the byte, with its signature."""
-    own, centre = _own(request), centre_of(request)
+    own, centre = own_partner(request), centre_of(request)
     if media_type(request) != "application/json":
         raise UnsupportedType("send application/json", where="Content-Type")
-    receipts: Receipts = _outreach(request).receipts
+    receipts: Receipts = _outreach(request).takedowns.receipts
     with centre.uow.begin(SYSTEM, purpose=f"a receipt of {own}") as tx:
         receipts.take(
             tx,
@@ -344,15 +345,7 @@ def partner_receipt(
             about=need_id(takedown, what="take-down"),
         )
     with centre.uow.read(request.user, purpose="a partner's take-down") as tx:
-        return _outreach(request).takedowns.asked_of(tx, own, takedown)
-
-
-def _own(request: ApiRequest) -> str:
-    """The partner whose user asks. Raises BadInput for anybody else."""
-    require(request.user, Permission.EXCHANGE_RECEIVE)
-    if request.user.partner is None:
-        raise BadInput("for a partner's own users")
-    return request.user.partner
+        return _outreach(request).takedowns.asking.asked_of(tx, own, takedown)
 
 
 HANDLERS: Final = (

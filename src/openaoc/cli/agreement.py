@@ -26,7 +26,8 @@ def partner() -> None:
 @click.option(
     "--kind",
     required=True,
-    help="centre, regulator, police, bank, telco, platform, sector_body or researcher.",
+    help="centre, regulator, police, bank, telco, platform, host, sector_body, researcher or "
+    "protection.",
 )
 @click.option("--jurisdiction", required=True, help="Two capital letters.")
 @click.option("--contact", required=True, help="The desk that answers.")
@@ -180,7 +181,7 @@ def draft(file: Path, *, as_json: bool) -> None:
     """Draft an agreement from FILE (TOML, or JSON when its name ends so); two people approve it."""
     from openaoc.cli.client import CentreClient
 
-    _show(CentreClient().post("/v1/exchange/agreements", _terms(file)), as_json=as_json)
+    _show(CentreClient().post("/v1/exchange/agreements", read_toml(file)), as_json=as_json)
 
 
 @agreement.command("list")
@@ -275,7 +276,7 @@ def _read(file: Path) -> bytes:
     return content
 
 
-def _terms(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
     """The file's content; what it says is checked by the centre."""
     import msgspec
 

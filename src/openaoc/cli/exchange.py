@@ -8,6 +8,7 @@ import rich_click as click
 
 from openaoc.cli.agreement import agreement, partner
 from openaoc.cli.exchange_files import export_command, import_command
+from openaoc.cli.exchange_plain import objects, tell, usefulness
 from openaoc.cli.feed import collections, feed, received
 from openaoc.cli.output import json_option, say, show_json, show_table
 
@@ -24,6 +25,9 @@ command.add_command(received, "received")
 command.add_command(agreement, "agreement")
 command.add_command(export_command, "export")
 command.add_command(import_command, "import")
+command.add_command(objects)
+command.add_command(tell)
+command.add_command(usefulness)
 
 
 @command.command("explain")

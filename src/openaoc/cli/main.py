@@ -55,6 +55,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "takedown": Place(
         "openaoc.cli.takedown:command", "Ask partners to take down sites, apps, accounts, numbers."
     ),
+    "advisory": Place(
+        "openaoc.cli.advisory:command", "Warn critical sectors; report the centre's own incidents."
+    ),
     "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
     "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
     "journal": Place("openaoc.cli.journal:command", "Verify the journal of every change."),

@@ -217,7 +217,13 @@ def build_between(
         transport=transport,
         practising=matter.practising,
         outreach=build_outreach(
-            database=database, sharing=sharing, line=line, gate=gate, keys=keys, settings=settings
+            database=database,
+            sharing=sharing,
+            receiver=matter.receiver,
+            line=line,
+            gate=gate,
+            keys=keys,
+            settings=settings,
         ),
     )
 

@@ -5,16 +5,20 @@ Nothing is handed on before a stage that receives is named by the wiring.
 
 from __future__ import annotations
 
+from openaoc.exchange.indicators import IndicatorReceiver
 from openaoc.exchange.objects import ObjectKind, keyed_object_id
 from openaoc.exchange.recalling import OBJECT_RECALLED
 from openaoc.exchange.receiving import Nobody, Receiver
 from openaoc.exchange.service import OBJECTS_RELEASED
+from openaoc.exchange.sightings import ByKind, SightingReceiver
 from openaoc.exchange.stix.model import SPEC_VERSION, Identity
 from openaoc.exchange.taxii.client import TaxiiClient
 from openaoc.exchange.taxii.handing import Handing
 from openaoc.exchange.taxii.polling import Polling
 from openaoc.exchange.taxii.publishing import Filling
 from openaoc.exchange.taxii.service import Taxii
+from openaoc.exchange.watching import CanaryWatch
+from openaoc.indicators.service import Indicators
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.events import Event
 from openaoc.storage.keyring import Keyring
@@ -101,3 +105,12 @@ def build_collecting(
     )
     polling = Polling(uow=uow, agreements=sharing.agreements, client=TaxiiClient(), keys=keys)
     return Collecting(uow=uow, taxii=taxii, filling=filling, handing=handing, polling=polling)
+
+
+def build_receiver(sharing: Sharing, indicators: Indicators, *, region: str) -> Receiver:
+    """Who takes whatever partners send, by whichever channel; canaries are seen first."""
+    taken: dict[ObjectKind, Receiver] = {
+        ObjectKind.INDICATOR: IndicatorReceiver(indicators, region=region),
+        ObjectKind.SIGHTING: SightingReceiver(),
+    }
+    return CanaryWatch(ByKind(taken, otherwise=Nobody()), canaries=sharing.canaries)

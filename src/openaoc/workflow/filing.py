@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from openaoc.channels.keys import CentreKeys
 from openaoc.exchange.files.service import Files
-from openaoc.exchange.indicators import IndicatorReceiver
 from openaoc.kernel.settings import Settings
 from openaoc.storage.database import Database
 from openaoc.workflow.collecting import producer_of
@@ -18,7 +17,7 @@ def build_files(
     return Files(
         uow=database.uow,
         exchange=matter.sharing.exchange,
-        receiver=IndicatorReceiver(matter.indicators, region=settings.jurisdiction),
+        receiver=matter.receiver,
         keys=keys,
         name=settings.centre_code,
         producer=producer_of(database.keys, home=settings.jurisdiction),

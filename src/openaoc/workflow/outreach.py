@@ -7,12 +7,29 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from openaoc.channels.keys import CentreKeys
+from openaoc.exchange.advisories.delivering import DUE_AT_ONCE_MAX as DELIVERED_AT_ONCE_MAX
+from openaoc.exchange.advisories.delivering import ENDED_AT_ONCE_MAX, Delivering
+from openaoc.exchange.advisories.model import (
+    ACKNOWLEDGED_PATH,
+    AcknowledgedMessage,
+    AcknowledgedTaken,
+    AdvisoryMessage,
+    AdvisoryTaken,
+)
+from openaoc.exchange.advisories.model import PATH as ADVISORIES_PATH
+from openaoc.exchange.advisories.receiving import Receiving as AdvisoriesReceived
+from openaoc.exchange.advisories.writing import Writing
 from openaoc.exchange.gate import Gate
 from openaoc.exchange.ledger_model import RecallKind
 from openaoc.exchange.letters import Letters
 from openaoc.exchange.line import Line
+from openaoc.exchange.plain import LABEL as PLAIN_LABEL
+from openaoc.exchange.plain import Plain
 from openaoc.exchange.recalling import OBJECT_RECALLED
+from openaoc.exchange.receiving import Receiver
 from openaoc.exchange.takedowns.asking import Asking
 from openaoc.exchange.takedowns.model import (
     PATH as TAKEDOWNS_PATH,
@@ -27,6 +44,7 @@ from openaoc.exchange.takedowns.model import (
 from openaoc.exchange.takedowns.receipts import Receipts
 from openaoc.exchange.takedowns.receiving import Receiving
 from openaoc.exchange.takedowns.sending import DUE_AT_ONCE_MAX, Sending
+from openaoc.exchange.usefulness import Measuring
 from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
 from openaoc.storage.database import Database
@@ -40,6 +58,23 @@ STEP_SECONDS: Final = 2.0
 ROUNDS_MAX: Final = 20
 
 
+class Takedowns(msgspec.Struct, frozen=True, kw_only=True):
+    """What persons and partners do about take-downs."""
+
+    asking: Asking
+    receipts: Receipts
+    sending: Sending
+    receiving: Receiving
+
+
+class Advisories(msgspec.Struct, frozen=True, kw_only=True):
+    """What persons and partners do about advisories."""
+
+    writing: Writing
+    delivering: Delivering
+    receiving: AdvisoriesReceived
+
+
 class Outreach:
     """What the centre asks and tells partners. One instance per centre."""
 
@@ -48,27 +83,35 @@ class Outreach:
         *,
         uow: UnitOfWork,
         letters: Letters,
-        takedowns: Asking,
-        receipts: Receipts,
-        sending: Sending,
-        receiving: Receiving,
+        takedowns: Takedowns,
+        advisories: Advisories,
+        plain: Plain,
+        measuring: Measuring,
     ) -> None:
         self.letters = letters
         self.takedowns = takedowns
-        self.receipts = receipts
-        self.receiving = receiving
-        self._send = on_time(uow, sending.due, purpose="take-downs the clock asks for")
+        self.advisories = advisories
+        self.plain = plain
+        self.measuring = measuring
+        self._duties = (
+            (takedowns.sending.due, DUE_AT_ONCE_MAX),
+            (advisories.delivering.end_due, ENDED_AT_ONCE_MAX),
+            (advisories.delivering.due, DELIVERED_AT_ONCE_MAX),
+        )
+        self._uow = uow
         self._ticker = Ticker("outreach", self.run, every_s=STEP_SECONDS)
         letters.wake_with(self._ticker.wake)
 
     def run(self) -> int:
         """Do what is due, and carry every letter once; how much there was."""
         total = 0
-        for _ in range(ROUNDS_MAX):
-            count = self._send()
-            total += count
-            if count < DUE_AT_ONCE_MAX:
-                break
+        for duty, full in self._duties:
+            call = on_time(self._uow, duty, purpose="what partners are asked and told")
+            for _ in range(ROUNDS_MAX):
+                count = call()
+                total += count
+                if count < full:
+                    break
         return total + self.letters.run()
 
     def start(self) -> None:
@@ -84,6 +127,7 @@ def build_outreach(
     *,
     database: Database,
     sharing: Sharing,
+    receiver: Receiver,
     line: Line,
     gate: Gate,
     keys: CentreKeys,
@@ -92,23 +136,71 @@ def build_outreach(
     """Build and wire it; nothing is sent before `start`."""
     uow, exchange = database.uow, sharing.exchange
     letters = Letters(uow=uow, agreed=sharing.agreed, line=line)
-    asking = Asking(exchange=exchange, catalogue=sharing.catalogue, letters=letters)
-    receipts = Receipts(partners=exchange.agreements.partners, name=settings.centre_code)
-    sending = Sending(exchange=exchange, asking=asking, receipts=receipts, letters=letters)
-    receiving = Receiving(requests=sharing.requests, letters=letters, keys=keys)
-    letters.place(TAKEDOWNS_PATH, says=TakedownMessage, answers=TakedownTaken, taken=sending.taken)
-    letters.place(RECEIPTS_PATH, says=SignedReceipt, answers=ReceiptTaken, taken=receiving.told)
-    gate.open(TAKEDOWNS_PATH, TakedownMessage, receiving.take)
-    gate.open(RECEIPTS_PATH, SignedReceipt, receipts.signed)
-    _listen(uow, asking=asking)
+    takedowns = _takedowns(sharing, letters=letters, keys=keys, name=settings.centre_code)
+    advisories = _advisories(sharing, letters=letters, receiver=receiver)
+    _open_takedowns(letters, gate, takedowns)
+    _open_advisories(letters, gate, advisories)
+    _listen(uow, asking=takedowns.asking)
     return Outreach(
         uow=uow,
         letters=letters,
-        takedowns=asking,
-        receipts=receipts,
-        sending=sending,
-        receiving=receiving,
+        takedowns=takedowns,
+        advisories=advisories,
+        plain=Plain(
+            exchange=exchange,
+            agreed=sharing.agreed,
+            line=line,
+            receiver=receiver,
+            key=database.keys.derived(PLAIN_LABEL),
+        ),
+        measuring=Measuring(exchange.agreements),
     )
+
+
+def _takedowns(sharing: Sharing, *, letters: Letters, keys: CentreKeys, name: str) -> Takedowns:
+    exchange = sharing.exchange
+    asking = Asking(exchange=exchange, catalogue=sharing.catalogue, letters=letters)
+    receipts = Receipts(partners=exchange.agreements.partners, name=name)
+    return Takedowns(
+        asking=asking,
+        receipts=receipts,
+        sending=Sending(exchange=exchange, asking=asking, receipts=receipts, letters=letters),
+        receiving=Receiving(requests=sharing.requests, letters=letters, keys=keys),
+    )
+
+
+def _advisories(sharing: Sharing, *, letters: Letters, receiver: Receiver) -> Advisories:
+    exchange = sharing.exchange
+    return Advisories(
+        writing=Writing(exchange=exchange),
+        delivering=Delivering(exchange=exchange, catalogue=sharing.catalogue, letters=letters),
+        receiving=AdvisoriesReceived(
+            agreements=exchange.agreements, receiver=receiver, letters=letters
+        ),
+    )
+
+
+def _open_takedowns(letters: Letters, gate: Gate, of: Takedowns) -> None:
+    letters.place(
+        TAKEDOWNS_PATH, says=TakedownMessage, answers=TakedownTaken, taken=of.sending.taken
+    )
+    letters.place(RECEIPTS_PATH, says=SignedReceipt, answers=ReceiptTaken, taken=of.receiving.told)
+    gate.open(TAKEDOWNS_PATH, TakedownMessage, of.receiving.take)
+    gate.open(RECEIPTS_PATH, SignedReceipt, of.receipts.signed)
+
+
+def _open_advisories(letters: Letters, gate: Gate, of: Advisories) -> None:
+    letters.place(
+        ADVISORIES_PATH, says=AdvisoryMessage, answers=AdvisoryTaken, taken=of.delivering.taken
+    )
+    letters.place(
+        ACKNOWLEDGED_PATH,
+        says=AcknowledgedMessage,
+        answers=AcknowledgedTaken,
+        taken=of.receiving.told,
+    )
+    gate.open(ADVISORIES_PATH, AdvisoryMessage, of.receiving.take)
+    gate.open(ACKNOWLEDGED_PATH, AcknowledgedMessage, of.delivering.acknowledged)
 
 
 def _listen(uow: UnitOfWork, *, asking: Asking) -> None:

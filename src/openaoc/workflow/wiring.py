@@ -15,8 +15,8 @@ from openaoc.appeals.blind import DRAWN_AT_ONCE, BlindReviews
 from openaoc.appeals.service import DUE_BATCH_MAX as APPEALS_BATCH_MAX
 from openaoc.appeals.service import Appeals
 from openaoc.cases.service import Cases
-from openaoc.exchange.indicators import IndicatorPublisher, IndicatorReceiver, published_of
-from openaoc.exchange.watching import CanaryWatch
+from openaoc.exchange.indicators import IndicatorPublisher, published_of
+from openaoc.exchange.receiving import Receiver
 from openaoc.holds.codes import Codes
 from openaoc.holds.ending import Ending
 from openaoc.holds.reviewing import REVIEWS_PER_RUN_MAX
@@ -37,7 +37,7 @@ from openaoc.storage.database import Database
 from openaoc.storage.unit_of_work import UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.tracing.service import Tracing
-from openaoc.workflow.collecting import Collecting, build_collecting
+from openaoc.workflow.collecting import Collecting, build_collecting, build_receiver
 from openaoc.workflow.complaint import Complaints
 from openaoc.workflow.confirming import Confirming, Questions
 from openaoc.workflow.control import CODE_LABEL, Control
@@ -105,6 +105,8 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     returning: Returning
     sharing: Sharing
     collecting: Collecting
+    receiver: Receiver
+    """Takes whatever partners send, by whichever channel."""
     practising: Practising
 
 
@@ -161,6 +163,7 @@ class Outward(msgspec.Struct, frozen=True, kw_only=True):
     noticing: Noticing
     sharing: Sharing
     collecting: Collecting
+    receiver: Receiver
 
 
 def build_matter(
@@ -230,6 +233,7 @@ def build_matter(
         returning=ends.returning,
         sharing=sharing,
         collecting=outward.collecting,
+        receiver=outward.receiver,
         practising=practising,
     )
 
@@ -283,15 +287,17 @@ def _outward(means: Means, core: Core, pooled: PooledAccounts) -> Outward:
     )
     sharing.catalogue.register(IndicatorPublisher(indicators))
     sharing.marking.find_objects_with(functools.partial(published_of, indicators))
-    receiver = IndicatorReceiver(indicators, region=settings.jurisdiction)
+    receiver = build_receiver(sharing, indicators, region=settings.jurisdiction)
     collecting = build_collecting(
-        uow=means.uow,
-        sharing=sharing,
-        keys=keys,
-        home=settings.jurisdiction,
-        receiver=CanaryWatch(receiver, canaries=sharing.canaries),
+        uow=means.uow, sharing=sharing, keys=keys, home=settings.jurisdiction, receiver=receiver
     )
-    return Outward(indicators=indicators, noticing=noticing, sharing=sharing, collecting=collecting)
+    return Outward(
+        indicators=indicators,
+        noticing=noticing,
+        sharing=sharing,
+        collecting=collecting,
+        receiver=receiver,
+    )
 
 
 def _core(means: Means) -> Core:

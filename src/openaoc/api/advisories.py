@@ -1,0 +1,297 @@
+"""API: advisories to sectors and the centre's incident reports; receivers read and acknowledge.
+
+Decides nothing: who may, stands in the stage. A partner's user sees its own alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+from litestar import get, post
+from msgspec import Meta
+
+from openaoc.api.access import BEARER, centre_of, need_id, own_partner, signed_in
+from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, Thing, decision
+from openaoc.api.problems import ApiRequest, described, problems
+from openaoc.api.takedowns import Said
+from openaoc.exchange.advisories.model import (
+    Advisory,
+    AdvisoryList,
+    AdvisoryView,
+    Content,
+    Desk,
+    PartnerAdvisories,
+    PartnerAdvisory,
+    ReceivedAdvisories,
+    ReceivedAdvisory,
+    SectorList,
+)
+from openaoc.exchange.model import PartnerCode
+from openaoc.kernel.actor import SYSTEM
+from openaoc.workflow.outreach import Advisories
+
+BODY_BYTES_MAX: Final = 128 << 10
+ADVISORY: Final = Thing("advisory", "advisory")
+SECTOR: Final = Thing("sector", "sector")
+
+
+class RegulatorTold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The regulator's own number of the report, and when it was told; by default now."""
+
+    reference: Annotated[str, Meta(min_length=1, max_length=80)]
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether a partner belongs to the sector."""
+
+    partner: PartnerCode
+    member: bool
+
+
+class ReadHere(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose advisory was read here, and by which desk."""
+
+    partner: PartnerCode
+    by: Desk
+
+
+class ReadThere(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By which desk it was read."""
+
+    by: Desk
+
+
+def _advisories(request: ApiRequest) -> Advisories:
+    return centre_of(request).between.outreach.advisories
+
+
+@post(
+    "/v1/advisories",
+    guards=[signed_in],
+    dto=Body[Content],
+    return_dto=None,
+    status_code=201,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["advisories"],
+    summary="Draft an advisory to sectors, or a report of the centre's own incident",
+    responses={
+        **described(Advisory, "A draft; nobody outside sees it", 201),
+        **problems(401, 403, 404, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def draft_advisory(request: ApiRequest, data: Content) -> Advisory:
+    """Two persons approve it before anybody receives it."""
+    with centre_of(request).uow.begin(request.user, purpose="draft an advisory") as tx:
+        return _advisories(request).writing.draft(tx, data)
+
+
+@get(
+    "/v1/advisories",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["advisories"],
+    summary="Advisories and incident reports, newest first",
+    responses={**described(AdvisoryList, "The newest"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def list_advisories(request: ApiRequest) -> AdvisoryList:
+    """The newest."""
+    with centre_of(request).uow.read(request.user, purpose="list advisories") as tx:
+        return _advisories(request).writing.page(tx)
+
+
+@get(
+    "/v1/advisories/received",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["advisories"],
+    summary="Advisories of partners' centres to us, newest first",
+    responses={**described(ReceivedAdvisories, "The newest"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def received_advisories(request: ApiRequest) -> ReceivedAdvisories:
+    """The newest."""
+    with centre_of(request).uow.read(request.user, purpose="list advisories received") as tx:
+        return _advisories(request).receiving.page(tx)
+
+
+@get(
+    "/v1/advisories/{advisory:str}",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["advisories"],
+    summary="One advisory, who has it, and who has not acknowledged it",
+    responses={**described(AdvisoryView, "One"), **problems(401, 403, 404)},
+    sync_to_thread=True,
+)
+def show_advisory(request: ApiRequest, advisory: str) -> AdvisoryView:
+    """One."""
+    found = need_id(advisory, what="advisory")
+    with centre_of(request).uow.read(request.user, purpose="show an advisory") as tx:
+        return _advisories(request).writing.show(tx, found)
+
+
+@post(
+    "/v1/advisories/{advisory:str}/correct",
+    guards=[signed_in],
+    dto=Body[Content],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["advisories"],
+    summary="Propose what it is to say from now on; two persons approve it",
+    responses={
+        **described(Advisory, "With the correction that waits"),
+        **problems(401, 403, 404, 409, 413, 415),
+    },
+    sync_to_thread=True,
+)
+def correct_advisory(request: ApiRequest, advisory: str, data: Content) -> Advisory:
+    """Everybody who has it gets the correction."""
+    found = need_id(advisory, what="advisory")
+    with centre_of(request).uow.begin(request.user, purpose="correct an advisory") as tx:
+        return _advisories(request).writing.correct(tx, found, data)
+
+
+@decision(
+    "/v1/advisories/{advisory:str}/approve",
+    on=ADVISORY,
+    words="Published with the second person's word",
+    purpose="approve an advisory",
+    summary="Agree with what waits to be approved",
+)
+def approve_advisory(on: Deciding, said: Said) -> Advisory:
+    """One person's word."""
+    writing = on.centre.between.outreach.advisories.writing
+    return writing.approve(on.tx, on.id, words=said.reason)
+
+
+@decision(
+    "/v1/advisories/{advisory:str}/withdraw",
+    on=ADVISORY,
+    words="Withdrawn",
+    purpose="withdraw an advisory",
+    summary="Take it back; everybody who has it hears of it",
+)
+def withdraw_advisory(on: Deciding, said: Said) -> Advisory:
+    """One person is enough."""
+    writing = on.centre.between.outreach.advisories.writing
+    return writing.withdraw(on.tx, on.id, words=said.reason)
+
+
+@decision(
+    "/v1/advisories/{advisory:str}/regulator",
+    on=ADVISORY,
+    words="With the regulator's number",
+    purpose="the regulator was told",
+    summary="Record that the regulator was told of a breach of personal data",
+)
+def regulator_told(on: Deciding, said: RegulatorTold) -> Advisory:
+    """Within the hours of the rules."""
+    writing = on.centre.between.outreach.advisories.writing
+    at = said.at or on.tx.now
+    return writing.regulator_told(on.tx, on.id, reference=said.reference, at=at)
+
+
+@decision(
+    "/v1/advisories/received/{advisory:str}/acknowledge",
+    on=ADVISORY,
+    words="With our acknowledgement",
+    purpose="acknowledge a partner's advisory",
+    summary="Say that a partner's advisory was read here",
+)
+def acknowledge_received(on: Deciding, said: ReadHere) -> ReceivedAdvisory:
+    """Its sender hears of that."""
+    receiving = on.centre.between.outreach.advisories.receiving
+    return receiving.acknowledge(on.tx, on.id, partner=said.partner, by=said.by)
+
+
+@get(
+    "/v1/sectors",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["advisories"],
+    summary="The sectors that are warned, and who belongs to each",
+    responses={**described(SectorList, "The closed list"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def list_sectors(request: ApiRequest) -> SectorList:
+    """The closed list."""
+    with centre_of(request).uow.read(request.user, purpose="list sectors") as tx:
+        return _advisories(request).writing.sectors(tx)
+
+
+@decision(
+    "/v1/sectors/{sector:str}/members",
+    on=SECTOR,
+    words="The sectors now",
+    purpose="who belongs to a sector",
+    summary="Make a partner a member of a sector, or no more",
+)
+def set_member(on: Deciding, said: Membership) -> SectorList:
+    """Beside those who belong to it by their kind."""
+    writing = on.centre.between.outreach.advisories.writing
+    return writing.set_member(on.tx, on.id, partner=said.partner, member=said.member)
+
+
+# Receivers.
+
+
+@get(
+    "/v1/exchange/advisories",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["exchange"],
+    summary="What a partner was warned of, newest first, with the indicators it may have",
+    responses={**described(PartnerAdvisories, "Its own"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def partner_advisories(request: ApiRequest) -> PartnerAdvisories:
+    """For the partner's own users and systems."""
+    own, centre = own_partner(request), centre_of(request)
+    with centre.uow.read(request.user, purpose="a partner's advisories") as tx:
+        return _advisories(request).delivering.of_partner(tx, own)
+
+
+@post(
+    "/v1/exchange/advisories/{advisory:str}/acknowledge",
+    guards=[signed_in],
+    dto=Body[ReadThere],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=BODY_BYTES_MAX,
+    security=BEARER,
+    tags=["exchange"],
+    summary="A partner has read an advisory, as it has it now",
+    responses={**described(PartnerAdvisory, "Acknowledged"), **problems(401, 403, 404, 413, 415)},
+    sync_to_thread=True,
+)
+def acknowledge_advisory(request: ApiRequest, advisory: str, data: ReadThere) -> PartnerAdvisory:
+    """The first acknowledgement of a revision stands."""
+    own, found = own_partner(request), need_id(advisory, what="advisory")
+    with centre_of(request).uow.begin(SYSTEM, purpose=f"an acknowledgement of {own}") as tx:
+        return _advisories(request).delivering.acknowledge(tx, own, found, by=data.by)
+
+
+HANDLERS: Final = (
+    draft_advisory,
+    list_advisories,
+    received_advisories,
+    show_advisory,
+    correct_advisory,
+    approve_advisory,
+    withdraw_advisory,
+    regulator_told,
+    acknowledge_received,
+    list_sectors,
+    set_member,
+    partner_advisories,
+    acknowledge_advisory,
+)

@@ -1,0 +1,1 @@
+"""Advisories: the rule data: sectors, clocks, and who is told of a breach."""
