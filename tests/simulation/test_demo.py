@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -254,12 +255,12 @@ def free_port() -> int:
             return port
 
 
-def run_demo(folder: Path, *more: str, minutes: float) -> dict[str, object]:
+def run_demo(folder: Path, *, minutes: float) -> dict[str, object]:
     port = free_port()
     done = subprocess.run(
         [
             *(sys.executable, "-c", "from openaoc.cli.main import main; main()", "demo", "--json"),
-            *("--minutes", str(minutes), "--accounts", "5000", *more),
+            *("--minutes", str(minutes), "--accounts", "5000"),
         ],
         env={**os.environ, "OPENAOC_DATA_DIR": str(folder), "OPENAOC_PORT": str(port)},
         cwd=folder.parent,
@@ -295,32 +296,59 @@ def test_a_whole_run_holds_money_and_a_second_one_goes_on(tmp_path: Path) -> Non
     assert second["nation"]["nation"]["transfers"] > nation["nation"]["transfers"]
 
 
+class Until:
+    """A screen that stops the demonstration as soon as there is enough to see."""
+
+    def __init__(self, enough: Callable[[TwoView], bool]) -> None:
+        self.stop = threading.Event()
+        self._enough = enough
+
+    def say(self, line: str) -> None:
+        assert line
+
+    def show(self, view: DemoView | TwoView) -> None:
+        assert isinstance(view, TwoView)
+        if all(one.nation is not None for one in view.countries) and self._enough(view):
+            self.stop.set()
+
+
+def asked(view: TwoView) -> int:
+    """Requests of both sides."""
+    assert view.between is not None
+    return sum(way.asked for way in view.between.ways)
+
+
+def enough(view: TwoView) -> bool:
+    """Money crossed, was asked about, and indicators were read."""
+    if view.between is None:
+        return False
+    ways = view.between.ways
+    return any(way.answered for way in ways) and any(way.told for way in ways)
+
+
 @pytest.mark.long
-def test_two_countries_ask_and_answer_and_a_second_start_goes_on(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    more = ("--countries", "2", "--speed", "240")
-    first = run_demo(folder, *more, minutes=2.0)
-    countries, between = first["countries"], first["between"]
-    assert isinstance(countries, list)
-    assert isinstance(between, dict)
-    assert [one["country"] for one in countries] == ["TH", "XN"]
-    for one in countries:
-        assert one["continued"] is False
-        assert one["centre"]["mode"] == "live"
-        assert one["centre"]["reports"] > 5
-        assert one["nation"]["couriers"]["feed_refused"] == 0
-        assert one["nation"]["couriers"]["answers_refused"] == 0
-        assert one["nation"]["nation"]["crossed_minor"] > 0
-        assert one["nation"]["nation"]["arrived_minor"] > 0
-    ways = between["ways"]
-    assert sum(way["asked"] for way in ways) > 0
-    assert sum(way["answered"] for way in ways) > 0
-    kinds = {one["kind"] for way in ways for one in way["released"]}
+def test_two_countries_ask_and_answer_and_a_second_start_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAOC_PORT", str(free_port()))
+    monkeypatch.setenv("OPENAOC_DATA_DIR", str(tmp_path / "data"))
+    plan = DemoPlan(minutes=8, speed=600, accounts=5_000, seed=1441, countries=2)
+    screen = Until(enough)
+    first = Demo(plan, screen=screen, stop=screen.stop).run()
+    assert isinstance(first, TwoView)
+    assert first.between is not None
+    assert [one.country for one in first.countries] == ["TH", "XN"]
+    for one in first.countries:
+        assert not one.continued
+        assert one.centre is not None
+        assert one.nation is not None
+        assert one.centre.mode == "live"
+        assert one.nation.couriers.feed_refused == one.nation.couriers.answers_refused == 0
+    assert any(one.nation and one.nation.nation.crossed_minor for one in first.countries)
+    kinds = {one.kind for way in first.between.ways for one in way.released}
     assert {"trace-request", "trace-answer", "indicator"} <= kinds
-    assert sum(way["told"] for way in ways) > 0
-    second = run_demo(folder, *more, minutes=0.7)
-    assert isinstance(second["countries"], list)
-    assert all(one["continued"] for one in second["countries"])
-    assert isinstance(second["between"], dict)
-    asked = [sum(way["asked"] for way in one["between"]["ways"]) for one in (first, second)]  # type: ignore[index]  # a document
-    assert asked[1] >= asked[0]
+    again = Until(lambda view: view.between is not None and asked(view) >= asked(first))
+    second = Demo(plan, screen=again, stop=again.stop).run()
+    assert isinstance(second, TwoView)
+    assert all(one.continued for one in second.countries)
+    assert asked(second) >= asked(first), "what was asked stays asked"

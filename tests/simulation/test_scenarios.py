@@ -10,7 +10,7 @@ import pytest
 from openaoc.kernel.errors import BadInput
 from openaoc.simulation.background import CRYPTO
 from openaoc.simulation.parameters import load_parameters
-from openaoc.simulation.trial.centre import members
+from openaoc.simulation.trial.joining import members
 from openaoc.simulation.trial.life import Life, nation_of
 from openaoc.simulation.trial.persons import waiting_s
 from openaoc.simulation.trial.run import digest_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,11 +37,12 @@ from tests.simulation.nations import ACCOUNTS, small, stamp
 
 PAIR = two_countries()
 SEED = 11
-STEP_S = 900.0
-DAYS = 2
+STEP_S = 1_800.0
+DAYS = 1
 STEP = timedelta(seconds=2)
 
 
+@functools.cache
 def people(country: str) -> Population:
     parameters = PAIR.parameters(country, of=small())
     return make_population(parameters, accounts=ACCOUNTS, seed=PAIR.seed(country, SEED))

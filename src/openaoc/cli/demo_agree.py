@@ -7,7 +7,7 @@ that the data protection officer drafts and a supervisor approves too; collectio
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from openaoc.cli.demo_register import administrator
 from openaoc.exchange.agreement import Grant, Minimisation, Terms, Transfer, TransferKind
 from openaoc.exchange.model import Contact, KeyVerification, NewPartner, PartnerChange, PartnerKind
 from openaoc.exchange.objects import FIELDS, FieldClass, ObjectKind
+from openaoc.kernel.clock import SystemClock
 from openaoc.kernel.errors import Unavailable
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
@@ -110,10 +111,8 @@ def _desk(side: Side) -> Contact:
 def _staff(side: Side) -> Staff:
     """The people of a centre, made users once."""
     path = side.data / STAFF_FILE
-    try:
+    if path.exists():
         return msgspec.json.decode(path.read_bytes(), type=Staff)
-    except FileNotFoundError:
-        pass
     client = administrator(side.url, side.data)
     staff = Staff(
         supervisor=_user(client, "Supervisor C (simulated)", "supervisor"),
@@ -189,7 +188,7 @@ def _unless_there(client: CentreClient, path: str, body: object) -> bool:
 def _agree_on(side: Side, people: Staff, partner: Side) -> None:
     """The data protection officer drafts; that officer and a supervisor approve."""
     officer = CentreClient(side.url, people.protection)
-    draft = officer.post("/v1/exchange/agreements", terms(partner, now=datetime.now(UTC)))
+    draft = officer.post("/v1/exchange/agreements", terms(partner, now=SystemClock().now()))
     path = f"/v1/exchange/agreements/{draft['id']}/approve"
     officer.post(path)
     CentreClient(side.url, people.supervisor).post(path)

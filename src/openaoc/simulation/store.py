@@ -244,8 +244,12 @@ class NationStore:
 
     def arrivals(self, *, came: bool) -> list[tuple[Arrival, float]]:
         """What has come and is under way here, and when; or what is still to come."""
-        which = "number IN (SELECT scam FROM scams)" if came else "at_s IS NULL"
-        rows = self._all(f"SELECT body, at_s FROM arrivals WHERE {which} ORDER BY number")  # noqa: S608 - two fixed texts
+        if came:
+            rows = self._all(
+                "SELECT body, at_s FROM arrivals JOIN scams ON scam = number ORDER BY number"
+            )
+        else:
+            rows = self._all("SELECT body, at_s FROM arrivals WHERE at_s IS NULL ORDER BY number")
         return [(msgspec.json.decode(body, type=Arrival), at_s or 0.0) for body, at_s in rows]
 
     # The feed and the reports

@@ -47,5 +47,12 @@ class CallingArm(TelephoneArm):
         other.told_s[foreign.number] = self.told_s[scam.number]
         other.at(
             self.now_s + float(draw.uniform(low_s, high_s)),
-            functools.partial(other.hop, foreign, account, out.at_us, out.amount_minor, hop=hop),
+            functools.partial(
+                other.hop,
+                foreign,
+                account,
+                since_us=out.at_us,
+                amount=out.amount_minor,
+                hop=hop,
+            ),
         )

@@ -43,6 +43,7 @@ from openaoc.simulation.trial.actors import (
 )
 from openaoc.simulation.trial.arm import Arm, Back, Timed
 from openaoc.simulation.trial.desks import Desks, Done, Due
+from openaoc.simulation.trial.joining import machines_of, members
 from openaoc.simulation.trial.life import BORN, Life, stamp
 from openaoc.simulation.trial.model import ArmFigures
 from openaoc.simulation.trial.persons import Persons
@@ -480,22 +481,3 @@ class CentreArm(Arm):
         if issued_s - self._decided_s.get(order.case, -1e9) <= AT_ONCE_S:
             return "confirmed", told_s
         return "followed", issued_s
-
-
-def members(life: Life, *, coverage: float) -> tuple[str, ...]:
-    """The institutions that take part: the smallest number, largest first, with that share.
-
-    One without accounts of its own always does.
-    """
-    found: list[str] = []
-    covered = 0.0
-    for one in sorted(life.parameters.institutions, key=lambda one: (-one.share, one.code)):
-        if covered < coverage - 1e-9 or not one.share:
-            found.append(one.code)
-            covered += one.share
-    return tuple(sorted(found))
-
-
-def machines_of(life: Life) -> str | None:
-    """The code of the ATM network, where there is one."""
-    return next((o.code for o in life.parameters.institutions if o.kind == "atm_network"), None)

@@ -19,8 +19,9 @@ from openaoc.ledger.arrays import CHANNELS
 from openaoc.simulation.blocking import account_at
 from openaoc.simulation.feed import TERMINALS, transfer_id
 from openaoc.simulation.population import Population, account_number
-from openaoc.simulation.trial.centre import CentreArm, machines_of
+from openaoc.simulation.trial.centre import CentreArm
 from openaoc.simulation.trial.desks import Done
+from openaoc.simulation.trial.joining import machines_of
 from openaoc.simulation.world import Tick
 from openaoc.workflow.confirming import AskedPayment, ConfirmationRequest
 

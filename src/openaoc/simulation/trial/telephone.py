@@ -93,13 +93,20 @@ class TelephoneArm(Arm):
                 continue
             self.at(
                 self.now_s + after_s,
-                functools.partial(self.hop, scam, account, move.at_us, move.amount_minor, hop=1),
+                functools.partial(
+                    self.hop,
+                    scam,
+                    account,
+                    since_us=move.at_us,
+                    amount=move.amount_minor,
+                    hop=1,
+                ),
             )
 
     def call_abroad(self, scam: Scam, out: Out, *, hop: int) -> None:
         """Money went to a country next door; without one, nobody is called."""
 
-    def hop(self, scam: Scam, account: int, since_us: int, amount: int, *, hop: int) -> None:
+    def hop(self, scam: Scam, account: int, *, since_us: int, amount: int, hop: int) -> None:
         """One bank freezes the account and says where the money went on to."""
         telephone = self.life.parameters.telephone
         draw = self.chance(8, scam.number, account, hop)
@@ -131,7 +138,9 @@ class TelephoneArm(Arm):
             after_s = float(draw.uniform(low_s, high_s))
             self.at(
                 self.now_s + after_s,
-                functools.partial(self.hop, scam, out.creditor, out.at_us, went, hop=hop + 1),
+                functools.partial(
+                    self.hop, scam, out.creditor, since_us=out.at_us, amount=went, hop=hop + 1
+                ),
             )
 
     def _spared(self, account: int) -> bool:
