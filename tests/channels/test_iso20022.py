@@ -337,3 +337,26 @@ def test_the_namespace_is_the_standards() -> None:
             ],
         )
     )
+
+
+def test_a_block_that_goes_over_is_said_exactly_and_in_words() -> None:
+    both = camt056.Texts(th=THAI, en="It stays blocked.")
+    order = camt056.HoldRequest(
+        order="ord_2", revision=1, case="AOC-7K3M-9QX2-4", institution="SCB", account="0012",
+        amount_minor=100, currency="THB", rule="R", legal_basis="section 7", reason=both,
+        issued_at=NOW, answer_by=NOW, ends_at=NOW, continues="ord_1",
+    )  # fmt: skip
+    end = camt056.EndRequest(
+        order="ord_1", revision=2, institution="SCB", account="0012", amount_minor=100,
+        remaining_minor=0, currency="THB", reason=both, at=NOW, continued_by="ord_2",
+    )  # fmt: skip
+    data = camt056.write(
+        camt056.Requests(
+            message_id="m", centre="OPENAOC", institution="SCB", at=NOW, requests=[order, end]
+        )
+    )
+    assert camt056.read(data).requests == [order, end]
+    text = data.decode()
+    assert "CONTINUES order ord_1: already blocked, block nothing more" in text
+    assert "GO ON HOLDING under order ord_2" in text
+    assert "GIVE BACK" not in text

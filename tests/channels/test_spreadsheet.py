@@ -302,3 +302,15 @@ def test_an_amount_comes_back_as_it_went_out(amount: int, currency: str) -> None
 
     [answer] = read_answers(_filled(copy, order), TH)
     assert answer.applied_minor == amount
+
+
+def test_a_sheet_without_the_column_for_continued_orders_is_taken() -> None:
+    def as_before(orders: Any, onward: Any) -> None:
+        del onward
+        assert orders.cell(2, FIELDS["continues"]).value == "ord_0"
+        orders.cell(2, FIELDS["outcome"]).value = "applied"
+        orders.cell(2, FIELDS["applied"]).value = 1
+        orders.delete_cols(FIELDS["continues"])
+
+    [answer] = read_answers(_filled(as_before, _order(continues="ord_0")), TH)
+    assert (answer.order, answer.outcome, answer.applied_minor) == ("ord_1", "applied", 100)

@@ -127,8 +127,13 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     held: dict[str, int]
 
 
-def replay(centre: Centre, facts: Facts, hubs: frozenset[str]) -> dict[str, Replayed]:
-    """Every pursued case, from the facts, the filed claims and what institutions did alone."""
+def replay(
+    centre: Centre, facts: Facts, hubs: frozenset[str], *, at: datetime | None = None
+) -> dict[str, Replayed]:
+    """Every pursued case, from the facts, the filed claims and what institutions did alone.
+
+    `at` tells what was so at an earlier moment, as all that is known now says.
+    """
     with centre.database.uow.read(SYSTEM) as tx:
         claimed = tx.connection.execute(
             sa.text(
@@ -158,6 +163,7 @@ def replay(centre: Centre, facts: Facts, hubs: frozenset[str]) -> dict[str, Repl
             for row in claimed
         ],
         rule=Rule.FIFO,
+        at_us=None if at is None else to_us(at),
         holds=_events(facts, [row for row in happened if row.case_id in number], number, accounts),
         hubs=frozenset(accounts.index(hub) for hub in hubs),
     )  # fmt: skip

@@ -26,10 +26,13 @@ from tests.restitution.world import confirm, hold_long, made, propose, publish
 from tests.workflow.centre import INVESTIGATOR, SECOND, SUPERVISOR, Centre, machine
 from tests.workflow.invariants import all_orders, check, check_messages
 from tests.workflow.pursuit_facts import Fact, Facts, Replayed, replay
+from tests.workflow.standing_blocks import check_blocks_stay, standing
 
 VICTIMS = ("KBANK:1", "KBANK:2", "BBL:1")
 MULES = ("SCB:1", "SCB:2", "BBL:2", "WALLET:1", "WALLET:2", "KBANK:9")
 HUB = "WALLET:500"
+FILINGS = {"report", "report_earlier", "report_upstream", "report_later"}
+"""Acts after which a block falls only where no case's money was blocked."""
 LEFT = {OrderState.CONVERTED} | HOLDING
 """States in which the order's institution, or another's measure, blocks money of the case."""
 
@@ -42,6 +45,8 @@ class PursuitLife:
         self.facts = Facts()
         self.unseen: list[Fact] = []
         """Payments that were reported before anybody told them."""
+        self.later: list[Fact] = []
+        """Payments that were told and whose payers have not reported them yet."""
         self.hubs: frozenset[str] = frozenset()
         self.doubted: set[str] = set()
         """Accounts whose history was missing at any time: there less may be asked for."""
@@ -129,6 +134,40 @@ class PursuitLife:
         if old:
             self.file(self.choice.choice(old))
 
+    def report_both_ends(self) -> None:
+        """Who passed the money on reports it and it is held; who paid first reports later."""
+        victim, mule, away = self.choice.choice(VICTIMS), *self.choice.sample(MULES, 2)
+        paid = self.fact(victim, mule, self.amount(), ago=timedelta(seconds=40))
+        passed = self.fact(mule, away, self.amount(), ago=timedelta(seconds=20))
+        self.tell(paid, passed)
+        self.file(passed)
+        self.later.append(paid)
+        self.answer()
+
+    def report_later(self) -> None:
+        if self.later:
+            self.file(self.later.pop(self.choice.randrange(len(self.later))))
+
+    def report_upstream(self) -> None:
+        """A payment that brought money to where a case with a hold says its loss began."""
+        holding = {order.case_id for order in self.orders(*HOLDING)}
+        with self.centre.database.uow.read(SYSTEM) as tx:
+            claims = tx.connection.execute(
+                sa.text("select case_id, transfer_id from case_claims order by sequence")
+            ).all()
+        claimed = {row.transfer_id for row in claims if row.case_id in holding}
+        began = {fact.debtor: fact.at for fact in self.facts.known if fact.name in claimed}
+        upstream = [
+            fact
+            for fact in self.facts.known
+            if fact.creditor in began
+            and fact.at <= began[fact.creditor]
+            and fact.creditor != fact.debtor
+            and not fact.flags
+        ]
+        if upstream:
+            self.file(self.choice.choice(upstream))
+
     def report_unseen(self) -> None:
         victim, mule = self.choice.choice(VICTIMS), self.choice.choice(MULES)
         paid = self.fact(victim, mule, self.amount(), ago=timedelta(seconds=10))
@@ -174,6 +213,10 @@ class PursuitLife:
 
     def answer(self) -> None:
         """Applied in whole, in part or not; some time ago; with what went on from there."""
+        presumed = [order for order in self.orders(*HOLDING) if order.presumed]
+        if presumed and self.choice.random() < 0.5:
+            self.confirm_block(self.choice.choice(presumed))
+            return
         waiting = self.orders(*WAITING)
         if not waiting:
             return
@@ -203,6 +246,15 @@ class PursuitLife:
             for fact in onward:  # what an institution told is true whatever became of the answer
                 found = self.centre.ledger.find(reported_by=fact.reporter, transfer_id=fact.name)
                 self.facts.known += [fact] if found is not None else []
+
+    def confirm_block(self, order: OrderRecord) -> None:
+        """A block went over to the order, an institution says; or only in part, or not at all."""
+        most = order.applied_minor
+        untouched = order.held_minor == most
+        applied = self.choice.choice([most, most, most // 2, 0]) if untouched else most
+        answer = Answer(outcome="applied" if applied else "refused", applied_minor=applied)
+        with self.centre.database.uow.begin(machine(order.institution)) as tx:
+            self.centre.matter.holds.answer(tx, order.id, answer)
 
     def release(self) -> None:
         holding = self.orders(*HOLDING)
@@ -313,6 +365,9 @@ class PursuitLife:
             self.correct: 4,
             self.report: 8,
             self.report_earlier: 3,
+            self.report_upstream: 3,
+            self.report_both_ends: 3,
+            self.report_later: 3,
             self.report_unseen: 1,
             self.tell_unseen: 1,
             self.answer: 10,
@@ -346,15 +401,21 @@ class PursuitLife:
     def step(self) -> None:
         """Something happens, or two things at once; the centre follows; then everything holds."""
         weights = self.acts()
-        for act in self.choice.choices(
+        before = standing(self.centre)
+        acts = self.choice.choices(
             list(weights), weights=list(weights.values()), k=self.choice.choice([1, 1, 2])
-        ):
+        )
+        for act in acts:
             self.done.append(act.__name__)
             with contextlib.suppress(OpenAOCError):  # refused, for whatever reason
                 act()
             self.centre.clock.advance(timedelta(milliseconds=self.choice.choice([0, 1, 50])))
         self.follow()
         self.check()
+        if {act.__name__ for act in acts} <= FILINGS:
+            check_blocks_stay(
+                self.centre, self.facts, self.hubs, doubted=self.doubted, before=before
+            )
 
     def check(self) -> None:
         """What the centre believes is what a replay from scratch says, case by case."""

@@ -19,6 +19,7 @@ from openaoc.holds.answers import ANSWERS_TOGETHER_MAX, Desk, Given, addressed
 from openaoc.holds.book import RELEASE, OrderBook, Outbox
 from openaoc.holds.codes import Codes
 from openaoc.holds.complaining import Complaint, follow_complaint
+from openaoc.holds.delaying import NoticeDelays, views
 from openaoc.holds.drafting import issued_now
 from openaoc.holds.legal import LegalRule, rulebook
 from openaoc.holds.lock import hold_matter, join_matter
@@ -72,6 +73,7 @@ class Holds:
     ) -> None:
         self.codes = codes
         self.book = OrderBook(outbox, codes=codes)
+        self.delays = NoticeDelays(self.book, cases=cases)
         self._cases = cases
         self._rules = rulebook(jurisdiction)
         self._onward = onward
@@ -115,14 +117,21 @@ class Holds:
         more = len(rows) > limit
         shown = rows[:limit]
         return OrderPage(
-            orders=[order.view() for order in shown],
+            orders=views(tx, shown),
             cursor=str(shown[-1].sequence) if more else None,
         )
+
+    def presumed(self, tx: Transaction, institution: str, *, limit: int) -> Sequence[OrderView]:
+        """Orders that took over a block at the institution, which it has not confirmed yet."""
+        require(tx.actor, Permission.HOLD_READ)
+        found = store.presumed(tx.connection, tx.actor.institution or institution, limit=limit)
+        return [order.view() for order in found]
 
     def show(self, tx: Transaction, order_id: str) -> OrderView:
         """One order. Raises NoSuchOrder, also for another institution's."""
         require(tx.actor, Permission.HOLD_READ)
-        return self._found(tx, order_id, actor=tx.actor, lock=False).view()
+        [view] = views(tx, [self._found(tx, order_id, actor=tx.actor, lock=False)])
+        return view
 
     def lines(self, tx: Transaction, case_id: str) -> Sequence[OrderLine]:
         """A case's orders in short, in order of writing."""
@@ -229,7 +238,7 @@ class Holds:
         issued = self.book.step(
             tx, order, OrderState.ISSUED, actor=tx.actor, reason="approved", changes=fresh
         )
-        self.book.send(tx, issued)
+        self.book.send(tx, issued, first=True)
         return issued.view()
 
     def release(
@@ -418,7 +427,7 @@ class Holds:
                 issued = self.book.step(
                     tx, order, OrderState.ISSUED, actor=SYSTEM, reason="proven", changes=fresh
                 )
-                self.book.send(tx, issued)
+                self.book.send(tx, issued, first=True)
                 count += 1
         return count
 

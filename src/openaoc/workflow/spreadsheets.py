@@ -51,6 +51,7 @@ class Spreadsheets:
     def orders(self, tx: Transaction, *, institution: str | None = None) -> bytes:
         """The orders that one institution has not answered yet, at most ROWS_MAX, oldest first.
 
+        Those that go on with a block are among them until it says that it carried the block over.
         An institution's people get their own; others name it. Raises BadInput when nobody is
         named, NoLayout where the jurisdiction has no layout.
         """
@@ -65,6 +66,7 @@ class Spreadsheets:
             for order in self._all(tx, institution=whose, state=state)
             if order.mode == "live"
         ]
+        waiting += self._holds.presumed(tx, whose, limit=ROWS_MAX)
         waiting.sort(key=lambda order: order.issued_at)
         return write_orders([_asked(order) for order in waiting[:ROWS_MAX]], plan)
 
@@ -125,6 +127,7 @@ def _asked(order: OrderView) -> SheetOrder:
         ends_at=order.ends_at,
         legal_basis=order.legal_basis.both,
         reason=order.reason.both,
+        continues=order.continues,
     )
 
 

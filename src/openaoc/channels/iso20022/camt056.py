@@ -57,6 +57,8 @@ class HoldRequest(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: datetime
     answer_by: datetime
     ends_at: datetime
+    continues: str = ""
+    """The order under which the amount is blocked already."""
 
 
 class EndRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,8 @@ class EndRequest(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     reason: Texts
     at: datetime
+    continued_by: str = ""
+    """The order under which the amount goes on being blocked: nothing is given back."""
 
 
 Request = HoldRequest | EndRequest
@@ -140,12 +144,16 @@ def _transaction(message: Requests, request: Request) -> Node:
 def _words(request: Request) -> Iterator[str]:
     amount = Money(amount_minor=request.amount_minor, currency=request.currency).text
     if isinstance(request, HoldRequest):
+        if request.continues:
+            yield f"CONTINUES order {request.continues}: already blocked, block nothing more"
         yield f"HOLD at most {request.currency} {amount} until {format_time(request.ends_at)}"
         yield f"Answer by {format_time(request.answer_by)}, case {request.case}"
         yield request.legal_basis
     else:
         left = Money(amount_minor=request.remaining_minor, currency=request.currency).text
-        yield f"GIVE BACK {request.currency} {amount}; {request.currency} {left} stays held"
+        over = f"GO ON HOLDING under order {request.continued_by}"
+        verb = over if request.continued_by else "GIVE BACK"
+        yield f"{verb} {request.currency} {amount}; {request.currency} {left} stays held"
     yield request.reason.en
     yield request.reason.th
 
@@ -156,6 +164,8 @@ def _exact(request: Request) -> etree._Element:
     root = etree.Element(f"{{{OURS}}}{name}", nsmap={None: OURS})
     for field in request.__struct_fields__:
         value = getattr(request, field)
+        if value == "":
+            continue  # names no other order
         if isinstance(value, Texts):
             for language, text in (("th", value.th), ("en", value.en)):
                 made = etree.SubElement(root, f"{{{OURS}}}{field}", {"lang": language})

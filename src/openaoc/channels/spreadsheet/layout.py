@@ -22,6 +22,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     field: str
     heading: str
     width: int
+    optional: bool = False
+    """A sheet that comes back without it is taken: it is for the reader alone."""
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -35,6 +35,8 @@ class SheetOrder(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime
     legal_basis: str
     reason: str
+    continues: str = ""
+    """The order under which the amount is blocked already; empty where it is to be blocked."""
 
 
 class SheetTransfer(msgspec.Struct, frozen=True, kw_only=True):

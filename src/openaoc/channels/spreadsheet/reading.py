@@ -205,7 +205,7 @@ def _rows(book: Any, plan: Sheet, *, rows_max: int) -> Iterator[_Row]:
         wanted = _normal(column.heading)
         if wanted in head:
             places[column.field] = head.index(wanted)
-        else:
+        elif not column.optional:
             missing.append(
                 CellProblem(
                     sheet=plan.sheet, row=1, column=column.heading, reason="the heading is missing"
