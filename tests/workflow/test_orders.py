@@ -154,6 +154,26 @@ def test_a_repeated_answer_changes_nothing_and_another_is_refused(centre: Centre
         centre.answer(order, "SCB", 50_000)
 
 
+def test_a_draft_is_not_sent_to_an_institution_in_shadow(centre: Centre) -> None:
+    """It was drafted while the institution was live; nobody can let it go before it is again."""
+    origin = centre.pay("KBANK:1", "SCB:2", 100_000)
+    receipt = centre.file(origin, sender=CITIZEN, reporter=None)
+    [order] = [line.order for line in receipt.orders]
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        centre.parties.back_to_shadow(tx, "institution:SCB")
+    with pytest.raises(WrongTransition, match="shadow"), centre.database.uow.begin(SECOND) as tx:
+        centre.matter.holds.approve(tx, order)
+    centre.matter.pursuit.confirm(receipt.case, actor=machine("KBANK"))
+    assert not centre.outbox.orders()
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        centre.parties.propose_live(tx, "institution:SCB")
+    with centre.database.uow.begin(SECOND) as tx:
+        centre.parties.approve_live(tx, "institution:SCB")
+    centre.clock.advance(timedelta(minutes=1))
+    centre.matter.pursuit.retrace_due()
+    assert [sent.order for sent in centre.outbox.orders()] == [order]
+
+
 @pytest.mark.parametrize("given_back", [0, 20_000])
 def test_a_later_revision_of_an_answered_order_asks_for_what_is_held(
     centre: Centre, given_back: int

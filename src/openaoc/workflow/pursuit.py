@@ -24,7 +24,7 @@ from openaoc.holds.drafting import Grounds
 from openaoc.holds.history import history_missing
 from openaoc.holds.legal import LegalRule, rulebook
 from openaoc.holds.lock import hold_matter, join_matter
-from openaoc.holds.model import WAITING, OrderState
+from openaoc.holds.model import WAITING, OrderState, WrongTransition
 from openaoc.holds.record import OrderRecord
 from openaoc.holds.service import Holds
 from openaoc.holds.standing import Standing
@@ -260,8 +260,12 @@ class Pursuit:
         """Trace one case in a transaction that holds the matter already.
 
         A case that a person has just approved takes its place among the pursued ones; `agreed` is
-        its order that persons agreed to.
+        its order that persons agreed to. Raises WrongTransition for one to an institution that is
+        in shadow by now.
         """
+        meant = None if agreed is None or agreed.mode != "live" else agreed.institution
+        if meant is not None and not self.sends_to(tx, meant):
+            raise WrongTransition(f"{meant} is in shadow: nothing is sent to it")
         self.registry.refresh(tx)
         if case_id not in self.registry and self._cases.row(tx, case_id).state is _PURSUED:
             self.registry.file(case_id, self.registry.claims_of(tx, case_id))
@@ -453,10 +457,14 @@ class Pursuit:
             return False
         if order.paused_by is not None and not self.breakers.may_resume(order.paused_by):
             return False
-        stopped = order.mode == "live" and around.gate.pause(
+        if order.mode != "live":
+            return True
+        if around.mode_of(order.institution) != "live":
+            return False  # in shadow since it was drafted
+        stopped_by = around.gate.pause(
             institution=order.institution, source=case.opened_by, rule=order.rule
         )
-        return not stopped
+        return stopped_by is None
 
     def rule_for(self, *, complaint_at: datetime | None, now: datetime) -> LegalRule:
         """The jurisdiction's rule for a victim's report; after a complaint the one for that.
