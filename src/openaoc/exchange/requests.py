@@ -37,7 +37,7 @@ class RequestOutcome(enum.StrEnum):
 REFUSALS: Final = frozenset(RequestOutcome) - {RequestOutcome.ACCEPTED, RequestOutcome.MET}
 PURPOSES: Final = frozenset(offence.value for offence in Offence)
 """The closed list: what is not in it is refused, whatever it calls itself."""
-ASKABLE: Final = frozenset({ObjectKind.MATCH, ObjectKind.TRACE_REQUEST})
+ASKABLE: Final = frozenset({ObjectKind.MATCH, ObjectKind.TRACE_REQUEST, ObjectKind.TAKE_DOWN})
 
 
 class PartnerRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
