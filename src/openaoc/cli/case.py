@@ -9,6 +9,7 @@ from urllib.parse import quote
 import rich_click as click
 
 from openaoc.cli.control import command as control
+from openaoc.cli.notice import command as notice
 from openaoc.cli.output import json_option, say, show_json, show_table
 from openaoc.kernel.money import format_money
 
@@ -21,6 +22,7 @@ def command() -> None:
 
 
 command.add_command(control, "control")
+command.add_command(notice, "notice")
 
 
 @command.command("show")

@@ -50,12 +50,12 @@ def list_holds(
             format_money(o["held_minor"], o["currency"]),
             o["state"],
             o["ends_at"],
+            o["notice_delayed_until"] or "at once",
         )
         for o in orders
     ]
-    show_table(
-        ("order", "case", "institution", "account", "ordered", "held", "state", "ends"), rows
-    )
+    heads = ("order", "case", "institution", "account", "ordered", "held", "state", "ends", "told")
+    show_table(heads, rows)
 
 
 @command.command("release")

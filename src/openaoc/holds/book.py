@@ -13,7 +13,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from openaoc.channels.model import NewMessage
-from openaoc.holds import store
+from openaoc.holds import delay_store, store
 from openaoc.holds.codes import Codes
 from openaoc.holds.model import (
     HOLDING,
@@ -68,12 +68,44 @@ class OrderBook:
                 for order, authority in fresh
             ]
         )
-        issued = [order for order in orders if order.state is OrderState.ISSUED]
-        self._outbox.enqueue_many(tx, [m for o in issued for m in self._messages(o, now=tx.now)])
+        self._send(tx, [order for order in orders if order.state is OrderState.ISSUED])
 
-    def send(self, tx: Transaction, order: OrderRecord) -> None:
-        """The order, or its newest revision, with the holder's notice; nothing in shadow."""
-        self._outbox.enqueue_many(tx, self._messages(order, now=tx.now))
+    def send(self, tx: Transaction, order: OrderRecord, *, first: bool = False) -> None:
+        """The order, or its newest revision, with the holder's notice; nothing in shadow.
+
+        Where the case's notices are delayed, one that goes out for the `first` time has none, nor
+        have its later revisions before the holder is told.
+        """
+        if first:
+            self._send(tx, [order])
+        elif order.mode == "live":
+            later = delay_store.waiting(tx.connection, [order.id])
+            self._outbox.enqueue_many(tx, self._messages(order, now=tx.now, told=not later))
+
+    def tell_holder(self, tx: Transaction, order: OrderRecord) -> None:
+        """The holder's notice alone: telling them was delayed."""
+        notice = self._messages(order, now=tx.now)[1:]
+        self._outbox.enqueue_many(tx, notice)
+
+    def _send(self, tx: Transaction, orders: Sequence[OrderRecord]) -> None:
+        """Orders that nobody was told of before. Doubt favours the holder, whatever was agreed."""
+        live = [order for order in orders if order.mode == "live"]
+        if not live:
+            return
+        cases = sorted({order.case_id for order in live})
+        delayed = delay_store.in_force(tx.connection, cases, now=tx.now)
+        later = {
+            order.id: delayed[order.case_id]
+            for order in live
+            if order.case_id in delayed and not order.likely_innocent
+        }
+        delay_store.withhold(tx.connection, later)
+        for order_id, delay in later.items():
+            tx.journal(action="holds.notice.withheld", subject=order_id, reason=delay)
+        self._outbox.enqueue_many(
+            tx,
+            [m for o in live for m in self._messages(o, now=tx.now, told=o.id not in later)],
+        )
 
     def step(
         self,
@@ -241,15 +273,19 @@ class OrderBook:
         )
         tx.gather("holds.events", [event], _add_events)
 
-    def _messages(self, order: OrderRecord, *, now: datetime) -> list[NewMessage]:
-        """The order and its holder's notice; nothing in shadow.
+    def _messages(
+        self, order: OrderRecord, *, now: datetime, told: bool = True
+    ) -> list[NewMessage]:
+        """The order and, unless the holder is told later, their notice; nothing in shadow.
 
         An order that was not answered in time may still be lowered: what tells of it is due at
         once, not late before it is sent.
         """
         if order.mode != "live":
             return []
-        notice = holder_notice(order, self._codes)
+        bodies: list[tuple[str, msgspec.Struct]] = [(ORDER, order.wire())]
+        if told:
+            bodies.append((NOTICE, holder_notice(order, self._codes)))
         return [
             NewMessage(
                 institution=order.institution,
@@ -258,7 +294,7 @@ class OrderBook:
                 body=body,
                 answer_by=max(order.answer_by, now),
             )
-            for kind, body in ((ORDER, order.wire()), (NOTICE, notice))
+            for kind, body in bodies
         ]
 
 

@@ -92,7 +92,7 @@ def take_over(tx: Transaction, book: OrderBook, one: Takeover, *, authority: str
     assert (old.place, old.mode) == (fresh.place, "live"), "on the same account, really blocked"
     book.write(tx, [(fresh, authority)])
     book.note_money(tx, fresh, kind="hold", amount_minor=amount, at=one.since)
-    book.send(tx, fresh)
+    book.send(tx, fresh, first=True)
     words = ending("continued", detail=fresh.id)
     left = msgspec.structs.replace(
         old, revision=old.revision + 1, held_minor=old.held_minor - amount

@@ -339,6 +339,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     end_reason: str | None
     paused_by: str | None = None
     """The breaker that kept it from going out by itself: it waits for a person."""
+    notice_delayed_until: datetime | None = None
+    """Its holder is not told yet, and is then at the latest: two persons agreed to that."""
     continues: str = ""
     """The order whose standing block it took over."""
 

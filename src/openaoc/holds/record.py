@@ -134,7 +134,7 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
             **{
                 name: getattr(self, name)
                 for name in OrderView.__struct_fields__
-                if name not in ("order", "case")
+                if name not in ("order", "case", "notice_delayed_until")
             },
         )
 

@@ -18,6 +18,7 @@ from openaoc.cases.service import Cases
 from openaoc.exchange.indicators import IndicatorPublisher, published_of
 from openaoc.exchange.receiving import Receiver
 from openaoc.holds.codes import Codes
+from openaoc.holds.delaying import DELAYS_PER_RUN_MAX
 from openaoc.holds.ending import Ending
 from openaoc.holds.reviewing import REVIEWS_PER_RUN_MAX
 from openaoc.holds.service import Holds
@@ -457,6 +458,7 @@ def _duties(
             Duty(call=on_time(uow, ends.blind.draw_due), full=DRAWN_AT_ONCE),
             ends.returning.duty,
             Duty(call=on_time(uow, ends.suspicions.expire_due), full=SUSPICIONS_PER_RUN_MAX),
+            Duty(call=on_time(uow, core.holds.delays.run_due), full=DELAYS_PER_RUN_MAX),
             Duty(call=on_time(uow, noticing.take_due), full=REPORTS_AT_ONCE_MAX),
             Duty(call=on_time(uow, noticing.let_out_due), full=1),
             Duty(call=on_time(uow, noticing.expire_due), full=EXPIRED_AT_ONCE_MAX),
