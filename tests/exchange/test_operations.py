@@ -83,7 +83,7 @@ def act(country: Country, operation: str, verb: Act, *actors: Actor) -> Operatio
     for actor in actors or (OFFICER, SUPERVISOR):
         with country.database.uow.begin(actor) as tx:
             said = ActSaid(act=verb, reason="as agreed")
-            after = country.between.operations.act(tx, operation, said)
+            after = country.between.together.operations.act(tx, operation, said)
     return after.state
 
 
@@ -93,27 +93,27 @@ def record(country: Country, operation: str, action: EntryAction, **facts: objec
     with country.database.uow.begin(INVESTIGATOR) as tx:
         entry = NewEntry(action=action, at=country.clock.now())
         entry = msgspec.structs.replace(entry, **facts)
-        return country.between.operations.record(tx, operation, entry)
+        return country.between.together.operations.record(tx, operation, entry)
 
 
 def view(country: Country, operation: str) -> OperationView:
     """As this centre knows it."""
     with country.database.uow.read(SUPERVISOR) as tx:
-        return country.between.operations.show(tx, operation)
+        return country.between.together.operations.show(tx, operation)
 
 
 def tell(*countries: Country, rounds: int = 3) -> None:
     """Let both compare, until nothing is left to say."""
     for _ in range(rounds):
         for one in countries:
-            one.between.telling.changed()
-            one.between.telling.tell_due()
+            one.between.together.telling.changed()
+            one.between.together.telling.tell_due()
 
 
 def under_way(home: Country, abroad: Country, **changes: object) -> str:
     """An operation that both take part in; its id."""
     with home.database.uow.begin(SUPERVISOR) as tx:
-        one = home.between.operations.open(tx, new(home, **changes))
+        one = home.between.together.operations.open(tx, new(home, **changes))
     assert act(home, one.id, Act.APPROVE) is OperationState.ACTIVE
     tell(home)
     assert act(abroad, one.id, Act.ACCEPT) is OperationState.ACTIVE
@@ -165,7 +165,7 @@ def test_without_a_grant_or_two_persons_there_is_no_operation(
     countries: tuple[Country, Country],
 ) -> None:
     home, abroad = countries
-    operations = home.between.operations
+    operations = home.between.together.operations
     for error, changes in (
         (NoAgreement, {"partners": ("KH-AOC",)}),
         (BadInput, {"shares": ("account",)}),

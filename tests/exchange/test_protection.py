@@ -144,15 +144,15 @@ def test_a_referral_travels_once_and_protects_there_too(
     with home.database.uow.begin(TRAINED) as tx:
         one = sharing.referring.propose(tx, new)
     with pytest.raises(WrongMarkStep):
-        sharing.referring.carry(OFFICER, one.id, line=home.between.line)
+        sharing.referring.carry(OFFICER, one.id, line=home.between.together.line)
     with home.database.uow.begin(OFFICER) as tx:
         word = ReferralApproval(legal_basis=BASIS, reason="the person asked for help")
         sheet = sharing.referring.approve(tx, one.id, word)
     assert sheet.left.fields["person_name"] == "Somchai Jaidee"
     abroad.fault = iter(["lost", None, None]).__next__
     with pytest.raises(NotReached):
-        sharing.referring.carry(OFFICER, one.id, line=home.between.line)
-    done = sharing.referring.carry(OFFICER, one.id, line=home.between.line)
+        sharing.referring.carry(OFFICER, one.id, line=home.between.together.line)
+    done = sharing.referring.carry(OFFICER, one.id, line=home.between.together.line)
     assert done.state is ReferralState.DELIVERED
     with abroad.database.uow.begin(TRAINED) as tx:
         marking = abroad.matter.sharing.marking
@@ -170,7 +170,7 @@ def test_a_referral_travels_once_and_protects_there_too(
     with home.database.uow.read(SYSTEM) as tx:
         peer = sharing.agreed.peer(tx, abroad.code)
     with pytest.raises(PeerRefused, match="not a referral"):
-        home.between.line.ask(peer, PATH, ReferralMessage(referral=message), ReferralTaken)
+        home.between.together.line.ask(peer, PATH, ReferralMessage(referral=message), ReferralTaken)
     rows = home.database.uow
     with rows.read(INVESTIGATOR) as tx:
         query = "SELECT count(*) FROM protection_marks"

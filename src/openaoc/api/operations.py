@@ -28,7 +28,7 @@ BODY_BYTES_MAX: Final = 64 << 10
 
 
 def _operations(request: ApiRequest) -> Operations:
-    return centre_of(request).between.operations
+    return centre_of(request).between.together.operations
 
 
 @post(

@@ -189,7 +189,7 @@ def carry_referral(request: ApiRequest, name: str) -> Referral:
     """Again, it is there once."""
     centre = centre_of(request)
     referring = _sharing(request).referring
-    return referring.carry(request.user, _need_referral(name), line=centre.between.line)
+    return referring.carry(request.user, _need_referral(name), line=centre.between.together.line)
 
 
 def _need_referral(name: str) -> str:

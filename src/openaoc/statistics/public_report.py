@@ -159,4 +159,3 @@ def _money(found: store.Sum) -> Money:
     if found.events < CELL_MIN:
         return Money(count=None, amount_minor=None)
     return Money(count=found.events, amount_minor=found.minor)
-

@@ -32,13 +32,7 @@ from openaoc.exchange.matching.model import HitTold, PageAsked, Questions, SetAs
 from openaoc.exchange.matching.pool import Pool
 from openaoc.exchange.matching.schedule import Schedule
 from openaoc.exchange.matching.sets import Identifier
-from openaoc.exchange.operations.model import CHANGED as OPERATION_CHANGED
-from openaoc.exchange.operations.model import PATH as OPERATIONS_PATH
-from openaoc.exchange.operations.model import OperationWord
-from openaoc.exchange.operations.service import Operations
-from openaoc.exchange.operations.telling import Telling
-from openaoc.exchange.protection.model import MARKED, ReferralMessage
-from openaoc.exchange.protection.model import PATH as REFERRALS_PATH
+from openaoc.exchange.protection.model import MARKED
 from openaoc.indicators.holding import held, newest_change
 from openaoc.kernel.clock import Clock
 from openaoc.kernel.events import Event
@@ -46,16 +40,16 @@ from openaoc.kernel.settings import Settings
 from openaoc.storage.centre_state import read_state
 from openaoc.storage.database import Database
 from openaoc.storage.ticker import Ticker
-from openaoc.storage.unit_of_work import Transaction
+from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.tracing.service import Tracing
 from openaoc.workflow.crossing import Crossing, CrossingLedger
 from openaoc.workflow.outreach import Outreach, build_outreach
 from openaoc.workflow.practising import Practising
+from openaoc.workflow.together import Together, build_together
 from openaoc.workflow.wiring import Matter
 
 MATCH_LABEL: Final = "openaoc match v1"
 REQUEST_LABEL: Final = "openaoc requests v1"
-OPERATIONS_LABEL: Final = "openaoc operations v1"
 FOLDER: Final = "matching"
 STEP_SECONDS: Final = 0.5
 """How often requests are brought in step with cases."""
@@ -63,8 +57,6 @@ MATCH_SECONDS: Final = 15.0
 """How often what is new is matched with every partner that agreed to it."""
 FETCH_SECONDS: Final = 300.0
 """How often partners are asked for packages and scripts."""
-TELL_SECONDS: Final = 2.0
-"""How often it is looked whether a joint operation is to be told of."""
 PREPARE_SECONDS: Final = 60.0
 """How often it is asked whether a day's set is to be computed."""
 
@@ -73,14 +65,12 @@ class Between:
     """What speaks with other centres. One instance per centre."""
 
     def __init__(
-        self, *, gate: Gate, line: Line, operations: Operations, telling: Telling, crossing: Crossing, carrier: Carrier, asking: Asking,
-        answering: Answering, schedule: Schedule, pool: Pool, transport: Transport,
+        self, *, gate: Gate, together: Together, crossing: Crossing, carrier: Carrier,
+        asking: Asking, answering: Answering, schedule: Schedule, pool: Pool, transport: Transport,
         outreach: Outreach, practising: Practising,
     ) -> None:  # fmt: skip
         self.gate = gate
-        self.line = line
-        self.operations, self.telling = operations, telling
-        self._telling = Ticker("operations", telling.tell_due, every_s=TELL_SECONDS)
+        self.together = together
         self.crossing = crossing
         self.carrier = carrier
         self.asking = asking
@@ -100,7 +90,7 @@ class Between:
         self._stepping.start()
         self._preparing.start()
         self._matching.start()
-        self._telling.start()
+        self.together.start()
         self.outreach.start()
         self._fetching.start()
 
@@ -108,7 +98,7 @@ class Between:
         """Finish what is under way."""
         self._fetching.stop()
         self.outreach.stop()
-        self._telling.stop()
+        self.together.stop()
         self._matching.stop()
         self._preparing.stop()
         self._stepping.stop()
@@ -153,8 +143,10 @@ def build_between(
     uow, sharing = database.uow, matter.sharing
     agreed = sharing.agreed
     transport = transport or HttpTransport(connections_max=2 * DELIVERY_THREADS)
-    line = Line(name=settings.centre_code, keys=keys, clock=clock, transport=transport)
-    pool = Pool()
+    line, pool = (
+        Line(name=settings.centre_code, keys=keys, clock=clock, transport=transport),
+        Pool(),
+    )
     answering = Answering(
         uow=uow,
         agreed=agreed,
@@ -163,10 +155,9 @@ def build_between(
         pool=pool,
         folder=Path(settings.data_dir) / FOLDER,
     )
-    asking = CrossAsking(agreed=agreed, key=database.keys.derived(REQUEST_LABEL))
-    receiving = Receiving(
-        agreed=agreed, requests=sharing.requests, key=database.keys.derived(REQUEST_LABEL)
-    )
+    key = database.keys.derived(REQUEST_LABEL)
+    asking = CrossAsking(agreed=agreed, key=key)
+    receiving = Receiving(agreed=agreed, requests=sharing.requests, key=key)
     carrier = Carrier(uow=uow, agreed=agreed, line=line, asking=asking, receiving=receiving)
     crossing = Crossing(
         uow=uow,
@@ -185,29 +176,13 @@ def build_between(
     gate = Gate(uow=uow, agreed=agreed, line=line)
     _open_matching(gate, answering)
     _open_requests(gate, asking, receiving)
-    operations = Operations(agreed=agreed, name=settings.centre_code)
-    telling = Telling(
-        uow=uow,
-        agreed=agreed,
-        line=line,
-        name=settings.centre_code,
-        key=database.keys.derived(OPERATIONS_LABEL),
-    )
-    gate.open(OPERATIONS_PATH, OperationWord, telling.take)
-    uow.subscribe(OPERATION_CHANGED, lambda tx, _: tx.after_commit(telling.changed))
-    gate.open(REFERRALS_PATH, ReferralMessage, sharing.referring.take)
-
-    def marked(tx: Transaction, event: Event) -> None:
-        assert event.subject, "a mark"
-        tx.after_commit(answering.forget_sets)
-
-    uow.subscribe(MARKED, marked)
+    _listen_for_marks(uow, answering)
     matter.practising.connect(gate=gate, line=line, keys=keys)
     return Between(
         gate=gate,
-        line=line,
-        operations=operations,
-        telling=telling,
+        together=build_together(
+            database=database, sharing=sharing, line=line, gate=gate, settings=settings
+        ),
         crossing=crossing,
         carrier=carrier,
         asking=matching,
@@ -226,6 +201,16 @@ def build_between(
             settings=settings,
         ),
     )
+
+
+def _listen_for_marks(uow: UnitOfWork, answering: Answering) -> None:
+    """Who may be a victim of trafficking is in no published set."""
+
+    def marked(tx: Transaction, event: Event) -> None:
+        assert event.subject, "a mark"
+        tx.after_commit(answering.forget_sets)
+
+    uow.subscribe(MARKED, marked)
 
 
 def _open_matching(gate: Gate, answering: Answering) -> None:
