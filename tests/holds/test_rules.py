@@ -407,7 +407,7 @@ def test_the_holder_reads_amount_end_and_order_in_both_languages() -> None:
 
 
 def test_every_ending_has_words_in_both_languages() -> None:
-    kinds = {"excess", "moved", "expired", "released", "withdrawn", "surplus"}
+    kinds = {"excess", "moved", "expired", "released", "withdrawn", "surplus", "continued", "over"}
     assert set(endings()) == kinds | {"reviewed", "contest", "upheld", "undone"}
     assert all(words.th and words.en for words in endings().values())
 
