@@ -286,7 +286,7 @@ def test_a_whole_run_holds_money_and_a_second_one_goes_on(tmp_path: Path) -> Non
     assert centre["held_minor"] > 0
     assert isinstance(first["first_order_s"], float)
     assert nation["couriers"]["feed_refused"] == 0
-    assert nation["couriers"]["answers_refused"] == 0
+    assert nation["couriers"]["answers_refused"] == 0, nation["couriers"]["last_refusal"]
     assert nation["couriers"]["reports_refused"] == 0
     second = run_demo(folder, minutes=1.0)
     assert second["continued"] is True
