@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from openaoc.kernel.errors import Busy
 
-BATCH_MAX: Final = 32
+BATCH_MAX: Final = 64
 """Reports in one transaction: enough to share a commit, few enough to stay within a second."""
 WAITING_MAX: Final = 2_000
 """Callers that may wait; beyond it they are told to come again."""
