@@ -36,6 +36,7 @@ from openaoc.api import (
     parties,
     plain,
     pooled,
+    practice,
     protection,
     public_report,
     reports,
@@ -95,6 +96,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *continuity.HANDLERS,
     *witnesses.HANDLERS,
     *centres.HANDLERS,
+    *practice.HANDLERS,
     *protection.HANDLERS,
     *operations.HANDLERS,
 )

@@ -58,6 +58,12 @@ COMMANDS: Final[dict[str, Place]] = {
     "advisory": Place(
         "openaoc.cli.advisory:command", "Warn critical sectors; report the centre's own incidents."
     ),
+    "practice": Place(
+        "openaoc.cli.practice:command", "Playbooks and typologies: try, share, take on."
+    ),
+    "script": Place(
+        "openaoc.cli.script:command", "What scammers say: share it, find it in other words."
+    ),
     "trace": Place("openaoc.cli.trace:command", "Follow money through files of transfers."),
     "ledger": Place("openaoc.cli.ledger:command", "Bring transfers and openings into the centre."),
     "journal": Place("openaoc.cli.journal:command", "Verify the journal of every change."),
