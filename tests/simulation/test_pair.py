@@ -28,12 +28,14 @@ MORE_ABROAD = next(one for one in PAIR_SENSITIVITY if one.name == "abroad-0.30")
 
 
 def pair(scenario: PairScenario = PAIR, *, seed: int = SEED) -> Pair:
-    return Pair(figure(told_soon(small()), "trial", days=0.2), scenario, seed=seed)
+    return Pair(told_soon(small()), scenario, seed=seed)
 
 
 def live(made: Stage, *, exchange: bool) -> list[CountryFigures]:
+    # Twelve days are enough for what is held, if not for what is paid back.
+    days = Pair(figure(told_soon(small()), "trial", settled_s=12 * 86_400.0), PAIR, seed=SEED)
     return with_centres(
-        pair(MORE_ABROAD),
+        days,
         stage=made,
         open_linked=lambda settings, clock, line: build_centre(
             settings, clock=clock, line_to=line

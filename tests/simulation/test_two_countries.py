@@ -10,8 +10,11 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from openaoc.exchange.ledger_model import Received
+from openaoc.exchange.objects import ObjectKind, ReleasedObject
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput, Conflict, Refused
+from openaoc.kernel.markings import Marking
 from openaoc.simulation.books import Books
 from openaoc.simulation.countries import two_countries
 from openaoc.simulation.crossings import crossed
@@ -23,14 +26,16 @@ from openaoc.simulation.neighbour import (
     Neighbour,
     abroad,
     arrives_after_s,
+    bank_abroad,
     is_abroad,
     number_of,
     there,
 )
 from openaoc.simulation.next_door import Door, NextDoor, save_door
-from openaoc.simulation.population import Population, make_population
+from openaoc.simulation.population import Population, account_number, make_population
 from openaoc.simulation.scams import Scams
 from openaoc.simulation.truth import Truth
+from openaoc.simulation.warnings import Countries, Warned, Warnings
 from openaoc.simulation.world import Tick, World
 from tests.conftest import START
 from tests.simulation.nations import ACCOUNTS, small, stamp
@@ -219,3 +224,55 @@ def test_a_nation_that_was_stopped_goes_on_with_what_came_from_next_door(tmp_pat
     assert again.figures().arrived_minor == 700, "it came once"
     assert again.store.arrivals(came=False) == []
     again.close()
+
+
+def received(sequence: int, value: str, *, revoked: bool = False) -> Received:
+    """An indicator as a centre releases it."""
+    released = ReleasedObject(
+        id=f"indicator--{sequence}",
+        kind=ObjectKind.INDICATOR,
+        created=START,
+        modified=START,
+        marking=Marking.AMBER,
+        fields={"value": value},
+        revoked=revoked,
+    )
+    return Received(sequence=sequence, released_at=START, object=released)
+
+
+def test_banks_know_whom_a_centre_named_on_either_side_of_the_border() -> None:
+    own, other = people(PAIR.home), people(PAIR.abroad)
+    warned = Warned(Countries(country=PAIR.home, own=own, next_door=other))
+    here, next_door = int(own.mules[0][0]), int(other.mules[0][0])
+    at_home = f"{own.codes[own.institution[here]]}:{account_number(here)}"
+    bank, account = bank_abroad(neighbour_of(PAIR.home), next_door)
+    warned.take(PAIR.home, received(1, at_home))
+    warned.take(PAIR.home, received(2, f"{bank}:{account}"))
+    assert warned.knows(here)
+    assert warned.knows(abroad(next_door))
+    assert not warned.knows(int(own.mules[0][1]))
+    warned.take(PAIR.home, received(3, f"{bank}:{account}", revoked=True))
+    assert not warned.knows(abroad(next_door))
+    warned.take(PAIR.abroad, received(7, f"{bank.partition('.')[2]}:{account}"))
+    assert warned.knows(abroad(next_door)), "the centre there names it without its country"
+    warned.take(PAIR.abroad, received(8, f"{PAIR.home}.{at_home}"))
+    assert warned.accounts == {here, abroad(next_door)}
+    warned.take(PAIR.home, received(9, "BANK1:none"))
+    assert (warned.after(PAIR.home), warned.after(PAIR.abroad)) == (9, 8)
+
+
+def test_who_heeds_a_warning_is_settled_once(tmp_path: Path) -> None:
+    own, other = people(PAIR.home), people(PAIR.abroad)
+    countries = Countries(country=PAIR.home, own=own, next_door=other)
+    warnings = Warnings(tmp_path, countries, seed=SEED)
+    assert not warnings.read(), "nobody has agreed that banks may read"
+    scams = Scams(PAIR.parameters(PAIR.home), own, seed=SEED)
+    scam = next(one for one in map(scams.scam, range(50)) if len(one.payments) > 1)
+    assert not warnings.stops(scam, 0, 0.0)
+    mule = scam.payments[0].payee
+    value = f"{own.codes[own.institution[mule]]}:{account_number(mule)}"
+    warnings.warned.take(PAIR.home, received(1, value))
+    for share, heeds in ((0.0, False), (1.0, True)):
+        warnings._heeds_share = share
+        assert {warnings.stops(scam, place, 0.0) for place in range(2)} == {heeds}
+    warnings.close()

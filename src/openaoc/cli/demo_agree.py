@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from openaoc.channels.signing import Jwks, PublicJwk
+from openaoc.channels.signing import Jwks, PublicJwk, new_signing_key
 from openaoc.cli.client import CentreClient, FromCentre
 from openaoc.cli.demo_register import administrator
 from openaoc.exchange.agreement import Grant, Minimisation, Terms, Transfer, TransferKind
@@ -26,7 +26,10 @@ from openaoc.kernel.errors import Unavailable
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
 from openaoc.parties.public_keys import thumbprint
+from openaoc.simulation.countries import two_countries
+from openaoc.simulation.warnings import Reader, Readers, load_readers, save_readers
 
+PARTNERS: Final = "/v1/exchange/partners"
 STAFF_FILE: Final = "staff.json"
 ANSWER_SECONDS_MAX: Final = 10.0
 TERM: Final = timedelta(days=365)
@@ -73,13 +76,13 @@ def agree(one: Side, other: Side) -> tuple[Staff, Staff]:
     return staff
 
 
-def terms(partner: Side, *, now: datetime) -> Terms:
+def terms(partner: Side, *, now: datetime, kinds: tuple[ObjectKind, ...] = KINDS) -> Terms:
     """What one centre lets leave to the other: nothing that names a person, cases as pseudonyms."""
     return Terms(
         partner=partner.code,
         purposes=tuple(Offence),
         legal_basis="Simulated memorandum between two centres, article 3: following stolen money",
-        grants={kind: _grant(kind) for kind in KINDS},
+        grants={kind: _grant(kind) for kind in kinds},
         highest_marking=Marking.AMBER,
         daily_objects_max=DAILY_OBJECTS_MAX,
         retention_days=RETENTION_DAYS,
@@ -91,6 +94,43 @@ def terms(partner: Side, *, now: datetime) -> Terms:
             reference="Simulated memorandum, annex 2: a binding agreement of state bodies",
         ),
     )
+
+
+def let_banks_read(one: Side, other: Side, staff: tuple[Staff, Staff]) -> None:
+    """Each country's banks read what both centres release of accounts, and warn their customers."""
+    sides = (one, other)
+    for side in sides:
+        folder = side.data / "nation"
+        if load_readers(folder) is not None:
+            continue
+        readers = [
+            Reader(
+                country=centre.country,
+                url=centre.url,
+                api_key=_banks_of(side.country, at=centre, people=people),
+            )
+            for centre, people in zip(sides, staff, strict=True)
+        ]
+        share = two_countries().warning.heeds_share.value
+        save_readers(folder, Readers(heeds_share=share, readers=readers))
+
+
+def _banks_of(country: str, *, at: Side, people: Staff) -> str:
+    """A country's banks as a partner of a centre, with an agreement of their own; their key."""
+    banks = Side(country=country, code=f"{country}-BANKS", url=at.url, data=at.data)
+    client = administrator(at.url, at.data)
+    new = NewPartner(
+        code=banks.code,
+        name=f"Banks of {country} (simulated)",
+        kind=PartnerKind.SECTOR_BODY,
+        jurisdiction=country,
+        contact=_desk(banks),
+    )
+    if _unless_there(client, PARTNERS, new):
+        _verify(at, people, banks, new_signing_key().public())
+        _agree_on(at, people, banks, kinds=(ObjectKind.INDICATOR,))
+    user = client.post(f"{PARTNERS}/{banks.code}/users", {"name": f"{new.name}: system"})
+    return str(user["api_key"])
 
 
 def _grant(kind: ObjectKind) -> Grant:
@@ -155,23 +195,24 @@ def _know(side: Side, people: Staff, partner: Side) -> bool:
         contact=_desk(partner),
         endpoint=partner.url,
     )
-    if not _unless_there(client, "/v1/exchange/partners", new):
-        client.post(
-            f"/v1/exchange/partners/{partner.code}/reach", PartnerChange(endpoint=partner.url)
-        )
+    if not _unless_there(client, PARTNERS, new):
+        client.post(f"{PARTNERS}/{partner.code}/reach", PartnerChange(endpoint=partner.url))
     listed = client.get("/v1/exchange/agreements", partner=partner.code)["agreements"]
     if any(one["state"] in ("active", "suspended") for one in listed):
         return False
-    key = _published_key(partner)
+    _verify(side, people, partner, _published_key(partner))
+    return True
+
+
+def _verify(side: Side, people: Staff, partner: Side, key: PublicJwk) -> None:
+    """The administrator adds the key; a second person hears its fingerprint from the partner."""
+    client, second = administrator(side.url, side.data), CentreClient(side.url, people.supervisor)
     text = msgspec.json.encode(key).decode("ascii")
-    _unless_there(client, f"/v1/exchange/partners/{partner.code}/keys", {"jwk": text})
-    # The second person hears the fingerprint from the partner's own desk, not from our centre.
+    _unless_there(client, f"{PARTNERS}/{partner.code}/keys", {"jwk": text})
     heard = KeyVerification(
         fingerprint=thumbprint(key.x), compared_with=f"{_desk(partner).name}, by telephone"
     )
-    second = CentreClient(side.url, people.supervisor)
-    _unless_there(second, f"/v1/exchange/partners/{partner.code}/keys/{key.kid}/verify", heard)
-    return True
+    _unless_there(second, f"{PARTNERS}/{partner.code}/keys/{key.kid}/verify", heard)
 
 
 def _unless_there(client: CentreClient, path: str, body: object) -> bool:
@@ -185,10 +226,14 @@ def _unless_there(client: CentreClient, path: str, body: object) -> bool:
     return True
 
 
-def _agree_on(side: Side, people: Staff, partner: Side) -> None:
+def _agree_on(
+    side: Side, people: Staff, partner: Side, *, kinds: tuple[ObjectKind, ...] = KINDS
+) -> None:
     """The data protection officer drafts; that officer and a supervisor approve."""
     officer = CentreClient(side.url, people.protection)
-    draft = officer.post("/v1/exchange/agreements", terms(partner, now=SystemClock().now()))
+    draft = officer.post(
+        "/v1/exchange/agreements", terms(partner, now=SystemClock().now(), kinds=kinds)
+    )
     path = f"/v1/exchange/agreements/{draft['id']}/approve"
     officer.post(path)
     CentreClient(side.url, people.supervisor).post(path)
@@ -204,7 +249,7 @@ def _read(side: Side, partner: Side) -> None:
     opened = giving.post("/v1/exchange/collections", {"partner": side.code})["collections"]
     released = next(one for one in opened if one["kind"] == "released")
     reader = giving.post(
-        f"/v1/exchange/partners/{side.code}/users", {"name": f"Reader of {side.code} (simulated)"}
+        f"{PARTNERS}/{side.code}/users", {"name": f"Reader of {side.code} (simulated)"}
     )
     client.post(
         "/v1/exchange/feeds",

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from openaoc.cli.client import CentreClient
-from openaoc.cli.demo_agree import Side, Staff, agree
+from openaoc.cli.demo_agree import Side, Staff, agree, let_banks_read
 from openaoc.cli.demo_country import Country
 from openaoc.cli.demo_officers import Officers
 from openaoc.exchange.crossborder.model import (
@@ -108,7 +108,8 @@ class Between:
             Side(country=c.code, code=c.centre_code, url=c.url, data=c.data)
             for c in self._countries
         ]
-        staff = agree(*sides)
+        staff = agree(sides[0], sides[1])
+        let_banks_read(sides[0], sides[1], staff)
         self._ways = [
             Way(sides[0], staff[0], sides[1], staff[1]),
             Way(sides[1], staff[1], sides[0], staff[0]),

@@ -176,6 +176,9 @@ def _work(view: DemoView) -> Panel:
     table.add_row("order → answer", seconds(centre.order_to_answer))
     table.add_row("report → first applied", Text(seconds(centre.report_to_first_applied), "bold"))
     table.add_row("report → last applied", Text(seconds(centre.report_to_last_applied), "bold"))
+    if view.country:
+        averted = money(view.nation.nation.averted_minor)
+        table.add_row("not paid, warned by the bank", averted)
     if view.first_order_s is not None:
         table.add_row("first order applied after", f"{view.first_order_s:.0f} s of running")
     title = f"The centre of {view.country}" if view.country else "The centre"

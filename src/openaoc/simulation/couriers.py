@@ -27,6 +27,7 @@ from openaoc.simulation.errands import ASK_CODES, SEES_THROUGH, Errand, KnownCas
 from openaoc.simulation.nation import Nation
 from openaoc.simulation.next_door import NextDoor
 from openaoc.simulation.store import WaitingAnswer, WaitingReport
+from openaoc.simulation.warnings import Warnings
 from openaoc.workflow.confirming import PAYMENT_CONFIRM
 from openaoc.workflow.control import CONTROL_CHECK, ControlMessage
 
@@ -38,6 +39,8 @@ ANSWER_AGAIN_S: Final = 1.0
 ANSWERS_AT_ONCE: Final = 3
 ANSWER_ATTEMPTS_MAX: Final = 500
 ERRAND_ATTEMPTS_MAX: Final = 30
+WARNINGS_SECONDS: Final = 5.0
+"""How often banks read what centres release to them."""
 
 
 class CourierFigures(msgspec.Struct, kw_only=True):
@@ -72,6 +75,7 @@ class Couriers:
         clock: Clock,
         stop: threading.Event,
         next_door: NextDoor | None = None,
+        warnings: Warnings | None = None,
     ) -> None:
         self.figures = CourierFigures()
         self._nation = nation
@@ -80,6 +84,8 @@ class Couriers:
         self._clock = clock
         self._stop = stop
         self._next_door = next_door
+        self._warnings = warnings
+        self._read_at = 0.0
         self._centre = Centre(credentials.centre, clock=clock)
         self._signers = {
             code: known.signing_key() for code, known in credentials.institutions.items()
@@ -100,6 +106,7 @@ class Couriers:
             self._run(f"reports-{number}", self._reports)
         self._run("errands", self._errands)
         self._run("next-door", self._tell_next_door)
+        self._run("warnings", self._read_warnings)
 
     def join(self, *, timeout_s: float) -> None:
         """Wait for the couriers to come home, at most so long; the others are left on the way.
@@ -165,6 +172,15 @@ class Couriers:
             return False
         try:
             return self._next_door.tell()
+        except Unavailable as error:
+            raise _TryLaterError from error
+
+    def _read_warnings(self) -> bool:
+        if self._warnings is None or time.monotonic() < self._read_at:
+            return False
+        self._read_at = time.monotonic() + WARNINGS_SECONDS
+        try:
+            return self._warnings.read()
         except Unavailable as error:
             raise _TryLaterError from error
 

@@ -31,6 +31,7 @@ from openaoc.simulation.next_door import NextDoor
 from openaoc.simulation.openings import send_openings
 from openaoc.simulation.parameters import load_parameters
 from openaoc.simulation.population import make_population
+from openaoc.simulation.warnings import Countries, Warnings
 
 TICK_SECONDS: Final = 0.5
 DESK_SECONDS: Final = 0.05
@@ -53,7 +54,15 @@ class ProcessFigures(msgspec.Struct, frozen=True, kw_only=True):
 class InstitutionsProcess:
     """Everything of it. Implements endpoint.Institutions."""
 
-    def __init__(self, nation: Nation, desk: Desk, *, clock: Clock, folder: Path) -> None:
+    def __init__(
+        self,
+        nation: Nation,
+        desk: Desk,
+        *,
+        clock: Clock,
+        folder: Path,
+        warnings: Warnings | None = None,
+    ) -> None:
         self.phase = "founding"
         self.stop = threading.Event()
         self._nation = nation
@@ -62,6 +71,9 @@ class InstitutionsProcess:
         self._folder = folder
         self._couriers: Couriers | None = None
         self._next_door = NextDoor(nation, folder)
+        self._warnings = warnings
+        if warnings is not None:
+            nation.heed(warnings.stops)
 
     def reachable(self, institution: str) -> bool:
         """Whether the institution's system is up."""
@@ -107,6 +119,7 @@ class InstitutionsProcess:
             clock=self._clock,
             stop=self.stop,
             next_door=self._next_door,
+            warnings=self._warnings,
         )
         self._couriers.start_feed()
         self.phase = "history"
@@ -119,6 +132,8 @@ class InstitutionsProcess:
             self._nation.live()
         self._couriers.join(timeout_s=JOIN_SECONDS)
         self._next_door.close()
+        if self._warnings is not None:
+            self._warnings.close()
 
     def _wait_for_credentials(self) -> Credentials | None:
         while not self.stop.is_set():
@@ -197,6 +212,18 @@ def _open_nation(arguments: argparse.Namespace, clock: Clock) -> Nation:
     )
 
 
+def _warnings(arguments: argparse.Namespace, nation: Nation) -> Warnings | None:
+    """Banks that warn, where there are two countries."""
+    if nation.neighbour is None:
+        return None
+    countries = Countries(
+        country=arguments.country,
+        own=nation.population,
+        next_door=nation.neighbour.population,
+    )
+    return Warnings(arguments.folder, countries, seed=arguments.seed)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT, or until the parent's pipe on stdin closes."""
     arguments = _arguments(argv)
@@ -207,7 +234,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     desk = Desk(nation, seed=arguments.seed, clock=clock)
-    process = InstitutionsProcess(nation, desk, clock=clock, folder=arguments.folder)
+    process = InstitutionsProcess(
+        nation,
+        desk,
+        clock=clock,
+        folder=arguments.folder,
+        warnings=_warnings(arguments, nation),
+    )
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del number, frame

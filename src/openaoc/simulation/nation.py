@@ -25,7 +25,7 @@ from openaoc.simulation.reporting import write_report
 from openaoc.simulation.scams import Scam, Scams
 from openaoc.simulation.store import FEED_WAITING_MAX, NationStore
 from openaoc.simulation.truth import Truth, TruthFigures
-from openaoc.simulation.world import VICTIM, Move, Tick, World
+from openaoc.simulation.world import VICTIM, Move, Stops, Tick, World
 
 PAST_TICKS: Final = 5
 HISTORY_TICKS: Final = 8
@@ -61,6 +61,8 @@ class NationFigures(msgspec.Struct, frozen=True, kw_only=True):
     crossed_minor: int = 0
     """Stolen money that went to the country next door, and that came from there."""
     arrived_minor: int = 0
+    averted_minor: int = 0
+    """What victims did not pay because their bank warned them."""
 
 
 class _Anchor(NamedTuple):
@@ -101,7 +103,7 @@ class Nation:
         self._clock = clock
         self._truth = Truth(self.population.size)
         self._country = country
-        self._neighbour = neighbour
+        self.neighbour = neighbour
         self._on_the_way: set[int] = set()
         self._seed = seed
         self._scams = Scams(parameters, self.population, seed=seed, neighbour=neighbour)
@@ -112,6 +114,11 @@ class Nation:
         self._still = False
         self._begin(accounts=accounts, seed=seed)
 
+    def heed(self, stops: Stops) -> None:
+        """From now on victims are stopped before they pay, where this says so."""
+        with self.lock:
+            self._world.stops = stops
+
     @property
     def founded(self) -> bool:
         """Whether the time before the first start has been lived."""
@@ -119,7 +126,7 @@ class Nation:
 
     def _begin(self, *, accounts: int, seed: int) -> None:
         meta = self.store.meta()
-        countries = 1 if self._neighbour is None else 2
+        countries = 1 if self.neighbour is None else 2
         now_us = to_us(self._clock.now())
         if not meta:
             self._founded_us = now_us
@@ -144,6 +151,7 @@ class Nation:
         truth.stolen_minor, truth.gone_minor = int(meta["stolen"]), int(meta["gone"])
         truth.crossed_minor = int(meta.get("crossed", "0"))
         truth.arrived_minor = int(meta.get("arrived", "0"))
+        truth.averted_minor = int(meta.get("averted", "0"))
         self.books.left_minor = int(meta["left"])
         self.store.load(books=self.books, truth=truth)
         world.border_open = self.founded
@@ -173,6 +181,7 @@ class Nation:
             "stolen": truth.stolen_minor,
             "gone": truth.gone_minor,
             "crossed": truth.crossed_minor,
+            "averted": truth.averted_minor,
             "arrived": truth.arrived_minor,
             "left": self.books.left_minor,
         }
@@ -240,12 +249,12 @@ class Nation:
 
     def _await_arrivals(self) -> None:
         """What next door has told is on its way here."""
-        if self._neighbour is None or not self.founded:
+        if self.neighbour is None or not self.founded:
             return
         for arrival, _ in self.store.arrivals(came=False):
             if arrival.number not in self._on_the_way:
                 self._on_the_way.add(arrival.number)
-                after_s = arrives_after_s(self._neighbour, arrival.number, seed=self._seed)
+                after_s = arrives_after_s(self.neighbour, arrival.number, seed=self._seed)
                 self._world.arrive(arrival, at_s=self._world.now_s + after_s)
 
     def _save(self, tick: Tick, *, reports: list[tuple[int, bytes, str | None, int]]) -> None:
@@ -273,7 +282,7 @@ class Nation:
             scam,
             paid,
             reported_at=now - timedelta(microseconds=now.microsecond),
-            neighbour=self._neighbour,
+            neighbour=self.neighbour,
         )
         if report is None:
             return None
@@ -309,6 +318,7 @@ class Nation:
                 standing_still=self._still,
                 crossed_minor=self._truth.crossed_minor,
                 arrived_minor=self._truth.arrived_minor,
+                averted_minor=self._truth.averted_minor,
             )
 
     def close(self) -> None:

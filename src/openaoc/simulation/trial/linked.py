@@ -17,10 +17,8 @@ from openaoc.exchange.model import PartnerKind
 from openaoc.holds.model import OrderState, OrderView
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import Conflict, OpenAOCError, Unavailable
-from openaoc.kernel.identifiers.kinds import account_parts
 from openaoc.kernel.limits import PAGE_MAX
-from openaoc.simulation.blocking import account_at
-from openaoc.simulation.neighbour import NUMBERS_FROM, abroad, is_abroad, scam_there, there
+from openaoc.simulation.neighbour import NUMBERS_FROM, is_abroad, scam_there, there
 from openaoc.simulation.scams import Scam
 from openaoc.simulation.trial.actors import OFFICER, SECOND, OpenCentre
 from openaoc.simulation.trial.agreed import INDICATORS, REQUESTS, agree
@@ -29,6 +27,7 @@ from openaoc.simulation.trial.centre import CentreArm
 from openaoc.simulation.trial.life import Life
 from openaoc.simulation.trial.pair_model import CrossFigures
 from openaoc.simulation.trial.scenario import Scenario
+from openaoc.simulation.warnings import Countries, Warned
 from openaoc.simulation.world import Tick
 
 if TYPE_CHECKING:
@@ -89,8 +88,10 @@ class LinkedArm(CentreArm, Side):
         self.border: Border[LinkedArm]
         self._pair = pair
         self._exchanges = False
-        self._warned: dict[str, set[int]] = {}
-        self._read: dict[str, int] = {}
+        assert life.neighbour is not None, "there is a country next door"
+        self.warned = Warned(
+            Countries(country=country, own=life.population, next_door=life.neighbour.population)
+        )
         self._thought_over: set[str] = set()
         self._most_held: dict[str, int] = {}
         self._foreign: set[str] = set()
@@ -171,38 +172,20 @@ class LinkedArm(CentreArm, Side):
 
     def _read_of(self, centre: LinkedArm) -> None:
         """This country's banks read what that centre released to them since they last did."""
-        partner = f"{self.country}-BANKS"
-        known = self._warned.setdefault(centre.country, set())
+        partner, country = f"{self.country}-BANKS", centre.country
         with centre.centre.uow.read(OFFICER, purpose="what banks read") as tx:
             while True:
                 page = centre.centre.matter.sharing.exchange.view(
-                    tx, partner, after=self._read.get(centre.country, 0), limit=VIEW_MAX
+                    tx, partner, after=self.warned.after(country), limit=VIEW_MAX
                 )
                 for received in page.objects:
-                    self._read[centre.country] = received.sequence
-                    account = self._account(str(received.object.fields.get("value")), centre)
-                    if account is not None and received.object.revoked:
-                        known.discard(account)
-                    elif account is not None:
-                        known.add(account)
+                    self.warned.take(country, received)
                 if not page.more:
                     return
 
-    def _account(self, value: str, centre: LinkedArm) -> int | None:
-        """The account of an indicator of that centre, as this country counts accounts."""
-        bank, number = account_parts(value)
-        country, dot, code = bank.partition(".")
-        if not dot:
-            country, code = centre.country, bank
-        if country == self.country:
-            return account_at(self.life.population, code, number)
-        other = self.border.other(self)
-        found = account_at(other.life.population, code, number)
-        return None if found is None else abroad(found)
-
     def known(self, account: int) -> bool:
         """Whether a centre has released the account to this country's banks."""
-        return any(account in known for known in self._warned.values())
+        return self.warned.knows(account)
 
     # Requests and answers.
 
@@ -295,7 +278,7 @@ class LinkedArm(CentreArm, Side):
     def cross_figures(self) -> CrossFigures:
         """What went to and fro."""
         sent = [one for one in self._requests().sent if one.state is not SentState.WITHDRAWN]
-        warned = set().union(*self._warned.values())
+        warned = self.warned.accounts
         own = [account for account in warned if not is_abroad(account)]
         return CrossFigures(
             crossed_minor=self.life.truth.crossed_minor,
