@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from openaoc.cases.model import NoSuchCase
 from openaoc.holds.delay_model import (
@@ -101,6 +102,10 @@ def test_two_persons_delay_it_and_it_ends_by_itself(centre: Centre) -> None:
         [kept] = until.list(tx, case).delays
         assert (kept.id, kept.waiting) == (delay, 1)
         assert centre.matter.holds.show(tx, order.order).notice_delayed_until == kept.until
+    with centre.database.uow.read(machine("BBL")) as tx:
+        [seen] = centre.matter.holds.list(tx).orders
+        assert seen.notice_delayed_until == kept.until, "it must not tell them"
+        assert not tx.connection.execute(sa.text("select * from notice_delays")).all()
     with (
         pytest.raises(NoticeIsDelayed),
         centre.database.uow.read(machine("BBL")) as tx,

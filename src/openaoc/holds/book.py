@@ -94,17 +94,18 @@ class OrderBook:
             return
         cases = sorted({order.case_id for order in live})
         delayed = delay_store.in_force(tx.connection, cases, now=tx.now)
-        later = {
-            order.id: delayed[order.case_id]
+        later = [
+            (order, delayed[order.case_id])
             for order in live
             if order.case_id in delayed and not order.likely_innocent
-        }
+        ]
         delay_store.withhold(tx.connection, later)
-        for order_id, delay in later.items():
-            tx.journal(action="holds.notice.withheld", subject=order_id, reason=delay)
+        for order, delay in later:
+            tx.journal(action="holds.notice.withheld", subject=order.id, reason=delay.id)
+        untold = {order.id for order, _ in later}
         self._outbox.enqueue_many(
             tx,
-            [m for o in live for m in self._messages(o, now=tx.now, told=o.id not in later)],
+            [m for o in live for m in self._messages(o, now=tx.now, told=o.id not in untold)],
         )
 
     def step(

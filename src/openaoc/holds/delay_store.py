@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from openaoc.holds.delay_model import DelayState, NoticeDelay
 from openaoc.holds.model import ENDED
+from openaoc.holds.record import OrderRecord
 from openaoc.holds.store import orders
 from openaoc.storage.tables import metadata, moment
 
@@ -37,7 +39,9 @@ withheld: Final = sa.Table(
     "withheld_notices",
     metadata,
     sa.Column("order_id", sa.Text, primary_key=True),
+    sa.Column("institution", sa.Text, nullable=False),
     sa.Column("delay_id", sa.Text, nullable=False),
+    sa.Column("until", moment, nullable=False),
     sa.Column("told_at", moment),
 )
 _CHANGING: Final = (
@@ -57,7 +61,7 @@ _WAITING: Final = (
 _READ: Final = sa.select(delays, _WAITING.label("waiting"))
 _OVER: Final = sorted(state.value for state in ENDED)
 _IN_FORCE: Final = sa.text(
-    "SELECT case_id, id FROM notice_delays"
+    "SELECT case_id, id, until FROM notice_delays"
     " WHERE state = 'in_force' AND until > :now AND case_id = ANY(:cases)"
 )
 """Asked whenever orders are sent: its partial index is nearly always empty."""
@@ -109,26 +113,41 @@ def over(connection: Connection, *, now: datetime, limit: int) -> list[NoticeDel
     return [_delay(row) for row in connection.execute(statement)]
 
 
-def in_force(connection: Connection, case_ids: Sequence[str], *, now: datetime) -> dict[str, str]:
+class Later(msgspec.Struct, frozen=True, kw_only=True):
+    """A delay under which orders go out: its id, and when their holders are told at the latest."""
+
+    id: str
+    until: datetime
+
+
+def in_force(connection: Connection, case_ids: Sequence[str], *, now: datetime) -> dict[str, Later]:
     """By case: the delay under which its new orders go out."""
     found = connection.execute(_IN_FORCE, {"now": now, "cases": list(case_ids)})
-    return {row.case_id: row.id for row in found}
+    return {row.case_id: Later(id=row.id, until=row.until) for row in found}
 
 
-def withhold(connection: Connection, order_ids: Mapping[str, str]) -> None:
-    """The holders of these orders (by order: the delay) are to be told later."""
-    if order_ids:
-        rows = [{"order_id": order, "delay_id": delay} for order, delay in order_ids.items()]
-        statement = postgresql.insert(withheld).values(rows)
-        connection.execute(statement.on_conflict_do_nothing())
+def withhold(connection: Connection, waiting: Sequence[tuple[OrderRecord, Later]]) -> None:
+    """The holders of these orders are to be told later."""
+    if waiting:
+        rows = [
+            {
+                "order_id": order.id,
+                "institution": order.institution,
+                "delay_id": later.id,
+                "until": later.until,
+            }
+            for order, later in waiting
+        ]
+        connection.execute(postgresql.insert(withheld).values(rows).on_conflict_do_nothing())
 
 
 def waiting(connection: Connection, order_ids: Sequence[str]) -> dict[str, datetime]:
-    """Those of these orders whose holders are not told yet, and when they are at the latest."""
-    statement = (
-        sa.select(withheld.c.order_id, delays.c.until)
-        .join(delays, delays.c.id == withheld.c.delay_id)
-        .where(withheld.c.order_id.in_(order_ids), withheld.c.told_at.is_(None))
+    """Those of these orders whose holders are not told yet, and when they are at the latest.
+
+    Also for an institution: it must not tell them, and reads nothing of the delay itself.
+    """
+    statement = sa.select(withheld.c.order_id, withheld.c.until).where(
+        withheld.c.order_id.in_(order_ids), withheld.c.told_at.is_(None)
     )
     return {row.order_id: row.until for row in connection.execute(statement)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from openaoc.storage.policies import grant
+from openaoc.storage.policies import grant, only_own_institution
 
 revision = "0024"
 down_revision = "0023"
@@ -46,10 +46,19 @@ def upgrade() -> None:
     )
     op.create_index("notice_delays_of_case", "notice_delays", ["case_id", "sequence"])
     grant("notice_delays", "SELECT, INSERT, UPDATE")
+    # Why is for persons of the centre: an institution reads only that its holder is told later.
+    op.execute("alter table notice_delays enable row level security")
+    op.execute(
+        "create policy notice_delays_centre on notice_delays"
+        " using (current_setting('openaoc.scope', true) = 'centre')"
+        " with check (current_setting('openaoc.scope', true) = 'centre')"
+    )
     op.create_table(
         "withheld_notices",
         sa.Column("order_id", sa.Text, sa.ForeignKey("hold_orders.id"), primary_key=True),
+        sa.Column("institution", sa.Text, nullable=False),
         sa.Column("delay_id", sa.Text, sa.ForeignKey("notice_delays.id"), nullable=False),
+        sa.Column("until", _MOMENT, nullable=False),
         sa.Column("told_at", _MOMENT),
     )
     op.create_index(
@@ -59,6 +68,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("told_at is null"),
     )
     grant("withheld_notices", "SELECT, INSERT, UPDATE")
+    only_own_institution("withheld_notices", "institution")
 
 
 def downgrade() -> None:
