@@ -199,10 +199,7 @@ def build_between(
             gate=gate,
             keys=keys,
             settings=settings,
-    _listen_for_marks(uow, answering)
-
         ),
-def _listen_for_marks(uow: UnitOfWork, answering: Answering) -> None:
     )
 
 
