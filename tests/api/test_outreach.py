@@ -107,8 +107,10 @@ def test_a_take_down_by_command_and_a_signed_receipt(
     world: World, bank: SigningKey, account: dict[str, Any]
 ) -> None:
     run, investigator = world.server.run_json, world.keys["investigator"]
-    words = ("takedown", "draft", account["id"], CODE, "--basis", "Decree, section 4")
-    words += ("--reason", "money of a victim came to it")
+    words = [
+        *("takedown", "draft", account["id"], CODE, "--basis", "Decree, section 4"),
+        *("--reason", "money of a victim came to it"),
+    ]
     wrong = world.server.run(*words, "--target", "number", key=investigator)
     assert wrong.returncode == 1
     assert b"is no number" in wrong.stderr

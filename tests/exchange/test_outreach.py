@@ -19,6 +19,7 @@ from openaoc.exchange.advisories.model import (
     Incident,
     IncidentKind,
     NoSuchAdvisory,
+    PartnerAdvisory,
     Sort,
     State,
     Step,
@@ -29,8 +30,9 @@ from openaoc.exchange.advisories.sectors import Severity, advisory_rules, read_r
 from openaoc.exchange.model import NoAgreement, PartnerKind, SecondPerson
 from openaoc.exchange.objects import ObjectKind
 from openaoc.exchange.plain import PATH, PlainReceipt
-from openaoc.exchange.usefulness import Gave, PartnerUsefulness, by_kind, told
+from openaoc.exchange.usefulness import PartnerUsefulness, by_kind, told
 from openaoc.exchange.usefulness_store import Asked, Got, Warned
+from openaoc.indicators.giving import Gave
 from openaoc.indicators.model import Said, SourceKind
 from openaoc.kernel.actor import SYSTEM, Actor
 from openaoc.kernel.clock import ManualClock, format_time
@@ -118,11 +120,18 @@ def shown(home: Country, advisory: str) -> AdvisoryView:
         return home.between.outreach.advisories.writing.show(tx, advisory)
 
 
-def seen(home: Country, partner: str, advisory: str) -> object:
+def seen(home: Country, partner: str, advisory: str) -> PartnerAdvisory | None:
     """What the partner reads of it, None for nothing."""
     with home.database.uow.read(partner_user(partner)) as tx:
         rows = home.between.outreach.advisories.delivering.of_partner(tx, partner).advisories
     return next((one for one in rows if one.id == advisory), None)
+
+
+def read(home: Country, partner: str, advisory: str) -> PartnerAdvisory:
+    """What the partner reads of it."""
+    found = seen(home, partner, advisory)
+    assert found is not None
+    return found
 
 
 # Pure.
@@ -211,18 +220,18 @@ def test_two_persons_or_nothing_and_correction_reaches_all(centres: Centres) -> 
     with home.database.uow.begin(SECOND) as tx:
         writing.approve(tx, one.id, words="read it too")
     home.between.outreach.run()
-    assert seen(home, BANK, one.id).revision == 1  # type: ignore[attr-defined]  # it is there
+    assert read(home, BANK, one.id).revision == 1
     with home.database.uow.begin(INVESTIGATOR) as tx:
         writing.correct(tx, one.id, content(home, sectors=("telecoms",), title_en="Corrected"))
-    assert seen(home, BANK, one.id).advisory.fields["title_en"] == "False banking apps"  # type: ignore[attr-defined]  # it is there
+    assert read(home, BANK, one.id).advisory.fields["title_en"] == "False banking apps"
     approve(home, one.id)
     view = shown(home, one.id)
     assert [(d.partner, d.revision) for d in view.deliveries] == [(BANK, 2), (TELCO, 2)]
     with home.database.uow.begin(SUPERVISOR) as tx:
         writing.withdraw(tx, one.id, words="it was a test of theirs")
     home.between.outreach.run()
-    gone = seen(home, BANK, one.id)
-    assert gone.withdrawn is True  # type: ignore[attr-defined]  # it is there
+    gone = read(home, BANK, one.id)
+    assert gone.withdrawn is True
     with home.database.uow.read(partner_user(BANK)) as tx:
         notices = home.matter.sharing.exchange.recalling.notices(tx).notices
     assert one.id in [notice.object_id for notice in notices]
@@ -260,8 +269,8 @@ def test_an_incident_of_the_centre_itself_has_the_regulators_clock(centres: Cent
     one = shown(home, advisory).advisory
     assert one.regulator_by == noticed + timedelta(hours=72)
     assert one.regulator_late(noticed + timedelta(hours=73)) is True
-    received = seen(home, HOSPITAL, advisory)
-    assert received.advisory.fields["people"] == 12  # type: ignore[attr-defined]  # it is there
+    received = read(home, HOSPITAL, advisory)
+    assert received.advisory.fields["people"] == 12
     assert seen(home, BANK, advisory) is None
     writing = home.between.outreach.advisories.writing
     with home.database.uow.begin(OFFICER) as tx:

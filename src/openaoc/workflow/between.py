@@ -192,13 +192,7 @@ def build_between(
         transport=transport,
         practising=matter.practising,
         outreach=build_outreach(
-            database=database,
-            sharing=sharing,
-            receiver=matter.receiver,
-            line=line,
-            gate=gate,
-            keys=keys,
-            settings=settings,
+            database=database, matter=matter, line=line, gate=gate, keys=keys, settings=settings
         ),
     )
 

@@ -52,6 +52,7 @@ from openaoc.storage.ticker import Ticker
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.workflow.duties import on_time
 from openaoc.workflow.sharing import Sharing
+from openaoc.workflow.wiring import Matter
 
 STEP_SECONDS: Final = 2.0
 """How often what is approved is sent, clocks are looked at, and letters are carried."""
@@ -126,15 +127,15 @@ class Outreach:
 def build_outreach(
     *,
     database: Database,
-    sharing: Sharing,
-    receiver: Receiver,
+    matter: Matter,
     line: Line,
     gate: Gate,
     keys: CentreKeys,
     settings: Settings,
 ) -> Outreach:
     """Build and wire it; nothing is sent before `start`."""
-    uow, exchange = database.uow, sharing.exchange
+    uow, sharing, receiver = database.uow, matter.sharing, matter.receiver
+    exchange = sharing.exchange
     letters = Letters(uow=uow, agreed=sharing.agreed, line=line)
     takedowns = _takedowns(sharing, letters=letters, keys=keys, name=settings.centre_code)
     advisories = _advisories(sharing, letters=letters, receiver=receiver)
