@@ -7,10 +7,11 @@ from typing import Annotated, Final
 from litestar import get
 from litestar.params import Parameter
 
-from openaoc.api.access import centre_of, limited
+from openaoc.api.access import BEARER, centre_of, limited, signed_in
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.rates import PUBLIC_FIGURES
 from openaoc.kernel.actor import SYSTEM
+from openaoc.statistics.joint import MONTHS_DEFAULT, MONTHS_MAX, JointTable, StatisticsAnswer
 from openaoc.statistics.public_report import DAYS_DEFAULT, DAYS_MAX, PublicReport
 
 Days = Annotated[
@@ -42,4 +43,47 @@ def public_report(request: ApiRequest, days: Days = DAYS_DEFAULT) -> PublicRepor
         return centre.public_reports.report(tx, days=days)
 
 
-HANDLERS: Final = (public_report,)
+Months = Annotated[
+    int,
+    Parameter(
+        query="months",
+        ge=1,
+        le=MONTHS_MAX,
+        required=False,
+        description="So many closed months (UTC).",
+    ),
+]
+
+
+@get(
+    "/v1/joint-statistics",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["status"],
+    summary="Our months beside those of every partner centre that agreed to it",
+    description="Asks them now; says who answered. Small counts are left out by each centre.",
+    responses={**described(JointTable, "One table"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def joint_statistics(request: ApiRequest, months: Months = MONTHS_DEFAULT) -> JointTable:
+    """Asked of everybody."""
+    together = centre_of(request).between.together
+    return together.joint.table(request.user, months=months, line=together.line)
+
+
+@get(
+    "/v1/joint-statistics/ours",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["status"],
+    summary="Our months, for a partner's user: all that researchers may be granted",
+    responses={**described(StatisticsAnswer, "What may leave"), **problems(401, 403, 404)},
+    sync_to_thread=True,
+)
+def our_statistics(request: ApiRequest, months: Months = MONTHS_DEFAULT) -> StatisticsAnswer:
+    """Under the partner's agreement, entered in the ledger of releases."""
+    joint = centre_of(request).between.together.joint
+    return joint.for_partner(request.user, months=months)
+
+
+HANDLERS: Final = (public_report, joint_statistics, our_statistics)

@@ -116,6 +116,26 @@ def act_on(operation: str, act: str, *, reason: str, as_json: bool) -> None:
     _say(CentreClient().post(f"/v1/operations/{operation}/act", body), as_json=as_json)
 
 
+@command.command("statistics")
+@click.option("--months", default=12, show_default=True, type=click.IntRange(1, 24))
+@json_option
+def statistics(months: int, *, as_json: bool) -> None:
+    """Show our closed MONTHS beside those of every partner that agreed to it."""
+    from openaoc.cli.client import CentreClient
+
+    found = CentreClient().get("/v1/joint-statistics", months=months)
+    if as_json:
+        show_json(found)
+        return
+    say(f"answered: {', '.join(found['answered'])}; fewer than {found['cell_min']} are left out")
+    for one in found["silent"]:
+        say(f"did not answer: {one['partner']}, {one['why']}")
+    names = ("month", "scam_type", "corridor", "centre", "reports", "currency")
+    sums = ("lost_minor", "held_minor", "returned_minor", "wrong_holds")
+    rows = [[one[name] for name in (*names, *sums)] for one in found["rows"]]
+    show_table((*names, *sums), rows)
+
+
 def _say(one: Any, *, as_json: bool) -> None:
     if as_json:
         show_json(one)

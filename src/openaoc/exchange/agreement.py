@@ -302,6 +302,7 @@ AGGREGATES: Final[dict[ObjectKind, frozenset[str]]] = {
         {"scam_types", "tactics", "first_seen", "last_seen", "cases", "loss_minor", "currency"}
     ),
     ObjectKind.COURSE_OF_ACTION: frozenset({"name", "description", "scam_types"}),
+    ObjectKind.STATISTICS: frozenset(FIELDS[ObjectKind.STATISTICS]) - {"case"},
 }
 """All that researchers may be granted: counts and sums, nothing of one case."""
 

@@ -49,6 +49,8 @@ class ObjectKind(enum.StrEnum):
     MATCH = "match"
     TRACE_REQUEST = "trace-request"
     TRACE_ANSWER = "trace-answer"
+    STATISTICS = "statistics"
+    """Counts and sums of one month, kind of scam and corridor."""
     OPERATION = "operation"
     OPERATION_ENTRY = "operation-entry"
     """Joint work of centres, and what was done in it."""
@@ -290,6 +292,18 @@ FIELDS: Final[dict[ObjectKind, dict[str, Field]]] = {
         "institutions": _NUMBER,
         CASE: _TEXT,
     },
+    ObjectKind.STATISTICS: {
+        "month": _NAME,
+        "scam_type": _NAME,
+        "corridor": _NAME,
+        "currency": _NAME,
+        "reports": _NUMBER,
+        "lost_minor": _NUMBER,
+        "held_minor": _NUMBER,
+        "returned_minor": _NUMBER,
+        "wrong_holds": _NUMBER,
+        CASE: _TEXT,
+    },
     ObjectKind.OPERATION: {
         "name": _TEXT,
         "scam_types": _NAMES,
@@ -342,6 +356,7 @@ BETWEEN_CENTRES: Final = PRACTICE | {
     ObjectKind.TRACE_REQUEST,
     ObjectKind.TRACE_ANSWER,
     ObjectKind.REFERRAL,
+    ObjectKind.STATISTICS,
     ObjectKind.OPERATION,
     ObjectKind.OPERATION_ENTRY,
     ObjectKind.TAKE_DOWN,

@@ -16,12 +16,15 @@ from openaoc.exchange.protection.model import PATH as REFERRALS_PATH
 from openaoc.exchange.protection.model import ReferralMessage
 from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
+from openaoc.statistics.joint import PATH as STATISTICS_PATH
+from openaoc.statistics.joint import JointStatistics, StatisticsAsked
 from openaoc.storage.database import Database
 from openaoc.storage.ticker import Ticker
 from openaoc.storage.unit_of_work import Transaction
 from openaoc.workflow.sharing import Sharing
 
 OPERATIONS_LABEL: Final = "openaoc operations v1"
+STATISTICS_LABEL: Final = "openaoc joint statistics v1"
 TELL_SECONDS: Final = 2.0
 """How often it is looked whether a joint operation is to be told of."""
 
@@ -29,10 +32,13 @@ TELL_SECONDS: Final = 2.0
 class Together:
     """Joint work. One instance per centre."""
 
-    def __init__(self, *, line: Line, operations: Operations, telling: Telling) -> None:
+    def __init__(
+        self, *, line: Line, operations: Operations, telling: Telling, joint: JointStatistics
+    ) -> None:
         self.line = line
         self.operations = operations
         self.telling = telling
+        self.joint = joint
         self._ticker = Ticker("operations", telling.tell_due, every_s=TELL_SECONDS)
 
     def start(self) -> None:
@@ -57,6 +63,13 @@ def build_together(
         key=database.keys.derived(OPERATIONS_LABEL),
     )
     gate.open(PATH, OperationWord, telling.take)
+    joint = JointStatistics(
+        uow=database.uow,
+        agreed=agreed,
+        settings=settings,
+        key=database.keys.derived(STATISTICS_LABEL),
+    )
+    gate.open(STATISTICS_PATH, StatisticsAsked, joint.answer)
     gate.open(REFERRALS_PATH, ReferralMessage, sharing.referring.take)
 
     def changed(tx: Transaction, event: Event) -> None:
