@@ -77,4 +77,6 @@ def build_together(
         tx.after_commit(telling.changed)
 
     database.uow.subscribe(CHANGED, changed)
-    return Together(line=line, operations=Operations(agreed=agreed, name=name), telling=telling)
+    return Together(
+        line=line, operations=Operations(agreed=agreed, name=name), telling=telling, joint=joint
+    )
