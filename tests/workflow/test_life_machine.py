@@ -201,7 +201,7 @@ def run(make_owner: Owner, *, examples: int, steps: int) -> None:
     )
 
 
-def live_until(
+def check_lives(
     make_owner: Owner, folder: Path, *, journalled: frozenset[str], lives_max: int
 ) -> None:
     """Lives from fixed seeds, until all was seen; whatever no life brings about is named."""
@@ -225,7 +225,7 @@ def test_the_machine_checks_what_always_holds(make_owner: Owner) -> None:
 
 
 def test_every_act_succeeds_and_all_holds_after_each(make_owner: Owner, tmp_path: Path) -> None:
-    live_until(make_owner, tmp_path, journalled=ENDS, lives_max=LIVES_MAX)
+    check_lives(make_owner, tmp_path, journalled=ENDS, lives_max=LIVES_MAX)
 
 
 @pytest.mark.long
@@ -235,7 +235,7 @@ def test_the_machine_for_long_checks_what_always_holds(make_owner: Owner) -> Non
 
 @pytest.mark.long
 def test_every_deep_state_is_reached(make_owner: Owner, tmp_path: Path) -> None:
-    live_until(make_owner, tmp_path, journalled=ENDS | DEEP, lives_max=LONG_LIVES_MAX)
+    check_lives(make_owner, tmp_path, journalled=ENDS | DEEP, lives_max=LONG_LIVES_MAX)
 
 
 @pytest.mark.long
