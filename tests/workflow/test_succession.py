@@ -12,10 +12,12 @@ from openpyxl import load_workbook
 
 from openaoc.channels.spreadsheet.layout import layout
 from openaoc.holds.model import HolderNotice, Order, OrderEnd, OrderState, OrderView
+from openaoc.holds.telephone import PhoneAnswer
 from openaoc.kernel.actor import CITIZEN, SYSTEM
 from openaoc.restitution.model import LineState
+from openaoc.web.paper import render_paper
 from tests.restitution.world import propose
-from tests.workflow.centre import SECOND, SUPERVISOR, Centre, liaison
+from tests.workflow.centre import AGENT, SECOND, SUPERVISOR, Centre, liaison
 from tests.workflow.invariants import all_orders, blocked_by_messages, check, check_messages, settle
 
 MULE = "SCB:2222"
@@ -222,3 +224,26 @@ def test_a_spreadsheet_says_which_order_goes_on(centre: Centre) -> None:
     assert rows() == [(taken, held.order)]
     centre.answer(taken, "WALLET", 100)
     assert rows() == [], "confirmed"
+
+
+def test_the_printed_page_says_that_nothing_more_is_to_be_blocked(centre: Centre) -> None:
+    held = later_is_held(centre)
+    taken = newest(centre, centre.file(held.early).case).order
+    with centre.database.uow.begin(AGENT) as tx:
+        page = render_paper(centre.matter.telephone.paper(tx, taken), language="en")
+    assert "block nothing more" in page
+    assert held.order in page
+
+
+def test_a_bank_without_a_system_says_by_telephone_that_it_did_not(centre: Centre) -> None:
+    held = later_is_held(centre)
+    case = centre.file(held.early).case
+    said = PhoneAnswer(
+        outcome="refused", spoke_to="Khun Lek, fraud desk", spoken_at=centre.clock.now()
+    )
+    with centre.database.uow.begin(AGENT) as tx:
+        view = centre.matter.telephone.answer(tx, newest(centre, case).order, said)
+    assert view.state is OrderState.RELEASED
+    centre.matter.duties.run_due()
+    assert newest(centre, case).state is OrderState.ISSUED
+    everything_holds(centre)
