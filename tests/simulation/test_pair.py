@@ -11,12 +11,13 @@ import msgspec
 import pytest
 
 from openaoc.bootstrap import build_centre
+from openaoc.kernel.errors import BadInput
 from openaoc.simulation.neighbour import NUMBERS_FROM, number_of, scam_there
 from openaoc.simulation.parameters import load_parameters
 from openaoc.simulation.trial.arm import Arm
 from openaoc.simulation.trial.pair_model import CountryFigures, PairTrial
 from openaoc.simulation.trial.pair_outcome import KeptPair, kept_pairs, pair_jobs
-from openaoc.simulation.trial.pair_page import NOT_RUN, pair_section
+from openaoc.simulation.trial.pair_page import AFTER, NOT_RUN, pair_section, renewed
 from openaoc.simulation.trial.pair_run import Pair, by_telephone, with_centres
 from openaoc.simulation.trial.pair_scenario import PAIR, PAIR_SENSITIVITY, PairScenario
 from openaoc.simulation.trial.scenario import figure
@@ -129,12 +130,18 @@ def made_up(scenario: PairScenario, seed: int) -> KeptPair:
 
 def test_the_page_says_what_two_countries_come_to_or_that_nobody_asked(tmp_path: Path) -> None:
     kept = [made_up(scenario, seed) for scenario, seed in pair_jobs(2)]
-    text = pair_section(kept)
-    assert text.count("{{") == 1, "what the page itself fills in"
+    parameters = load_parameters()
+    text = pair_section(parameters, kept)
+    assert "{{" not in text
     assert all(one.says in text for one in PAIR_SENSITIVITY)
     assert "| both |" in text
-    assert pair_section([]) == NOT_RUN
-    parameters = load_parameters()
+    assert pair_section(parameters, []) == NOT_RUN
+    page = f"# What\n\nbefore\n\n{AFTER}\nafter\n"
+    assert renewed(renewed(page, "old"), text) == renewed(page, text)
+    assert renewed(page, text).startswith("# What\n\nbefore\n\n## Two countries\n\nOf the loss")
+    assert renewed(page, text).endswith("\nafter\n")
+    with pytest.raises(BadInput):
+        renewed("# Another\n", text)
     for one in kept[:2]:
         name = f"pair-{one.trial.scenario}-{one.trial.seed}.json"
         (tmp_path / name).write_bytes(msgspec.json.encode(one))

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 @click.option(
     "--outcome",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Run every scenario with many seeds and write this page, with its chart in images/.",
+    help="Run every scenario with many seeds and write this page, with its chart in images/; "
+    "with --scenario two-countries that part of it alone.",
 )
 @click.option("--seeds", type=click.IntRange(1, 100), default=10, show_default=True)
 @click.option(
@@ -69,6 +70,9 @@ def command(
         show_table(["scenario", "says"], rows)
         return
     configure(level="error")
+    if outcome is not None and scenario == PAIR.name:
+        _renew(outcome, seeds=seeds, results=results, kept_only=kept, as_json=as_json)
+        return
     if outcome is not None:
         _outcome(outcome, seeds=seeds, results=results, kept_only=kept, as_json=as_json)
         return
@@ -112,6 +116,37 @@ def _two_countries(scenario: PairScenario, *, seed: int, as_json: bool) -> None:
         show_json(trial)
     else:
         _show_pair(trial)
+
+
+def _renew(path: Path, *, seeds: int, results: Path, kept_only: bool, as_json: bool) -> None:
+    """The part of a page that is about two countries, alone."""
+    from openaoc.kernel.errors import BadInput
+    from openaoc.simulation.parameters import load_parameters
+    from openaoc.simulation.trial.pair_outcome import kept_pairs, run_pairs
+    from openaoc.simulation.trial.pair_page import pair_section, renewed
+    from openaoc.simulation.trial.stage import stage
+
+    parameters = load_parameters()
+    if not path.exists():
+        raise BadInput("there is no such page yet: write all of it first", where=str(path))
+    if kept_only:
+        pairs = kept_pairs(parameters, seeds=seeds, results=results)
+    else:
+        with stage() as made:
+            pairs = run_pairs(
+                parameters,
+                seeds=seeds,
+                results=results,
+                stage=made,
+                open_linked=_open_linked,
+                say=note,
+            )
+    text = renewed(path.read_text("utf-8"), pair_section(parameters, pairs))
+    path.write_text(text, "utf-8")
+    if as_json:
+        show_json({"page": str(path), "trials": len(pairs)})
+    else:
+        say(f"{path}, from {len(pairs)} trials")
 
 
 def _outcome(path: Path, *, seeds: int, results: Path, kept_only: bool, as_json: bool) -> None:

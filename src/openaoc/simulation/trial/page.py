@@ -59,8 +59,7 @@ def page(parameters: Parameters, kept: Sequence[Kept], pairs: Sequence[KeptPair]
     trials = [one.trial for one in kept]
     base = {arm: of_scenario(trials, "base", arm) for arm in ARMS}
     follow = parameters.telephone.follow_least_minor.value // 100
-    seconds = sum(one.seconds for one in kept) + sum(one.seconds for one in pairs)
-    officers_s = parameters.people.officer_mean_s.value
+    seconds = sum(one.seconds for one in kept)
     parts = {
         "summary": _summary(trials, base),
         "follow": f"{follow:,}",
@@ -82,12 +81,8 @@ def page(parameters: Parameters, kept: Sequence[Kept], pairs: Sequence[KeptPair]
         "sensitivity": _sensitivity(trials),
         "calibration": _calibration(trials),
         "freezes": f"{base['telephone'].orders.pooled:.0f}",
-        "two_countries": pair_section(pairs),
-        "minutes": f"{officers_s / MINUTE_S:.0f}",
-        "took": (
-            f"{len(kept) + len(pairs)} trials, {seconds / MINUTE_S:.0f} minutes of a busy "
-            "machine's time."
-        ),
+        "two_countries": pair_section(parameters, pairs),
+        "took": f"{len(kept)} trials, {seconds / MINUTE_S:.0f} minutes of a busy machine's time.",
         "figures": _figures(parameters),
     }
     text = resources.files("openaoc.simulation.trial").joinpath(TEMPLATE).read_text("utf-8")

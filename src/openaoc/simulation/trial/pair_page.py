@@ -8,17 +8,28 @@ from typing import Final
 
 import msgspec
 
+from openaoc.kernel.errors import BadInput
 from openaoc.simulation.countries import two_countries
-from openaoc.simulation.parameters import Marked
+from openaoc.simulation.parameters import Marked, Parameters
 from openaoc.simulation.trial.measures import Spread, middle, ratio, times_of
 from openaoc.simulation.trial.model import ArmFigures
 from openaoc.simulation.trial.outcome import SENSITIVITY_SEEDS
 from openaoc.simulation.trial.pair_model import CountryFigures, PairTrial
 from openaoc.simulation.trial.pair_outcome import KeptPair
 from openaoc.simulation.trial.pair_scenario import PAIR, PAIR_SENSITIVITY
-from openaoc.simulation.trial.words import duration, millions, percent, spread, table, whole
+from openaoc.simulation.trial.words import (
+    MINUTE_S,
+    duration,
+    millions,
+    percent,
+    spread,
+    table,
+    whole,
+)
 
 TEMPLATE: Final = "two_countries.md.in"
+HEAD: Final = "## Two countries\n\n"
+AFTER: Final = "## Calibration\n"
 NOT_RUN: Final = "These trials were not run."
 LIVES: Final = {
     "with the exchange": "exchange",
@@ -29,7 +40,7 @@ LAYERS: Final = range(1, 10)
 PER: Final = 1_000
 
 
-def pair_section(kept: Sequence[KeptPair]) -> str:
+def pair_section(parameters: Parameters, kept: Sequence[KeptPair]) -> str:
     """All of it; where nothing was run, that."""
     trials = [one.trial for one in kept]
     base = sorted((t for t in trials if t.scenario == PAIR.name), key=lambda t: t.seed)
@@ -50,11 +61,25 @@ def pair_section(kept: Sequence[KeptPair]) -> str:
         "sensitivity_seeds": str(min(SENSITIVITY_SEEDS, len(base))),
         "sensitivity": _sensitivity(trials),
         "figures": _figures(),
+        "minutes": f"{parameters.people.officer_mean_s.value / MINUTE_S:.0f}",
+        "took": (
+            f"{len(kept)} trials, {sum(one.seconds for one in kept) / MINUTE_S:.0f} minutes of a "
+            "busy machine's time."
+        ),
     }
     text = resources.files("openaoc.simulation.trial").joinpath(TEMPLATE).read_text("utf-8")
     for name, part in parts.items():
         text = text.replace("{{" + name + "}}", part)
     return text
+
+
+def renewed(page: str, section: str) -> str:
+    """The page with this part in place of what it had. Raises BadInput for another page."""
+    before, mark, after = page.partition(AFTER)
+    if not mark:
+        raise BadInput("not a page of the outcome: write all of it first", where="outcome")
+    kept = before.partition(HEAD)[0]
+    return f"{kept.rstrip()}\n\n{HEAD}{section.strip()}\n\n{AFTER}{after}"
 
 
 def _attempted(one: ArmFigures) -> float:
