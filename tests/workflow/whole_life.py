@@ -11,6 +11,7 @@ import msgspec
 
 from openaoc.appeals.model import OPEN, AppealState, AppealView, BlindVerdict
 from openaoc.cases.model import UNDER_WORK, CaseState
+from openaoc.holds.delay_model import DelayState, NewDelay, NoticeDelay
 from openaoc.holds.model import HOLDING, WAITING, Answer, OrderState
 from openaoc.holds.suspicion_model import STILL, NewSuspicion, Suspicion
 from openaoc.holds.telephone import PhoneAnswer
@@ -83,6 +84,9 @@ class WholeLife(SteppedLife):
             self.decide_undo: 2,
             self.judge_blind: 3,
             self.confirm_indicator: 1,
+            self.delay_notice: 2,
+            self.agree_delay: 3,
+            self.end_delay: 1,
             self.to_shadow: 1,
             self.to_live: 2,
             self.end_case: 1,
@@ -303,7 +307,9 @@ class WholeLife(SteppedLife):
             self.facts.freed.append((order.case_id, order.place, active - amount))
 
     def approve(self) -> None:
-        if (order := self.in_state(OrderState.DRAFTED)) is not None:
+        drafted = [o for o in all_orders(self.centre) if o.state is OrderState.DRAFTED]
+        quiet = [o.id for o in drafted if o.case_id in self.facts.delayed]
+        if (order := self.some(quiet or [o.id for o in drafted])) is not None:
             who = self.choice.choice([SECOND, THIRD, SUPERVISOR])
             self.does(who, lambda tx: self.centre.matter.holds.approve(tx, order))
 
@@ -410,6 +416,39 @@ class WholeLife(SteppedLife):
                 SUPERVISOR,
                 lambda tx: indicators.confirm(tx, one.id, reason="called it"),
             )
+
+    def delay_notice(self) -> None:
+        """The police ask that a case's holders are not told yet."""
+        drafted = [o.case_id for o in all_orders(self.centre) if o.state is OrderState.DRAFTED]
+        if (case := self.some(drafted or self.cases)) is not None:
+            new = NewDelay(
+                until=self.centre.clock.now() + timedelta(hours=self.choice.choice([2, 100])),
+                authority="Cyber police, letter 9/2569",
+                reason="a raid at dawn",
+            )
+            who = self.choice.choice([INVESTIGATOR, SUPERVISOR])
+            self.does(who, lambda tx: self.centre.matter.holds.delays.propose(tx, case, new))
+
+    def agree_delay(self) -> None:
+        if (one := self.some(self.delays(DelayState.PROPOSED))) is not None:
+            delays = self.centre.matter.holds.delays
+            self.does(SUPERVISOR, lambda tx: delays.agree(tx, one.id, reason="seen the letter"))
+            assert one.proposed_by != SUPERVISOR.id, "one person delayed a notice"
+            self.facts.delayed[one.case] = one.until
+
+    def end_delay(self) -> None:
+        if (one := self.some(self.delays(DelayState.IN_FORCE))) is not None:
+            delays = self.centre.matter.holds.delays
+            self.does(INVESTIGATOR, lambda tx: delays.end(tx, one.id, reason="it is over"))
+            del self.facts.delayed[one.case]
+
+    def delays(self, state: DelayState) -> list[NoticeDelay]:
+        found: list[NoticeDelay] = []
+        for case in self.cases:
+            found += self.reads(
+                functools.partial(self.centre.matter.holds.delays.list, case_id=case)
+            ).delays
+        return [one for one in found if one.state is state]
 
     def to_shadow(self) -> None:
         """One person is enough to stop an institution's orders."""
