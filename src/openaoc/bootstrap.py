@@ -201,7 +201,9 @@ class Centre:
         except ValueError as error:
             raise BadInput(f"{self.settings.rule!r} is no rule", where="rule") from error
         keys = self.database.keys
-        centre_keys = CentreKeys(self.settings.keys_path).open(self.clock.now())
+        centre_keys = CentreKeys(self.settings.keys_path, exercise=self.settings.exercise).open(
+            self.clock.now()
+        )
         self.parties = Parties(keys=keys, may_go_live=check_may_go_live)
         self.channels = Channels(
             uow=self.uow,

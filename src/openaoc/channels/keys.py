@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import secrets
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Final
 import msgspec
 
 from openaoc.channels.signing import Jwks, SigningKey, new_signing_key, signing_key
-from openaoc.kernel.errors import Corrupt
+from openaoc.kernel.errors import BadInput, Corrupt
 
 OVERLAP: Final = timedelta(days=7)
 """How long a replaced key is still published."""
@@ -31,10 +32,21 @@ class _KeyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     replaced_at: datetime | None = None
 
 
+EXERCISE: Final = "EXERCISE-"
+"""How the key ids of a centre begin that is in an exercise, and no other's."""
+
+
+def is_of_exercise(kid: str) -> bool:
+    """Whether what is signed by this key is an exercise's."""
+    return kid.upper().startswith(EXERCISE)
+
+
 class CentreKeys:
     """The centre's signing keys: loaded once, one file per key, readable by the owner alone."""
 
-    def __init__(self, keys_path: Path) -> None:
+    def __init__(self, keys_path: Path, *, exercise: bool = False) -> None:
+        """`exercise`: every key's name says so, and with it every message it signs."""
+        self._exercise = exercise
         self._folder = keys_path / FOLDER
         self._lock = threading.Lock()
         self._files: list[_KeyFile] = []
@@ -46,6 +58,8 @@ class CentreKeys:
         with self._lock:
             paths = sorted(self._folder.glob("*.json"))
             self._files = sorted((_load(path) for path in paths), key=_age)
+            if any(is_of_exercise(file.kid) is not self._exercise for file in self._files):
+                raise BadInput("an exercise and a real centre share no keys", where="exercise")
             if not self._files:
                 self._add(now)
             self._finish_rotation(now)
@@ -86,7 +100,7 @@ class CentreKeys:
             return self._current
 
     def _add(self, now: datetime) -> None:
-        key = new_signing_key()
+        key = new_signing_key(kid=EXERCISE + secrets.token_hex(8) if self._exercise else None)
         secret = base64.b64encode(key.secret_bytes()).decode("ascii")
         file = _KeyFile(kid=key.kid, secret=secret, created_at=now)
         self._write(file)

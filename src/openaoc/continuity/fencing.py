@@ -85,7 +85,8 @@ def take_over(settings: Settings, *, following: Following, position: int, clock:
         database.migrate()
         with database.uow.begin(SYSTEM, purpose="take over from the primary") as tx:
             state = begin_epoch(tx, why=f"promoted; the primary was {following.primary}")
-            CentreKeys(settings.keys_path).open(tx.now).rotate(tx.now, revoke=True)
+            keys = CentreKeys(settings.keys_path, exercise=settings.exercise)
+            keys.open(tx.now).rotate(tx.now, revoke=True)
     finally:
         database.close()
     (data / STANDBY_MARK).unlink()

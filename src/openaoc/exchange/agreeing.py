@@ -48,10 +48,12 @@ LISTED_MAX: Final = 10_000
 class Agreements:
     """The verbs of agreements. One instance per centre."""
 
-    def __init__(self, *, parties: Parties, home: str) -> None:
+    def __init__(self, *, parties: Parties, home: str, exercise: bool = False) -> None:
         """`home`: the centre's own jurisdiction; a partner of another is abroad."""
         self.home = home
-        self.partners = Partners(parties=parties, home=home, keys_changed=self._keys_changed)
+        self.partners = Partners(
+            parties=parties, home=home, keys_changed=self._keys_changed, exercise=exercise
+        )
 
     # What persons do.
 

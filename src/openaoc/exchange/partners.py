@@ -11,6 +11,7 @@ from datetime import datetime
 
 import msgspec
 
+from openaoc.channels.keys import is_of_exercise
 from openaoc.exchange import store
 from openaoc.exchange.model import (
     KEYS_PER_PARTNER_MAX,
@@ -43,8 +44,15 @@ KeysChanged = Callable[[Transaction, str], None]
 class Partners:
     """The verbs of partners and keys. One instance per centre."""
 
-    def __init__(self, *, parties: Parties, home: str, keys_changed: KeysChanged) -> None:
-        """`keys_changed(tx, partner)` is told when a key was verified or retired."""
+    def __init__(
+        self, *, parties: Parties, home: str, keys_changed: KeysChanged, exercise: bool = False
+    ) -> None:
+        """`keys_changed(tx, partner)` is told when a key was verified or retired.
+
+        `exercise`: whether this centre is in one; it knows no real centre's key, and else the other
+        way round.
+        """
+        self._exercise = exercise
         self._parties = parties
         self._keys_changed = keys_changed
         self.home = home
@@ -144,6 +152,8 @@ class Partners:
         require(tx.actor, Permission.PARTNER_MANAGE)
         partner = self.found(tx, code, lock=True)
         kid, text = read_jwk(jwk)
+        if is_of_exercise(kid) is not self._exercise:
+            raise BadInput("an exercise and a real centre know no key of each other", where="jwk")
         held = [key for key in store.list_keys(tx.connection, partner.code) if not key.retired_at]
         if len(held) >= KEYS_PER_PARTNER_MAX:
             raise Conflict("too many keys; retire one first", where="jwk")

@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The code under which partners know this centre; default OPENAOC-<jurisdiction>."""
     contact: str = ""
     """The email address that answers for what this centre sends to others."""
+    exercise: bool = False
+    """Everything here is made up: what this centre signs says so, and no real centre takes it."""
     rule: str = "fifo"
     ledger_rows_max: int = 150_000_000
     """Address space reserved for the hot ledger; memory is used only as rows arrive."""

@@ -42,9 +42,11 @@ class Sharing(msgspec.Struct, frozen=True, kw_only=True):
     duties: tuple[Duty, ...]
 
 
-def build_sharing(*, uow: UnitOfWork, parties: Parties, keys: Keyring, home: str) -> Sharing:
+def build_sharing(
+    *, uow: UnitOfWork, parties: Parties, keys: Keyring, home: str, exercise: bool = False
+) -> Sharing:
     """Build it. Nothing is published before a publisher registers in its catalogue."""
-    agreements = Agreements(parties=parties, home=home)
+    agreements = Agreements(parties=parties, home=home, exercise=exercise)
     catalogue = Catalogue()
     shield = Shield(keys=keys)
     exchange = Exchange(agreements=agreements, catalogue=catalogue, keys=keys, shield=shield)

@@ -284,7 +284,11 @@ def _outward(means: Means, core: Core, pooled: PooledAccounts) -> Outward:
     )
     noticing.listen(means.uow)
     sharing = build_sharing(
-        uow=means.uow, parties=means.parties, keys=keys, home=settings.jurisdiction
+        uow=means.uow,
+        parties=means.parties,
+        keys=keys,
+        home=settings.jurisdiction,
+        exercise=settings.exercise,
     )
     sharing.catalogue.register(IndicatorPublisher(indicators))
     sharing.marking.find_objects_with(functools.partial(published_of, indicators))
