@@ -60,5 +60,3 @@ def test_a_withdrawal_that_repeats_the_account_is_noticed(
     monkeypatch.setattr(victims, "PARTNER_KINDS", victims.PARTNER_KINDS[:1])
     monkeypatch.setattr(recalling, "_bare", whole)
     assert broken_steps(tmp_path, make_owner) == ["marked one more, whom partners had received"]
-
-
