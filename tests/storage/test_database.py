@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from psycopg import conninfo, sql
+from sqlalchemy import text
 
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import ManualClock
@@ -20,8 +22,12 @@ from openaoc.storage.database import Database, connect_database, open_database
 from openaoc.storage.errors import DatabaseDown
 from openaoc.storage.keyring import MASTER_NAME, Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
+from openaoc.storage.unit_of_work import UnitOfWork
 
 NEWEST = migrate.newest()
+_KIND = text(
+    "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')"
+)
 
 
 @pytest.fixture
@@ -153,6 +159,30 @@ def test_a_claim_is_taken_again_when_its_connection_is_lost(database: Database) 
         )
     assert claim.held()
     claim.release()
+
+
+def test_connections_the_server_has_ended_are_left_unseen(
+    database: Database, uow: UnitOfWork, postgres: EmbeddedPostgres
+) -> None:
+    with contextlib.ExitStack() as together:
+        for _ in range(3):  # so that as many connections rest in the pool
+            together.enter_context(uow.read(SYSTEM))
+    assert database.engine.pool.checkedin() >= 3  # type: ignore[attr-defined]  # a queue's
+    with postgres.superuser() as connection:
+        ended = connection.execute(
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+            " WHERE usename = %s",
+            [database.application["user"]],
+        ).fetchone()
+    assert ended is not None
+    assert ended[0] >= 3
+    for _ in range(5):
+        with uow.read(SYSTEM) as tx:
+            shown = tx.connection.execute(_KIND).one()
+        assert tuple(shown) == ("repeatable read", "on")
+        with uow.begin(SYSTEM) as tx:
+            shown = tx.connection.execute(_KIND).one()
+        assert tuple(shown) == ("read committed", "off")
 
 
 def test_a_migration_that_fails_changes_nothing(

@@ -5,6 +5,7 @@ Answers where transactions come from. Never runs the application as the owner.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Mapping
 from typing import Final
 
@@ -73,9 +74,9 @@ class Database:
             pool_size=POOL_SIZE,
             max_overflow=POOL_OVERFLOW,
             pool_timeout=POOL_WAIT_SECONDS_MAX,
-            pool_pre_ping=True,
             pool_use_lifo=True,
         )
+        sa.event.listen(self.engine, "checkout", _still_there)
         self.uow = UnitOfWork(self.engine, clock=clock)
         self._claim = Claim(self.application, number=CENTRE_LOCK_NUMBER)
 
@@ -112,6 +113,19 @@ class Database:
         self.engine.dispose()
         if self.server is not None:
             self.server.stop()
+
+
+def _still_there(connection: psycopg.Connection, *_: object) -> None:
+    """Leave a connection that its server has ended: with it all others of the pool are.
+
+    Nobody speaks on a connection at rest; whatever can be read of it is its end. Looked at where
+    it lies, for asking the server costs every transaction a way there and back.
+    """
+    watched = select.poll()
+    if not connection.closed:
+        watched.register(connection.fileno(), select.POLLIN)
+    if connection.closed or watched.poll(0):
+        raise sa.exc.InvalidatePoolError
 
 
 def open_database(settings: Settings, *, clock: Clock) -> Database:

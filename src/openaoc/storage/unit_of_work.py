@@ -212,6 +212,9 @@ class UnitOfWork:
 
     def __init__(self, engine: sa.Engine, *, clock: Clock) -> None:
         self._engine = engine
+        self._looking = engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
         self._clock = clock
         self._listeners: dict[str, list[Handler]] = {}
         self._on_journal: list[Callable[[], None]] = []
@@ -247,9 +250,8 @@ class UnitOfWork:
     def _opened(self, actor: Actor, purpose: str, *, read_only: bool) -> Iterator[Transaction]:
         if not actor.id or "\x00" in actor.id + (actor.institution or "") + (actor.partner or ""):
             raise BadInput("the actor has no proper id")
-        with translated(), self._engine.connect() as connection, connection.begin():
-            if read_only:
-                connection.execute(_READ_ONLY)
+        engine = self._looking if read_only else self._engine
+        with translated(), engine.connect() as connection, connection.begin():
             connection.execute(_WHO, _who(actor))
             tx = Transaction(
                 connection,
@@ -262,7 +264,6 @@ class UnitOfWork:
         tx._run_afterwards()  # noqa: SLF001 - the two are one mechanism
 
 
-_READ_ONLY: Final = sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 _WHO: Final = sa.text(
     "SELECT set_config('openaoc.role', :role, true),"
     " set_config('openaoc.scope', :scope, true),"
