@@ -366,6 +366,7 @@ def test_a_bank_tells_in_plain_json_and_takes_back(centres: Centres) -> None:
         {"others": []},
         {"indicators": [indicator("a", "1"), indicator("a", "2")]},
         {"indicators": [indicator("a", "v\0")]},
+        {"indicators": [indicator("a", "1", last_seen="9999-12-31T23:59:59-14:00")]},
         {"sightings": [{"ref": "s", "of": "x", "last_seen": "yesterday"}]},
         {"indicators": [indicator(str(n), "1") for n in range(501)]},
     ],

@@ -237,6 +237,7 @@ def test_rules_are_whole_and_ask_for_no_freeze() -> None:
         Answer(outcome=Outcome.REFUSED),
         Answer(outcome=Outcome.DONE, done=(Done.REMOVED, Done.REMOVED)),
         Answer(outcome=Outcome.ACKNOWLEDGED, at=START + timedelta(days=1)),
+        Answer(outcome=Outcome.ACKNOWLEDGED, at=START - timedelta(days=1_000)),
     ],
 )
 def test_an_answer_that_says_nothing_exact_is_refused(answer: Answer) -> None:

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from openaoc.exchange.agreement import Agreement
 from openaoc.exchange.files.model import FileMark
-from openaoc.exchange.files.objects import check_received
+from openaoc.exchange.files.objects import EARLIEST, LATEST, check_received
 from openaoc.exchange.line import Agreed, Line
 from openaoc.exchange.model import NoAgreement
 from openaoc.exchange.objects import (
@@ -191,6 +191,11 @@ def read_batch(body: bytes) -> PlainBatch:
         raise BadInput(str(error), where="$") from error
     if b"\\u0000" in body or b"\0" in body:
         raise BadInput("contains a NUL character", where="$")
+    for one in (*batch.indicators, *batch.sightings):
+        for name in ("first_seen", "last_seen", "valid_until"):
+            moment: datetime | None = getattr(one, name, None)
+            if moment is not None and not EARLIEST <= moment < LATEST:
+                raise BadInput("not between the years 1970 and 2200", where=name)
     return batch
 
 

@@ -6,7 +6,7 @@ Answers what a take-down is. Never says who may be asked for what by when: that 
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
@@ -24,6 +24,8 @@ NOTES_MAX: Final = 100
 OBJECTIONS_MAX: Final = 20
 WORDS_CHARACTERS_MAX: Final = 1_000
 RECEIPT_BYTES_MAX: Final = 16 << 10
+LATE_MAX: Final = timedelta(days=2 * 366)
+"""Something done longer ago was not done about this request."""
 RECEIPT_METHOD: Final = "RECEIPT"
 """Stands in a receipt's signature where a request's has its method."""
 
@@ -262,8 +264,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         needs = self.outcome in (Outcome.PARTLY, Outcome.REFUSED)
         if needs and not self.reason.strip():
             raise BadInput("say why", where="reason")
-        if self.at is not None and self.at > now:
-            raise BadInput("is in the future", where="at")
+        if self.at is not None and not now - LATE_MAX <= self.at <= now:
+            raise BadInput("is in the future, or years ago", where="at")
         return self
 
 
