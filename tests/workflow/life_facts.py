@@ -239,7 +239,9 @@ class LifeFacts:
                 assert not order.likely_innocent, "who looks honest is kept in the dark"
                 assert not told[name]
             else:
-                assert told[name] or not order.applied_minor, "whoever waited was never told"
+                # What is blocked after a refusal is given back at once: it was never held.
+                never_held = not order.applied_minor or order.state is OrderState.REFUSED
+                assert told[name] or never_held, "whoever waited was never told"
         for order in self._orders.values():
             if order.likely_innocent and order.standing == "automatic" and not order.approvals:
                 # `amounts` is what the newest review found. What was ordered before the holder

@@ -29,7 +29,7 @@ CHAINS = (
     ("propose_undo", "decide_undo"),
     ("end_case", "reopen"),
     ("to_shadow", "to_live"),
-    ("false_report", "delay_notice", "agree_delay", "approve", "end_delay"),
+    ("delay_notice", "agree_delay", "end_delay"),
 )
 """What comes before what: while the last was never done, those before it are tried more often."""
 TRIES = 8

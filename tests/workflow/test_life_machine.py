@@ -161,6 +161,7 @@ ACTS = (
     "explain",
     "judge_blind",
     "confirm_indicator",
+    "quiet_case",
     "delay_notice",
     "agree_delay",
     "end_delay",

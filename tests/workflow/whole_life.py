@@ -84,6 +84,7 @@ class WholeLife(SteppedLife):
             self.decide_undo: 2,
             self.judge_blind: 3,
             self.confirm_indicator: 1,
+            self.quiet_case: 2,
             self.delay_notice: 2,
             self.agree_delay: 3,
             self.end_delay: 1,
@@ -111,7 +112,9 @@ class WholeLife(SteppedLife):
 
     def confirm(self) -> None:
         """The payer's institution says that its customer paid: now it stands by itself."""
-        if (case := self.some(sorted(self.facts.words_only))) is not None:
+        cases = sorted(self.facts.words_only)
+        quiet = [case for case in cases if case in self.facts.delayed]
+        if (case := self.some(quiet or cases)) is not None:
             self.centre.matter.pursuit.confirm(case, actor=machine(VICTIMS[0].split(":")[0]))
             self.facts.words_only.discard(case)
 
@@ -307,9 +310,7 @@ class WholeLife(SteppedLife):
             self.facts.freed.append((order.case_id, order.place, active - amount))
 
     def approve(self) -> None:
-        drafted = [o for o in all_orders(self.centre) if o.state is OrderState.DRAFTED]
-        quiet = [o.id for o in drafted if o.case_id in self.facts.delayed]
-        if (order := self.some(quiet or [o.id for o in drafted])) is not None:
+        if (order := self.in_state(OrderState.DRAFTED)) is not None:
             who = self.choice.choice([SECOND, THIRD, SUPERVISOR])
             self.does(who, lambda tx: self.centre.matter.holds.approve(tx, order))
 
@@ -417,17 +418,25 @@ class WholeLife(SteppedLife):
                 lambda tx: indicators.confirm(tx, one.id, reason="called it"),
             )
 
+    def quiet_case(self) -> None:
+        """Before a case's orders go out, two persons agree that its holders are told later."""
+        self.false_report()
+        self.ask_delay(self.cases[-1], INVESTIGATOR)
+        self.agree_delay()
+        self.confirm()
+
     def delay_notice(self) -> None:
         """The police ask that a case's holders are not told yet."""
-        drafted = [o.case_id for o in all_orders(self.centre) if o.state is OrderState.DRAFTED]
-        if (case := self.some(drafted or self.cases)) is not None:
-            new = NewDelay(
-                until=self.centre.clock.now() + timedelta(hours=self.choice.choice([2, 100])),
-                authority="Cyber police, letter 9/2569",
-                reason="a raid at dawn",
-            )
-            who = self.choice.choice([INVESTIGATOR, SUPERVISOR])
-            self.does(who, lambda tx: self.centre.matter.holds.delays.propose(tx, case, new))
+        if (case := self.some(self.cases)) is not None:
+            self.ask_delay(case, self.choice.choice([INVESTIGATOR, SUPERVISOR]))
+
+    def ask_delay(self, case: str, who: Actor) -> None:
+        new = NewDelay(
+            until=self.centre.clock.now() + timedelta(hours=self.choice.choice([2, 100])),
+            authority="Cyber police, letter 9/2569",
+            reason="a raid at dawn",
+        )
+        self.does(who, lambda tx: self.centre.matter.holds.delays.propose(tx, case, new))
 
     def agree_delay(self) -> None:
         if (one := self.some(self.delays(DelayState.PROPOSED))) is not None:
