@@ -46,7 +46,6 @@ from openaoc.workflow.duties import Duties, Duty, on_time
 from openaoc.workflow.housekeeping import Housekeeping
 from openaoc.workflow.intake import Intake
 from openaoc.workflow.iso_messages import IsoMessages
-from openaoc.workflow.noticing import REPORTS_AT_ONCE_MAX, Noticing
 from openaoc.workflow.listening import (
     listen_for_cases,
     listen_for_decisions,
@@ -54,6 +53,7 @@ from openaoc.workflow.listening import (
     listen_for_pooled,
     listen_for_waiting,
 )
+from openaoc.workflow.noticing import REPORTS_AT_ONCE_MAX, Noticing
 from openaoc.workflow.onward import LedgerJournal, LedgerTaking, Onward
 from openaoc.workflow.pooling import LedgerNames, Pooling
 from openaoc.workflow.practising import CaseTelling, Practising

@@ -13,9 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     """An order continues another's block, or none; those nobody has confirmed yet are few."""
-    op.add_column(
-        "hold_orders", sa.Column("continues", sa.Text, nullable=False, server_default="")
-    )
+    op.add_column("hold_orders", sa.Column("continues", sa.Text, nullable=False, server_default=""))
     op.create_index(
         "hold_orders_presumed",
         "hold_orders",
