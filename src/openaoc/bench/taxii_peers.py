@@ -5,6 +5,7 @@ Installed into an environment of its own when asked. Knows nothing of the centre
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sqlite3
@@ -80,16 +81,18 @@ class OpenTaxii:
                 [self._bin / "python", "-c", _SERVE, str(self._port)],
                 env=environment, stdout=log, stderr=log,
             )  # fmt: skip
-        base = f"http://127.0.0.1:{self._port}/taxii2/{root}/collections/"
+        # Its own list of collections answers with an error (0.9.3): the id is read where it lies.
+        collection = self._number("SELECT id FROM opentaxii_collection")
+        place = f"http://127.0.0.1:{self._port}/taxii2/{root}/collections/{collection}/objects/"
         until = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < until and self._process.poll() is None:
             try:
-                answer = httpx.get(base, headers={"Accept": MEDIA_TYPE}, trust_env=False)
+                answer = httpx.get(place, headers={"Accept": MEDIA_TYPE}, trust_env=False)
             except httpx.HTTPError:
                 time.sleep(0.2)
                 continue
             if answer.is_success:
-                return f"{base}{answer.json()['collections'][0]['id']}/objects/"
+                return place
             time.sleep(0.2)
         raise Unavailable((self._home / "serve.log").read_text("utf-8", "replace")[-500:])
 
@@ -103,10 +106,13 @@ class OpenTaxii:
 
     def _root(self) -> str:
         """The API root's id; opened to everybody, so that nobody's password is hashed each time."""
-        with sqlite3.connect(self._home / "data.db") as database:
+        with contextlib.closing(sqlite3.connect(self._home / "data.db")) as database, database:
             database.execute("UPDATE opentaxii_api_root SET is_public = 1")
-            (number,) = database.execute("SELECT id FROM opentaxii_api_root").fetchone()
-        database.close()
+        return self._number("SELECT id FROM opentaxii_api_root")
+
+    def _number(self, asked: str) -> str:
+        with contextlib.closing(sqlite3.connect(self._home / "data.db")) as database:
+            (number,) = database.execute(asked).fetchone()
         return str(uuid.UUID(str(number)))
 
     def stop(self) -> None:
