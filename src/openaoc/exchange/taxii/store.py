@@ -205,19 +205,13 @@ def delete_versions(
     connection: Connection, collection_id: str, object_id: str, query: Query
 ) -> list[bytes]:
     """Delete the versions asked for; the bytes of those that were the last."""
-    condition = _versions(query)
-    gone = connection.execute(
-        sa.delete(objects)
-        .where(
-            objects.c.collection == collection_id,
-            objects.c.object_id == object_id,
-            sa.true() if condition is None else condition,
-        )
-        .returning(objects.c.last, objects.c.body)
-    ).all()
+    asked = msgspec.structs.replace(query, ids=(object_id,))
+    where, values = _where(collection_id, asked)
+    driver = _driver(connection)
+    gone = driver.execute(_DELETE.format(where=where), values).fetchall()
     if gone:
-        _driver(connection).execute(_ENDS, {"collection": collection_id, "ids": [object_id]})
-    return [bytes(row.body) for row in gone if row.last]
+        driver.execute(_ENDS, {"collection": collection_id, "ids": [object_id]})
+    return [bytes(body) for last, body in gone if last]
 
 
 def delete_origins(connection: Connection, collection_id: str, origins: Sequence[str]) -> None:
@@ -262,32 +256,51 @@ def sweep(connection: Connection, collection_id: str, *, agreement: str) -> int:
 # Reading
 
 
-def _filters(collection_id: str, query: Query) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = [objects.c.collection == collection_id]
+def _where(collection_id: str, query: Query) -> tuple[str, dict[str, Any]]:
+    """Which rows are asked for, as the driver takes it, and the values in it."""
+    parts = ["collection = %(collection)s"]
     if query.after is not None:
-        found.append(objects.c.added > query.after)
+        parts.append("added > %(after)s")
     if query.ids is not None:
-        found.append(objects.c.object_id.in_(query.ids))
+        parts.append("object_id = ANY(%(ids)s::text[])")
     if query.types is not None:
-        found.append(objects.c.type.in_(query.types))
+        parts.append("type = ANY(%(types)s::text[])")
     if query.nothing:
-        found.append(sa.false())
-    versions = _versions(query)
-    return found if versions is None else [*found, versions]
+        parts.append("false")
+    if not query.all:
+        asked = {"last": query.last, "first": query.first,
+                 "version = ANY(%(versions)s::timestamptz[])": bool(query.versions)}  # fmt: skip
+        parts.append(f"({' OR '.join(part for part, wanted in asked.items() if wanted)})")
+    values = {
+        "collection": collection_id,
+        "after": query.after,
+        "ids": list(query.ids or ()),
+        "types": list(query.types or ()),
+        "versions": list(query.versions),
+        "limit": query.limit,
+        "bytes": PAGE_BYTES_MAX,
+    }
+    return " AND ".join(parts), values
 
 
-def _versions(query: Query) -> sa.ColumnElement[bool] | None:
-    """None where every version is asked for."""
-    if query.all:
-        return None
-    either: list[sa.ColumnElement[bool]] = []
-    if query.last:
-        either.append(objects.c.last)
-    if query.first:
-        either.append(objects.c.first)
-    if query.versions:
-        either.append(objects.c.version.in_(query.versions))
-    return sa.or_(*either)
+_PAGE: Final = """
+WITH found AS (
+    SELECT added, body FROM taxii_objects WHERE {where} ORDER BY added LIMIT %(limit)s + 1
+), placed AS (
+    SELECT added, body, row_number() OVER (ORDER BY added) <= %(limit)s
+        AND (sum(length(body)) OVER (ORDER BY added) <= %(bytes)s
+            OR row_number() OVER (ORDER BY added) = 1) AS kept
+    FROM found
+)
+SELECT count(*), count(*) FILTER (WHERE kept), min(added) FILTER (WHERE kept),
+    max(added) FILTER (WHERE kept), string_agg(body, ',' ORDER BY added) FILTER (WHERE kept)
+FROM placed
+"""
+_DELETE: Final = "DELETE FROM taxii_objects WHERE {where} RETURNING last, body"
+_RECORDS: Final = """
+SELECT object_id, added, version FROM taxii_objects WHERE {where} ORDER BY added
+LIMIT %(limit)s + 1
+"""
 
 
 def read_page(connection: Connection, collection_id: str, query: Query) -> tuple[Page, bool]:
@@ -295,70 +308,29 @@ def read_page(connection: Connection, collection_id: str, query: Query) -> tuple
 
     PostgreSQL puts the bytes together: an object costs what copying it costs.
     """
-    found = (
-        sa.select(objects.c.added, objects.c.body)
-        .where(*_filters(collection_id, query))
-        .order_by(objects.c.added)
-        .limit(query.limit + 1)
-        .subquery()
-    )
-    placed = sa.select(
-        found.c.added,
-        found.c.body,
-        sa.func.row_number().over(order_by=found.c.added).label("n"),
-        sa.func.sum(sa.func.length(found.c.body)).over(order_by=found.c.added).label("bytes"),
-    ).subquery()
-    kept = sa.and_(
-        placed.c.n <= query.limit, sa.or_(placed.c.bytes <= PAGE_BYTES_MAX, placed.c.n == 1)
-    )
-    separator = sa.literal(b",", sa.LargeBinary)
-    together = sa.func.string_agg(
-        placed.c.body, sa.dialects.postgresql.aggregate_order_by(separator, placed.c.added)
-    )
-    statement = sa.select(
-        sa.func.count(),
-        sa.func.count().filter(kept),
-        sa.func.min(placed.c.added).filter(kept),
-        sa.func.max(placed.c.added).filter(kept),
-        together.filter(kept),
-    )
-    count, taken, first, last, body = _binary(connection, statement)
-    return Page(body=body or b"", first=first, last=last), taken < count
-
-
-def _binary(connection: Connection, statement: sa.Select[Any]) -> tuple[Any, ...]:
-    """The one row of the statement; bytes come as they are, not as twice as many letters."""
-    compiled = statement.compile(
-        dialect=connection.dialect, compile_kwargs={"render_postcompile": True}
-    )
+    where, values = _where(collection_id, query)
     with _driver(connection).cursor(binary=True) as cursor:
-        row: tuple[Any, ...] = cursor.execute(str(compiled), compiled.params).fetchone()
-    return row
+        # Binary: bytes come as they are, not as twice as many letters.
+        row = cursor.execute(_PAGE.format(where=where), values).fetchone()
+    count, taken, first, last, body = row
+    return Page(body=body or b"", first=first, last=last), taken < count
 
 
 def read_manifest(
     connection: Connection, collection_id: str, query: Query
 ) -> tuple[list[ManifestRecord], Page, bool]:
     """The records of a page, when its first and last were added, and whether there are more."""
-    rows = connection.execute(
-        sa.select(objects.c.object_id, objects.c.added, objects.c.version)
-        .where(*_filters(collection_id, query))
-        .order_by(objects.c.added)
-        .limit(query.limit + 1)
-    ).all()
+    where, values = _where(collection_id, query)
+    rows = _driver(connection).execute(_RECORDS.format(where=where), values).fetchall()
     shown = rows[: query.limit]
     records = [
-        ManifestRecord(
-            id=row.object_id,
-            date_added=taxii_time(row.added),
-            version=taxii_time(row.version),
-        )
-        for row in shown
+        ManifestRecord(id=number, date_added=taxii_time(added), version=taxii_time(version))
+        for number, added, version in shown
     ]
     ends = Page(
         body=b"",
-        first=shown[0].added if shown else None,
-        last=shown[-1].added if shown else None,
+        first=shown[0][1] if shown else None,
+        last=shown[-1][1] if shown else None,
     )
     return records, ends, len(rows) > len(shown)
 
