@@ -188,7 +188,6 @@ def test_traces_that_meet_never_take_one_minor_unit_twice(centre: Centre) -> Non
     watcher.join()
     settle(centre)
     check(centre)
-    check_messages(centre)
     assert max(worst) <= 20_000
     held = sum(o.active_minor for o in all_orders(centre) if o.state in WAITING | HOLDING)
     assert held == 20_000, "all of the loss rests on accounts, and all of it is asked for"
