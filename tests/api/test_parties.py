@@ -133,6 +133,8 @@ def test_live_takes_two_people_and_shadow_one(world: World, number: str) -> None
 def test_every_role_reaches_only_what_is_its_own(world: World, role: str) -> None:
     who = {"machine": "feed", "liaison": "SCB-liaison", "data_protection_officer": "officer"}
     name = who.get(role, role if role not in ("system", "citizen") else "nobody")
+    if role == "protection_officer":  # an earlier version, which the others work for too, has none
+        world.add_user(role, role)
     client = world.as_(name)
     allowed = {path: client.get(path).status_code for path in ("/v1/cases", "/v1/users")}
     reads_cases = {

@@ -95,7 +95,6 @@ class World:
             ("investigator", "investigator"),
             ("agent", "agent"),
             ("oversight", "oversight"),
-            ("protection_officer", "protection_officer"),
             ("officer", "data_protection_officer"),
         ):
             self.add_user(who, role)

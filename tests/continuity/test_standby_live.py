@@ -92,7 +92,8 @@ def tell_until_cold(centre: Centre, old: dict[str, Any], *, key: str) -> int:
     """Told of an older day, the centre moves it out of memory soon; how many were new to it."""
     with centre.client(key) as feed:
         accepted: int = tell(feed, old).json()["accepted"]
-    until(lambda: cold_transfers(centre) > 0, "an old day to leave memory")
+    # Looked for every minute.
+    until(lambda: cold_transfers(centre) > 0, "an old day to leave memory", 180)
     return accepted
 
 
