@@ -88,7 +88,14 @@ class World:
                 assert answer.status_code == 200, answer.text
 
     def fill(self, **endpoints: str) -> World:
-        """People, institutions and live switches."""
+        """People, institutions, live switches and a partner."""
+        self.fill_at_home(**endpoints)
+        self.add_partner("MY-NSRC")
+        self.keys["partner"] = self.keys["MY-NSRC"]
+        return self
+
+    def fill_at_home(self, **endpoints: str) -> World:
+        """As `fill`, as far as the earliest versions know it: without a partner."""
         for who, role in (
             ("supervisor", "supervisor"),
             ("supervisor2", "supervisor"),
@@ -104,8 +111,6 @@ class World:
             self.add_user(f"{code}-liaison", "liaison", code)
         self.add_institution("SWITCH", kind="switch")
         self.add_user("feed", "machine", "SWITCH")
-        self.add_partner("MY-NSRC")
-        self.keys["partner"] = self.keys["MY-NSRC"]
         self.go_live("jurisdiction:TH", *(f"institution:{c}" for c in ("KBANK", "SCB", "BBL")))
         return self
 

@@ -84,7 +84,7 @@ def test_a_centre_of_the_earlier_version_goes_on(tmp_path: Path) -> None:
     later = Server(tmp_path / "centre", port=server.port)
     try:
         server.start()
-        world = World(server).fill()
+        world = World(server).fill_at_home()
         assert tell(world.as_("feed"), *rows[:6]).is_success
         first = post(world.as_("KBANK-machine"), "/v1/reports", report(rows[0])).json()
         assert server.stop() == 0
