@@ -21,7 +21,7 @@ from openaoc.exchange.agreement import (
 from openaoc.exchange.catalogue import Changed
 from openaoc.exchange.judging import Outcome
 from openaoc.exchange.model import Contact, KeyVerification, NewPartner, PartnerKind
-from openaoc.exchange.objects import ObjectKind, SharedObject, new_object_id
+from openaoc.exchange.objects import ObjectKind, ReleasedObject, SharedObject, new_object_id
 from openaoc.kernel.actor import SYSTEM, Actor, Role
 from openaoc.kernel.clock import ManualClock, format_time
 from openaoc.kernel.markings import Marking
@@ -187,6 +187,12 @@ class Site:
         with self.uow.read(actor) as tx:
             page = self.exchange.view(tx, code, after=0, limit=100)
         return [("-" if one.object.revoked else "") + one.object.id for one in page.objects]
+
+    def shown(self, code: str) -> dict[str, ReleasedObject]:
+        """What the partner reads, by id."""
+        with self.uow.read(partner_user(code)) as tx:
+            page = self.exchange.view(tx, code, after=0, limit=100)
+        return {one.object.id: one.object for one in page.objects}
 
     def told(self, code: str) -> list[tuple[str, str]]:
         """Object and kind of every notice to the partner."""

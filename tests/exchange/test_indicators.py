@@ -10,20 +10,25 @@ import msgspec
 import pytest
 
 from openaoc.exchange.agreement import Agreement, Grant
+from openaoc.exchange.beside import institution_of
+from openaoc.exchange.few import LOOKED_EVERY, FewPublisher
 from openaoc.exchange.indicators import IndicatorPublisher, IndicatorReceiver
-from openaoc.exchange.objects import FIELDS, ObjectKind, ReleasedObject, check_object
+from openaoc.exchange.objects import FIELDS, REFS, ObjectKind, ReleasedObject, check_object
 from openaoc.exchange.receiving import NotTaken
 from openaoc.indicators.model import Indicator, Said, SourceKind, Status
 from openaoc.indicators.service import Indicators
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.identifiers.kinds import Identifier, Kind
+from openaoc.kernel.ids import InstitutionCode
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
+from openaoc.parties.model import Institution, InstitutionKind
 from tests.exchange.sharing_site import AS_IS, SUPERVISOR, Site
 
 PHONE = Identifier(kind=Kind.PHONE, value="+66812345678")
 VERBS = Indicators()
+K = ObjectKind
 
 
 def said(site: Site, kind: SourceKind, source: str, *, ref: str = "rep_1") -> Indicator:
@@ -119,6 +124,94 @@ def test_what_only_a_partner_said_is_not_ours_to_pass_on(site: Site) -> None:
     assert check_object(shared).fields["reports"] == 1
 
 
+def test_how_long_a_partner_saw_it_is_not_told_to_others(site: Site) -> None:
+    publishing(site)
+    one = said(site, SourceKind.INSTITUTION, "institution:KBANK")
+    site.sharing.publishing.publish_due()
+    before = site.shown("SG")[one.id]
+    site.clock.advance(timedelta(days=50))
+    said(site, SourceKind.PARTNER, "partner:VN", ref="indicator--1")
+    site.sharing.publishing.publish_due()
+    assert site.shown("SG")[one.id] == before
+    site.clock.advance(timedelta(days=50))
+    with site.uow.begin(SYSTEM) as tx:
+        VERBS.expire_due(tx)
+    again = said(site, SourceKind.PARTNER, "partner:VN", ref="indicator--1")
+    assert again.status is Status.PROPOSED
+    site.sharing.publishing.publish_due()
+    gone = site.shown("SG")[one.id]
+    assert gone.revoked, "ours is over, whoever else still names it"
+    assert gone.fields == before.fields
+
+
+def test_what_belongs_to_an_indicator_leaves_where_it_is_granted(site: Site) -> None:
+    bank = Institution(
+        code=InstitutionCode("KBANK"),
+        name="Kasikornbank",
+        kind=InstitutionKind.BANK,
+        jurisdiction="TH",
+        endpoint=None,
+        live=False,
+        added_at=site.clock.now() - timedelta(days=900),
+    )
+    publisher = IndicatorPublisher(VERBS, key=b"k")
+    names = FewPublisher("institutions", lambda tx: [institution_of(bank, key=b"k", now=tx.now)])
+    for one_of in (names, publisher):
+        site.sharing.catalogue.register(one_of)
+    kinds = (K.SIGHTING, K.IDENTITY, K.RELATIONSHIP)
+    grants = {
+        kind: Grant(fields=dict.fromkeys((*FIELDS[kind], *REFS.get(kind, {})), AS_IS))
+        for kind in kinds
+    }
+    grants[K.IDENTITY] = Grant(fields={"name": AS_IS, "identity_class": AS_IS, "sectors": AS_IS})
+    fields = {"identifier_kind": AS_IS, "value": AS_IS}
+    both = Grant(fields=fields, identifier_kinds=("phone", "bank_account"))
+    site.agree("SG", grants={K.INDICATOR: both, **grants}, history_days=0)
+    site.agree("VN", grants={K.INDICATOR: both})
+    phones = msgspec.structs.replace(both, identifier_kinds=("phone",))
+    site.agree("KH", grants={K.INDICATOR: phones, **grants})
+    one = said(site, SourceKind.INSTITUTION, "institution:KBANK")
+    with site.uow.begin(SYSTEM) as tx:
+        (mule,) = VERBS.hear(
+            tx,
+            [
+                Said(
+                    identifier=Identifier(kind=Kind.BANK_ACCOUNT, value="KBANK:1234567890"),
+                    kind=SourceKind.INSTITUTION,
+                    source="institution:KBANK",
+                    ref="rep_2",
+                    at=site.clock.now(),
+                    said_at=site.clock.now(),
+                    offence=Offence.JOB,
+                )
+            ],
+        )
+    site.clock.advance(LOOKED_EVERY)
+    site.sharing.publishing.publish_due()
+    assert site.sharing.publishing.publish_due() == 0
+    found = {kind: [o for o in site.shown("SG").values() if o.kind is kind] for kind in kinds}
+    assert {o.refs["sighting_of"] for o in found[K.SIGHTING]} == {(one.id,), (mule.id,)}
+    (link,), (keeper,) = found[K.RELATIONSHIP], found[K.IDENTITY]
+    assert (link.refs["source"], link.refs["target"]) == ((mule.id,), (keeper.id,))
+    assert keeper.fields["name"] == "Kasikornbank"
+    assert list(site.shown("VN")) == [one.id, mule.id]
+    assert {o.refs.get("sighting_of") for o in site.shown("KH").values()} == {None, (one.id,)}
+    hidden = {o.kind for o in site.shown("KH").values()}
+    assert hidden == {K.INDICATOR, K.SIGHTING, K.IDENTITY}, "no link to what is hidden"
+    with site.uow.read(SYSTEM) as tx:
+        ids = list(site.shown("SG"))
+        assert site.sharing.catalogue.find(tx, ids).keys() == set(ids)
+        assert publisher.find(tx, ["sighting--nothing", "indicator--nothing"]) == []
+    source = "institution:KBANK"
+    with site.uow.begin(SYSTEM) as tx:
+        VERBS.take_back(tx, source=source, ref="rep_2", said_at=site.clock.now())
+    site.sharing.publishing.publish_due()
+    gone = {number for number, o in site.shown("SG").items() if o.revoked}
+    assert {mule.id, link.id} < gone
+    assert keeper.id not in gone
+    assert len(gone) == 3
+
+
 def test_the_publisher_leaves_none_out(site: Site) -> None:
     publisher = IndicatorPublisher(VERBS)
     words = [
@@ -137,7 +230,7 @@ def test_the_publisher_leaves_none_out(site: Site) -> None:
         mark, seen, more = "", set(), True
         while more:
             page = publisher.changed(tx, after=mark, limit=3)
-            seen |= {one.id for one in page.objects}
+            seen |= {one.id for one in page.objects if one.kind is K.INDICATOR}
             mark, more = page.mark, page.more
     assert len(seen) == 7
 

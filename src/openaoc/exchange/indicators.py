@@ -1,7 +1,7 @@
 """Exchange: indicators on their way out and in.
 
-Out goes what our own sources say. In comes a partner's word: weighed by its record, marked, within
-its agreement, and never a confirmation.
+Out goes what our own sources say, and what belongs to it. In comes a partner's word: weighed by its
+record, marked, within its agreement, and never a confirmation.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from openaoc.exchange.agreement import Agreement
+from openaoc.exchange.beside import belonging_to, beside
 from openaoc.exchange.catalogue import Changed
 from openaoc.exchange.objects import Fields, ObjectKind, ReleasedObject, SharedObject
 from openaoc.exchange.receiving import NotTaken
@@ -47,8 +48,10 @@ class IndicatorPublisher:
 
     name = NAME
 
-    def __init__(self, indicators: Indicators) -> None:
+    def __init__(self, indicators: Indicators, *, key: bytes = b"") -> None:
+        """`key`: of the ids under which partners hear of institutions."""
         self._indicators = indicators
+        self._key = key
 
     def changed(self, tx: Transaction, *, after: str, limit: int) -> Changed:
         """Indicators in the order in which they changed."""
@@ -58,21 +61,24 @@ class IndicatorPublisher:
         return Changed(objects=self._shared(tx, views), mark=mark, more=len(views) == limit)
 
     def find(self, tx: Transaction, ids: Sequence[str]) -> Sequence[SharedObject]:
-        """Those of the ids that are our indicators."""
-        return self._shared(tx, self._indicators.views(tx, ids))
+        """Those of the ids that are our indicators, or belong to them."""
+        wanted = set(ids)
+        found = self._shared(tx, self._indicators.views(tx, belonging_to(ids)))
+        return [one for one in found if one.id in wanted]
 
     def _shared(self, tx: Transaction, views: Sequence[IndicatorView]) -> list[SharedObject]:
         """What only partners said is not ours to publish: it is left out altogether."""
         own = [view for view in views if _own(view.sources)]
         sure = self._indicators.own_confidence(tx, own)
-        return [
-            shared_of(
-                view,
-                confidence=confidence,
-                stands=self._indicators.may_be_published(view.indicator, own_confidence=confidence),
+        found: list[SharedObject] = []
+        for view, confidence in zip(own, sure, strict=True):
+            until = self._indicators.own_until(view)
+            stands = self._indicators.may_be_published(
+                view.indicator, own_confidence=confidence, own_until=until, now=tx.now
             )
-            for view, confidence in zip(own, sure, strict=True)
-        ]
+            shared = shared_of(view, confidence=confidence, until=until, stands=stands)
+            found += [shared, *beside(view, shared, key=self._key)]
+        return found
 
 
 def published_of(
@@ -88,7 +94,9 @@ def _own(sources: Sequence[Source]) -> list[Source]:
     return [one for one in sources if one.kind is not SourceKind.PARTNER]
 
 
-def shared_of(view: IndicatorView, *, confidence: int, stands: bool) -> SharedObject:
+def shared_of(
+    view: IndicatorView, *, confidence: int, until: datetime, stands: bool
+) -> SharedObject:
     """The indicator as our own sources alone support it; revoked when it does not stand."""
     one, own = view.indicator, _own(view.sources)
     standing = [source for source in own if source.taken_back_at is None] or own
@@ -100,7 +108,7 @@ def shared_of(view: IndicatorView, *, confidence: int, stands: bool) -> SharedOb
         "confidence": confidence,
         "scam_types": tuple(offence.value for offence in offences),
         "valid_from": format_time(min(source.first_seen for source in standing)),
-        "valid_until": format_time(one.valid_until),
+        "valid_until": format_time(until),
         "first_seen": format_time(min(source.first_seen for source in standing)),
         "last_seen": format_time(max(source.last_seen for source in standing)),
         "reports": len({source.ref for source in standing if source.kind in REPORTING}),

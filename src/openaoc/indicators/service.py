@@ -243,8 +243,25 @@ class Indicators:
             for view in views
         ]
 
-    def may_be_published(self, indicator: Indicator, *, own_confidence: int) -> bool:
-        """Whether others should hear of it: confirmed here, or said by enough of our own."""
+    def own_until(self, view: IndicatorView) -> datetime:
+        """Until when it stands without what partners said: when they saw it is not ours to tell."""
+        one = view.indicator
+        own = [source for source in view.sources if source.kind is not SourceKind.PARTNER]
+        standing = [source for source in own if source.taken_back_at is None] or own
+        last_seen = max((source.last_seen for source in standing), default=one.first_seen)
+        if one.decided_at is not None and one.status is Status.CONFIRMED:
+            last_seen = max(last_seen, one.decided_at)
+        return valid_until(one.kind, last_seen, status=one.status, rules=self._rules)
+
+    def may_be_published(
+        self, indicator: Indicator, *, own_confidence: int, own_until: datetime, now: datetime
+    ) -> bool:
+        """Whether others should hear of it: confirmed here, or said by enough of our own.
+
+        Not once it is over by our own sources: a partner that still names it is no source of ours.
+        """
+        if own_until <= now:
+            return False
         if indicator.status is Status.CONFIRMED:
             return True
         sure = own_confidence >= self._rules.published.floor

@@ -5,13 +5,20 @@ Later parts of the exchange, and the stages that publish, are added to it by the
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import msgspec
 
+from openaoc.exchange.advisories.publishing import every_advisory
 from openaoc.exchange.agreed import AgreedPartners
 from openaoc.exchange.agreeing import ENDED_AT_ONCE_MAX, Agreements
 from openaoc.exchange.approving import Approving
+from openaoc.exchange.beside import institution_of
 from openaoc.exchange.canaries import Canaries
 from openaoc.exchange.catalogue import Catalogue
+from openaoc.exchange.few import FewPublisher
+from openaoc.exchange.indicators import IndicatorPublisher
+from openaoc.exchange.objects import SharedObject
 from openaoc.exchange.protection.marking import Marking
 from openaoc.exchange.protection.referring import Referring
 from openaoc.exchange.protection.shield import Shield
@@ -19,9 +26,11 @@ from openaoc.exchange.publishing import OFFERED_PER_ROUND, Publishing
 from openaoc.exchange.recalling import EXPIRED_AT_ONCE_MAX
 from openaoc.exchange.requests import Requests
 from openaoc.exchange.service import Exchange
+from openaoc.indicators.service import Indicators
+from openaoc.parties.model import Institution
 from openaoc.parties.service import Parties
 from openaoc.storage.keyring import Keyring
-from openaoc.storage.unit_of_work import UnitOfWork
+from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.storage.vault import Vault
 from openaoc.workflow.duties import Duty, on_time
 
@@ -73,3 +82,26 @@ def build_sharing(
             Duty(call=publishing.publish_due, full=OFFERED_PER_ROUND),
         ),
     )
+
+
+def publish_from(
+    sharing: Sharing,
+    indicators: Indicators,
+    *,
+    institutions: Callable[[Transaction], Sequence[Institution]],
+    key: bytes,
+) -> None:
+    """Say what partners may have; what is referred to is offered before what refers to it.
+
+    `key`: of the ids of institutions.
+    """
+
+    def named(tx: Transaction) -> list[SharedObject]:
+        return [institution_of(one, key=key, now=tx.now) for one in institutions(tx)]
+
+    for publisher in (
+        FewPublisher("institutions", named),
+        IndicatorPublisher(indicators, key=key),
+        FewPublisher("advisories", every_advisory),
+    ):
+        sharing.catalogue.register(publisher)

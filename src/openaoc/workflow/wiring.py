@@ -15,7 +15,7 @@ from openaoc.appeals.blind import DRAWN_AT_ONCE, BlindReviews
 from openaoc.appeals.service import DUE_BATCH_MAX as APPEALS_BATCH_MAX
 from openaoc.appeals.service import Appeals
 from openaoc.cases.service import Cases
-from openaoc.exchange.indicators import IndicatorPublisher, published_of
+from openaoc.exchange.indicators import published_of
 from openaoc.exchange.receiving import Receiver
 from openaoc.holds.codes import Codes
 from openaoc.holds.delaying import DELAYS_PER_RUN_MAX
@@ -62,13 +62,14 @@ from openaoc.workflow.registry import Registry
 from openaoc.workflow.retention import LedgerExpiring, Retention
 from openaoc.workflow.returning import Returning, build_returning
 from openaoc.workflow.second_look import SecondLook
-from openaoc.workflow.sharing import Sharing, build_sharing
+from openaoc.workflow.sharing import Sharing, build_sharing, publish_from
 from openaoc.workflow.spreadsheets import Spreadsheets
 from openaoc.workflow.standings import Standings
 
 SECRET_LABEL = "openaoc case secrets v1"  # noqa: S105 - names the purpose, is not a secret
 CODES_LABEL = "openaoc order codes v1"
 DRAW_LABEL = "openaoc blind review v1"
+INSTITUTIONS_LABEL = "openaoc institutions v1"
 
 
 class CentreLedger(
@@ -290,7 +291,12 @@ def _outward(means: Means, core: Core, pooled: PooledAccounts) -> Outward:
         home=settings.jurisdiction,
         exercise=settings.exercise,
     )
-    sharing.catalogue.register(IndicatorPublisher(indicators))
+    publish_from(
+        sharing,
+        indicators,
+        institutions=means.parties.institutions,
+        key=means.key(INSTITUTIONS_LABEL),
+    )
     sharing.marking.find_objects_with(functools.partial(published_of, indicators))
     receiver = build_receiver(sharing, indicators, region=settings.jurisdiction)
     collecting = build_collecting(
