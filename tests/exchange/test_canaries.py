@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
 from openaoc.exchange.agreement import Agreement, Grant, Minimisation
 from openaoc.exchange.canaries import CanarySeen, NewCanaries
+from openaoc.exchange.indicators import IndicatorPublisher
 from openaoc.exchange.model import NoAgreement
-from openaoc.exchange.objects import REFS, ObjectKind, ReleasedObject
+from openaoc.exchange.objects import FIELDS, REFS, ObjectKind, ReleasedObject
 from openaoc.exchange.receiving import NotTaken
 from openaoc.exchange.release import Released
 from openaoc.exchange.requests import PartnerRequest, RequestOutcome
 from openaoc.exchange.watching import CanaryWatch
+from openaoc.indicators.model import Said, SourceKind, Status
+from openaoc.indicators.service import Indicators
 from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.clock import format_time
+from openaoc.kernel.identifiers.kinds import Identifier, Kind
 from openaoc.kernel.identifiers.tron import normalise_tron
+from openaoc.kernel.ids import is_case_id, new_case_id
 from openaoc.kernel.offences import Offence, offence_of
 from openaoc.storage.unit_of_work import Transaction
 from tests.exchange.sharing_site import AS_IS, OFFICER, SUPERVISOR, Site, partner_user
@@ -43,6 +50,7 @@ def test_canaries_show_who_leaks(site: Site) -> None:
         (mine[0].value, "AA"),
         (f"https://{link.upper()}/login", "BB"),
         (f" {theirs[1].value} ", "BB"),
+        (f"www.{link}:8080/bonus", "BB"),
         ("+66812345678", None),
     ):
         with site.uow.begin(OFFICER) as tx:
@@ -92,6 +100,54 @@ def test_a_canary_looks_like_any_other_to_its_partner(site: Site) -> None:
         ids = [one.object.id for one in site.exchange.view(tx, "AA", after=0, limit=9).objects]
     assert len(shapes) == 1
     assert len({(one.partition("--")[0], one[24], len(one)) for one in ids}) == 1
+
+
+def test_a_canary_has_what_a_real_one_has_and_ends_as_it_does(site: Site) -> None:
+    verbs, fields = Indicators(), dict.fromkeys(FIELDS[K.INDICATOR], AS_IS)
+    del fields["holder_name"]
+    site.sharing.catalogue.register(IndicatorPublisher(verbs))
+    grant = Grant(fields=fields, identifier_kinds=("tron", "domain"))
+    site.agree("AA", grants={K.INDICATOR: grant}, retention_days=300)
+    now = site.clock.now()
+    word = Said(
+        identifier=Identifier(kind=Kind.DOMAIN, value="bonus-login.top"),
+        kind=SourceKind.INSTITUTION,
+        source="institution:KBANK",
+        ref="rep_1",
+        at=now,
+        said_at=now,
+        offence=Offence.INVESTMENT,
+        case=new_case_id(),
+    )
+    with site.uow.begin(SYSTEM) as tx:
+        (real,) = verbs.hear(tx, [word])
+    with site.uow.begin(OFFICER) as tx:
+        site.sharing.canaries.plant(tx, NewCanaries(partner="AA", count=20))
+    site.sharing.publishing.publish_due()
+    shown = site.shown("AA")
+    assert len(shown) == 21
+    assert {frozenset(one.fields) for one in shown.values()} == {
+        frozenset(shown[real.id].fields)
+    }, "nothing of it is missing, nothing is too much"
+    weighed = {
+        (str(one.fields["status"]), one.fields["reports"]): one.fields["confidence"]
+        for one in shown.values()
+    }
+    assert weighed["proposed", 1] == shown[real.id].fields["confidence"]
+    assert {status for status, _ in weighed} == {Status.PROPOSED, Status.CONFIRMED}
+    for one in shown.values():
+        times = [str(one.fields[name]) for name in ("first_seen", "last_seen", "valid_until")]
+        assert times == sorted(times)
+        assert is_case_id(str(one.fields["case"]))
+        assert one.created <= one.modified
+    site.clock.advance(timedelta(days=61))
+    with site.uow.begin(SYSTEM) as tx:
+        verbs.expire_due(tx)
+    site.sharing.publishing.publish_due()
+    late = format_time(site.clock.now())
+    for number, one in site.shown("AA").items():
+        assert one.revoked is (str(shown[number].fields["valid_until"]) <= late)
+    assert site.shown("AA")[real.id].revoked
 
 
 def test_no_canary_where_it_would_not_arrive_as_it_is(site: Site) -> None:

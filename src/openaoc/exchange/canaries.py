@@ -1,7 +1,8 @@
 """Exchange: canaries: indicators given to one partner alone, that show who passes on what it has.
 
-They look like real ones and hurt nobody: wallets whose keys nobody has, and sites under a name
-nobody has registered. No telephone number or account: each of those could be somebody's.
+They look like real ones, in every field and in how they end, and hurt nobody: wallets whose keys
+nobody has, and sites under a name nobody has registered. No telephone number or account: each of
+those could be somebody's.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Final
+from datetime import datetime, timedelta
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -21,9 +22,14 @@ from openaoc.exchange.agreeing import Agreements
 from openaoc.exchange.agreement import Agreement, Minimisation
 from openaoc.exchange.model import NoAgreement, PartnerCode
 from openaoc.exchange.objects import ObjectKind, SharedObject, keyed_object_id
+from openaoc.indicators.ageing import valid_until
+from openaoc.indicators.model import Status
+from openaoc.indicators.weighing import weighing
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.errors import Conflict
 from openaoc.kernel.identifiers import base58, tron
+from openaoc.kernel.identifiers.kinds import Kind
+from openaoc.kernel.ids import CASE_BYTES, case_id_of
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
 from openaoc.parties.permissions import Permission, require
@@ -32,11 +38,36 @@ from openaoc.storage.unit_of_work import Transaction
 
 PER_PARTNER_MAX: Final = 1_000
 KEY_LABEL: Final = "openaoc exchange canaries v1"
-CONFIDENCES: Final = (60, 65, 70, 75, 80, 85)
+LABELS_MAX: Final = 20
 _BRANDS: Final = ("secure", "verify", "account", "support", "bonus", "invest", "wallet", "refund")
 _TAILS: Final = ("center", "online", "service", "update", "th", "asia", "portal", "help")
 _ENDINGS: Final = ("top", "xyz", "shop", "vip", "cc", "online")
 _LETTERS: Final = "bcdfghjkmnpqrstvwxz2345679"
+_DRAWN_TIMES: Final = 12
+"""Three times four bytes: of what is drawn for a canary they make its times."""
+_HEARD_S: Final = 5
+"""A first report is taken within so many seconds."""
+_LOOKED_S: Final = 2 * 86_400
+"""And a person has looked, or others have reported it too, within so many."""
+
+
+class _Shape(NamedTuple):
+    """What a real indicator of so many reports looks like when partners first hear of it."""
+
+    status: Status
+    confidence: int
+    reports: int
+
+
+_SHAPES: Final = (
+    _Shape(Status.PROPOSED, 50, 1),
+    _Shape(Status.CONFIRMED, 90, 1),
+    _Shape(Status.PROPOSED, 60, 2),
+    _Shape(Status.CONFIRMED, 90, 2),
+    _Shape(Status.PROPOSED, 68, 3),
+    _Shape(Status.CONFIRMED, 90, 3),
+)
+"""One institution's word and citizens' beside it, as the shipped rules weigh them."""
 
 
 class NewCanaries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -162,7 +193,7 @@ class Canaries:
     def whose(self, tx: Transaction, value: str) -> Canary | None:
         """The canary of that value, for who receives indicators: it came back from somebody."""
         text = value.strip()
-        rows = store.by_value(tx.connection, [text, text.lower(), _host(text)])
+        rows = store.by_value(tx.connection, [text, text.lower(), *_hosts(text)])
         return _canary(rows) if rows is not None else None
 
     def objects(self, tx: Transaction, partner: str) -> Sequence[SharedObject]:
@@ -170,7 +201,8 @@ class Canaries:
         agreement = self._agreements.in_force(tx, partner)
         if agreement is None:
             return []
-        return [_object(one, agreement) for one in self._of(tx, partner)]
+        key = self._keys.derived(KEY_LABEL)
+        return [_object(one, agreement, key=key, now=tx.now) for one in self._of(tx, partner)]
 
     @staticmethod
     def _of(tx: Transaction, partner: str) -> Sequence[Canary]:
@@ -199,9 +231,11 @@ def canary_value(kind: str, *, key: bytes, name: str) -> str:
     return f"{brand}-{tail}-{word}.{ending}"
 
 
-def _host(text: str) -> str:
-    """The host of a link, where the value was seen as one."""
-    return text.lower().partition("://")[2].partition("/")[0].partition(":")[0]
+def _hosts(text: str) -> list[str]:
+    """The host of a link or a longer name, and the names it lies under."""
+    bare = text.lower().partition("://")[2] or text.lower()
+    labels = bare.partition("/")[0].partition(":")[0].split(".")[:LABELS_MAX]
+    return [".".join(labels[at:]) for at in range(len(labels) - 1)]
 
 
 def _canary(row: sa.Row[*tuple[object, ...]]) -> Canary:
@@ -218,28 +252,60 @@ def _canary(row: sa.Row[*tuple[object, ...]]) -> Canary:
     )
 
 
-def _object(one: Canary, agreement: Agreement) -> SharedObject:
-    """As a real indicator of a common kind: the same fields, a usual marking."""
+def _object(one: Canary, agreement: Agreement, *, key: bytes, now: datetime) -> SharedObject:
+    """As a real indicator: its fields, its case, its times, and its end."""
     purposes = agreement.terms.purposes
     usual = Offence.INVESTMENT if Offence.INVESTMENT in purposes else purposes[0]
     green = Marking.GREEN.within(agreement.terms.highest_marking)
-    at = format_time(one.planted_at)
+    drawn = hmac.digest(key, f"shape\0{one.object_id}".encode(), hashlib.sha256)
+    shape = _SHAPES[drawn[_DRAWN_TIMES] % len(_SHAPES)]
+    first, last, created = _times(one.planted_at, shape, drawn=drawn)
+    rules = weighing()
+    sure = shape.status is Status.CONFIRMED
+    until = valid_until(
+        Kind(one.identifier_kind),
+        one.planted_at if sure else last,
+        status=shape.status,
+        rules=rules,
+    )
     return SharedObject(
         id=one.object_id,
         kind=ObjectKind.INDICATOR,
-        created=one.planted_at,
+        created=created,
         modified=one.planted_at,
         marking=Marking.GREEN if green else Marking.CLEAR,
         offences=(usual,),
         fields={
             "identifier_kind": one.identifier_kind,
             "value": one.value,
-            "status": "active",
-            "confidence": CONFIDENCES[one.number % len(CONFIDENCES)],
+            "status": shape.status.value,
+            "confidence": shape.confidence,
             "scam_types": (usual.value,),
-            "valid_from": at,
-            "first_seen": at,
-            "last_seen": at,
-            "reports": 1 + one.number % 3,
+            "valid_from": format_time(first),
+            "valid_until": format_time(until),
+            "first_seen": format_time(first),
+            "last_seen": format_time(last),
+            "reports": shape.reports,
         },
+        case=case_id_of(drawn[-CASE_BYTES:]),
+        revoked=until <= now,
     )
+
+
+def _times(
+    planted_at: datetime, shape: _Shape, *, drawn: bytes
+) -> tuple[datetime, datetime, datetime]:
+    """First seen, last seen and created, as they come about for a real one."""
+    heard, looked, between = (
+        int.from_bytes(drawn[at : at + 4], "big") / 2**32 for at in range(0, _DRAWN_TIMES, 4)
+    )
+    taken = timedelta(seconds=round(heard * _HEARD_S, 6))
+    whole = timedelta(seconds=round(looked * _LOOKED_S, 6))
+    if shape.reports == 1 and shape.status is Status.PROPOSED:
+        return planted_at - taken, planted_at - taken, planted_at
+    first = planted_at - taken - whole
+    if shape.reports == 1:
+        return first, first, first + taken
+    if shape.status is Status.PROPOSED:
+        return first, planted_at - taken, first + taken
+    return first, first + between * whole, first + taken

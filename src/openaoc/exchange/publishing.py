@@ -81,13 +81,14 @@ class Publishing:
             return len(changed.objects)
 
     def _offer_canaries(self, partner: str) -> int:
-        """Canaries are offered once under each agreement, like anything else."""
+        """Canaries are offered once under each agreement, and when they end, like anything else."""
         with self._uow.begin(SYSTEM, purpose="publish by agreement") as tx:
             agreement: Agreement | None = self._exchange.agreements.in_force(tx, partner)
             if agreement is None:
                 return 0
             objects = self._canaries.objects(tx, partner)
-            name, mark = self._canaries.name, str(len(objects))
+            over = sum(one.revoked for one in objects)
+            name, mark = self._canaries.name, f"{len(objects)}-{over}"
             before = release_store.mark_of(
                 tx.connection, partner, publisher=name, agreement=agreement.id
             )

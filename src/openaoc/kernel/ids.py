@@ -23,6 +23,8 @@ InstitutionCode = NewType("InstitutionCode", str)
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: without I, L, O, U."""
+CASE_BYTES: Final = 8
+"""Drawn for a case number."""
 REPORT_PREFIX: Final = "rep_"
 _MULTIPLIER: Final = 3
 _MODULUS: Final = 31
@@ -54,12 +56,22 @@ def ids_drawn_from(source: Callable[[int], bytes]) -> Iterator[None]:
 
 def random_text(length: int) -> str:
     """`length` characters of Crockford base 32, five random bits each."""
-    return "".join(ALPHABET[byte & 31] for byte in _drawn.get()(length))
+    return _text_of(_drawn.get()(length))
+
+
+def _text_of(drawn: bytes) -> str:
+    return "".join(ALPHABET[byte & 31] for byte in drawn)
 
 
 def new_case_id() -> CaseId:
-    """A fresh case number such as `AOC-7K3M-9QX2-4`: 40 random bits and a check character."""
-    body = random_text(8)
+    """A fresh case number such as `AOC-7K3M-9QX2-K`: 40 random bits and a check character."""
+    return case_id_of(_drawn.get()(CASE_BYTES))
+
+
+def case_id_of(drawn: bytes) -> CaseId:
+    """The case number that these CASE_BYTES bytes make, five bits of each."""
+    assert len(drawn) == CASE_BYTES, "one byte a character"
+    body = _text_of(drawn)
     return CaseId(f"AOC-{body[:4]}-{body[4:]}-{_check_character(body)}")
 
 
