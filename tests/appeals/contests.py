@@ -57,9 +57,9 @@ def contest(
         return centre.matter.appeals.file(tx, said)
 
 
-def status(centre: Centre, order: str) -> ContestView:
+def status(centre: Centre, order: str, *, code: str = "") -> ContestView:
     """What the holder sees."""
-    key = ContestKey(order=order, code=code_of(centre, order))
+    key = ContestKey(order=order, code=code or code_of(centre, order))
     with centre.database.uow.read(CITIZEN) as tx:
         return centre.matter.appeals.status(tx, key)
 

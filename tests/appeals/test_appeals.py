@@ -26,6 +26,7 @@ from openaoc.holds.codes import Codes, same_code
 from openaoc.holds.model import Answer, SamePerson
 from openaoc.kernel.actor import CITIZEN
 from openaoc.kernel.errors import BadInput
+from openaoc.kernel.ids import new_case_id
 from openaoc.parties.permissions import NotPermitted
 from tests.appeals.contests import (
     OTHER,
@@ -71,6 +72,26 @@ def test_a_code_opens_its_own_order_only(centre: Centre) -> None:
             contest(centre, wrong_order, code=wrong_code or "x")
         assert str(refused.value) == "order number and contest code do not belong together"
     assert contest(centre, order.upper(), code=code.lower().replace("-", " ")).statements == 1
+
+
+def test_the_cases_number_does_as_well_as_the_orders(centre: Centre) -> None:
+    order = held(centre)
+    with centre.database.uow.read(SUPERVISOR) as tx:
+        case = centre.matter.holds.show(tx, order).case
+    other = held(centre)
+    notice = next(n for n in centre.outbox.notices() if n.order == order)
+    assert case in notice.text.th, "the holder reads it"
+    assert case in notice.text.en
+    for number, code in (
+        (case, code_of(centre, other)),
+        (case, "AAAA-BBBB-CCCC"),
+        (new_case_id(), code_of(centre, order)),
+    ):
+        with pytest.raises(NoSuchHold) as refused:
+            contest(centre, number, code=code)
+        assert str(refused.value) == "order number and contest code do not belong together"
+    assert contest(centre, f" {case.lower()} ", code=code_of(centre, order)).order == order
+    assert status(centre, case, code=code_of(centre, order)).order == order
 
 
 def test_codes_differ_and_forgive_what_sounds_alike() -> None:

@@ -172,8 +172,9 @@ Note = Annotated[str, Meta(min_length=3, max_length=NOTE_CHARACTERS_MAX)]
 
 
 class Contest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A holder contests: the order's number and code from the notice are all the proof asked for.
+    """A holder contests: a number and the code from the notice are all the proof asked for.
 
+    `order`: the order's number, or its case's, which is shorter to type; the code tells which hold.
     `statement` and `contact` are the holder's own; they are sealed and shown to reviewers alone.
     """
 

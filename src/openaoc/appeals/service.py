@@ -45,7 +45,7 @@ from openaoc.holds.review import HeldFacts
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.events import Event
-from openaoc.kernel.ids import new_appeal_id
+from openaoc.kernel.ids import is_case_id, new_appeal_id
 from openaoc.kernel.limits import PAGE_MAX
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
@@ -312,14 +312,19 @@ class Appeals:
     # Steps.
 
     def _own_order(
-        self, tx: Transaction, order_id: str, *, code: str, lock: bool = False
+        self, tx: Transaction, number: str, *, code: str, lock: bool = False
     ) -> OrderRecord:
-        """The order whose notice carries this code; the code alone is checked first."""
+        """The order whose notice carries this code, by its own number or by its case's.
+
+        Of an order's number the code alone is checked first.
+        """
         wrong = NoSuchHold("order number and contest code do not belong together")
-        clean = order_id.strip().lower()
-        if not same_code(code, self._codes.contest(clean)):
+        clean, case = number.strip().lower(), number.strip().upper()
+        named = self._ending.orders_of(tx, case) if is_case_id(case) else [clean]
+        own = [one for one in named if same_code(code, self._codes.contest(one))]
+        if not own:
             raise wrong
-        order = self._ending.order(tx, clean, lock=lock)
+        order = self._ending.order(tx, own[0], lock=lock)
         if order is None or order.mode != "live" or order.state is OrderState.DRAFTED:
             raise wrong
         return order

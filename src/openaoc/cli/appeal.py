@@ -10,6 +10,7 @@ from urllib.parse import quote
 import rich_click as click
 
 from openaoc.cli.output import json_option, say, show_json, show_table
+from openaoc.kernel.errors import BadInput
 from openaoc.kernel.money import format_money
 
 
@@ -19,7 +20,7 @@ def command() -> None:
 
 
 @command.command("file")
-@click.argument("order")
+@click.argument("order", metavar="NUMBER")
 @click.option("--code", required=True, help="The contest code of the holder's notice.")
 @click.option("--statement", required=True, help="A file with what the holder says, or - .")
 @click.option("--contact", default="", help="How to reach the holder.")
@@ -31,7 +32,10 @@ def file(
     """Contest a hold for its holder, with the notice's number and code."""
     from openaoc.cli.client import CentreClient
 
-    text = sys.stdin.read() if statement == "-" else Path(statement).read_text("utf-8")
+    try:
+        text = sys.stdin.read() if statement == "-" else Path(statement).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput("not text in UTF-8", where=statement) from error
     body = {
         "order": order,
         "code": code,
@@ -43,7 +47,7 @@ def file(
 
 
 @command.command("status")
-@click.argument("order")
+@click.argument("order", metavar="NUMBER")
 @click.option("--code", required=True, help="The contest code of the holder's notice.")
 @json_option
 def status(order: str, *, code: str, as_json: bool) -> None:

@@ -26,6 +26,10 @@ class Ending:
         """The order as kept, locked when asked; None when there is none."""
         return store.get(tx.connection, order_id, lock=lock)
 
+    def orders_of(self, tx: Transaction, case_id: str) -> list[str]:
+        """The numbers of a case's orders; none of a case that there is not."""
+        return [order.id for order in store.of_cases(tx.connection, [case_id])]
+
     def end(
         self,
         tx: Transaction,
