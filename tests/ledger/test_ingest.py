@@ -7,11 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import OpenAOCError, TooLarge
-from openaoc.ledger import service
+from openaoc.ledger import encode, service, store
 from openaoc.ledger.arrays import EXIT, SELF
 from openaoc.ledger.model import (
     AccountName,
@@ -275,6 +276,28 @@ def test_long_and_foreign_names_are_kept_apart() -> None:
         assert [opened.transfer(n).transfer_id for n in range(4)] == names
         assert [opened.transfer(4 + n).debtor.account for n in range(4)] == names
         assert opened.find(reported_by="A", transfer_id=names[3]) == 3
+
+
+def test_names_under_one_hash_are_told_apart_by_the_whole_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hash finds candidates; the full name decides."""
+
+    def one_hash(_: object, __: object, ___: object, out: np.ndarray) -> None:
+        out[:] = 7
+
+    monkeypatch.setattr(encode, "hash_column", one_hash)
+    monkeypatch.setattr(store, "hash_bytes", lambda *_: np.uint64(7))
+    rows = [row(f"T{n}", debtor=f"A/{n}", creditor=f"B/{n}") for n in range(40)]
+    with ledger() as opened:
+        assert opened.ingest(table(rows), live=False).accepted == 40
+        for n in range(40):
+            assert opened.find(reported_by="A", transfer_id=f"T{n}") == n
+            assert opened.transfer(n).debtor.account == str(n)
+            assert opened.account_index("B", str(n), "THB") is not None
+        assert opened.find(reported_by="A", transfer_id="T40") is None
+        assert opened.account_index("B", "40", "THB") is None
+        assert opened.ingest(table(rows), live=False).repeated == 40
 
 
 def test_candidates_are_the_nearest_first() -> None:

@@ -117,6 +117,8 @@ def test_a_person_reads_a_table(transfers: Path) -> None:
         ("T1=0", "0"),
         ("T1=-5", "-5"),
         ("T1=1.5", "no transfer"),
+        ("T1=--5", "no transfer"),
+        ("T1=9223372036854775808", "9223372036854775808"),
         ("T4", "itself"),
         ("D", "REPORTER/TRANSFER_ID"),
         ("KBANK/D", "no transfer"),
@@ -176,6 +178,16 @@ def test_rules_and_hubs_are_taken_from_the_command_line(transfers: Path, tmp_pat
     assert "1 of 2" in done.stderr
 
 
+def test_a_pooled_account_may_be_listed_in_one_currency_or_in_several(ledger: FileLedger) -> None:
+    listed = [Hub("KBANK", "B", currency) for currency in ("THB", "USD", "VND")]
+    both, unknown = ledger.numbers_of(listed)
+    assert {ledger.accounts[number].currency for number in both} == {"THB", "USD"}
+    assert unknown == 1
+    assert ledger.numbers_of([Hub("KBANK", "B", None)]) == (both, 0)
+    one, _ = ledger.numbers_of(listed[1:2])
+    assert [ledger.accounts[number].currency for number in one] == ["USD"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -193,7 +205,8 @@ def test_hubs_are_read_in_every_form(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"KBANK\n", b"KBANK,\n", b"\xff\xfe", b'{"bank":1}\n', b'"a\n', b"a,b,c,d,e\n"]
+    "content",
+    [b"KBANK\n", b"KBANK,\n", b"\xff\xfe", b'{"bank":1}\n', b'"a\n', b"a,b,c,d,e\n", b"K,1,thb\n"],
 )
 def test_broken_hubs_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "hubs"

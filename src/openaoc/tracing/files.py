@@ -132,16 +132,17 @@ class FileLedger:
 
     def numbers_of(self, hubs: Sequence[Hub]) -> tuple[frozenset[int], int]:
         """The account numbers of pooled accounts, and how many of them the files do not know."""
-        wanted = {(hub.bank, hub.account): hub.currency for hub in hubs}
+        wanted = set(hubs)
         banks, accounts = self.accounts.bank.to_pylist(), self.accounts.account.to_pylist()
         currencies = self.accounts.currency.to_pylist()
-        known: set[tuple[str, str]] = set()
+        known: set[Hub] = set()
         numbers: set[int] = set()
         for number, name in enumerate(zip(banks, accounts, strict=True)):
-            if name in wanted and wanted[name] in (None, currencies[number]):
-                numbers.add(number)
-                known.add(name)
-        return frozenset(numbers), len(wanted) - len(known)
+            for hub in (Hub(*name, None), Hub(*name, currencies[number])):
+                if hub in wanted:
+                    numbers.add(number)
+                    known.add(hub)
+        return frozenset(numbers), len(wanted - known)
 
     def _reported_by(self, row: int) -> str:
         value: str = self.table.table["reported_by"][row].as_py()
@@ -172,7 +173,7 @@ def _readings(text: str) -> list[tuple[str | None, str, int | None]]:
     """Every (reporter, transfer id, amount) that an origin may mean."""
     forms: list[tuple[str, int | None]] = [(text, None)]
     name, equals, amount = text.rpartition("=")
-    if equals and amount.lstrip("-").isdecimal() and amount.isascii():
+    if equals and amount.removeprefix("-").isdecimal() and amount.isascii():
         if len(amount) > len(str(2**63)):
             raise BadInput("the claimed amount has too many digits", where=_where(text))
         forms.append((name, int(amount)))

@@ -13,6 +13,7 @@ import msgspec
 
 from openaoc.kernel.errors import BadInput, TooLarge
 from openaoc.kernel.identifiers.bank_account import normalise_account, normalise_bank
+from openaoc.kernel.money import check_currency
 
 HUBS_BYTES_MAX: Final = 64 << 20
 _FIELDS_MIN: Final = 2
@@ -95,5 +96,5 @@ def _hub(bank: str, account: str, currency: str | None, *, where: str) -> Hub:
     return Hub(
         normalise_bank(bank, where=where),
         normalise_account(account, where=where),
-        currency or None,
+        check_currency(currency, where=where) if currency else None,
     )
