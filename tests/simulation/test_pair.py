@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from openaoc.bootstrap import build_centre
+from openaoc.channels.transport import Transport
+from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput
+from openaoc.kernel.settings import Settings
+from openaoc.simulation.exercise.model import ExercisePlan, ExerciseSheet, LayerRow
+from openaoc.simulation.exercise.page import page_of
+from openaoc.simulation.exercise.run import hold_pair
 from openaoc.simulation.neighbour import NUMBERS_FROM, number_of, scam_there
 from openaoc.simulation.parameters import load_parameters
+from openaoc.simulation.trial.actors import OpenCentre
 from openaoc.simulation.trial.arm import Arm
 from openaoc.simulation.trial.pair_model import CountryFigures, PairTrial
 from openaoc.simulation.trial.pair_outcome import KeptPair, kept_pairs, pair_jobs
@@ -28,21 +35,59 @@ SEED = 3
 MORE_ABROAD = next(one for one in PAIR_SENSITIVITY if one.name == "abroad-0.30")
 
 
+def open_linked(
+    settings: Settings, clock: ManualClock, line: Transport
+) -> AbstractContextManager[OpenCentre]:
+    return build_centre(settings, clock=clock, line_to=line).opened()
+
+
 def pair(scenario: PairScenario = PAIR, *, seed: int = SEED) -> Pair:
     return Pair(told_soon(small()), scenario, seed=seed)
 
 
+def days() -> Pair:
+    """Twelve of them are enough for what is held, if not for what is paid back."""
+    return Pair(figure(told_soon(small()), "trial", settled_s=12 * 86_400.0), PAIR, seed=SEED)
+
+
 def live(made: Stage, *, exchange: bool) -> list[CountryFigures]:
-    # Twelve days are enough for what is held, if not for what is paid back.
-    days = Pair(figure(told_soon(small()), "trial", settled_s=12 * 86_400.0), PAIR, seed=SEED)
-    return with_centres(
-        days,
-        stage=made,
-        open_linked=lambda settings, clock, line: build_centre(
-            settings, clock=clock, line_to=line
-        ).opened(),
-        exchange=exchange,
-    )
+    return with_centres(days(), stage=made, open_linked=open_linked, exchange=exchange)
+
+
+def check_sheet(sheet: ExerciseSheet, trial: list[CountryFigures]) -> None:
+    """The sheet's layers add up to what the trial itself counted, on each side."""
+    assert sheet.mark == "EXERCISE"
+    for side, asked, one in zip(sheet.sides, sheet.requests, trial, strict=True):
+        rows = [row for row in sheet.layers if row.side == one.country]
+        assert rows[0].layer == 0
+
+        def total(name: str, rows: list[LayerRow] = rows) -> int:
+            return sum(getattr(row, name) for row in rows)
+
+        assert rows[0].came_minor == one.figures.stolen_minor
+        assert total("crossed_minor") == one.cross.crossed_minor
+        assert total("came_across_minor") == one.cross.arrived_minor
+        assert total("held_minor") == one.figures.held_minor
+        assert total("orders") == one.figures.orders
+        assert total("stayed_minor") == (
+            side.lies_minor + side.returned_minor + side.taken_out_minor
+        )
+        for row in rows:
+            gone = row.gone_before_report_minor, row.gone_before_order_minor
+            assert row.gone_minor == sum(gone) + row.gone_despite_order_minor
+            assert 0 <= row.found_minor <= row.came_minor
+            assert row.stayed_minor >= 0
+        cross = one.cross
+        said = asked.requests, asked.answered, asked.asked_minor, asked.held_most_minor
+        assert said == (cross.requests, cross.answered, cross.asked_minor, cross.held_there_minor)
+        assert asked.amounts.total_minor == asked.asked_minor, "nothing lost on the way"
+        assert asked.answered_p50_s is not None
+        assert asked.answered_p50_s > 0
+    across = [row for row in sheet.layers if row.came_across_minor]
+    assert any(row.found_minor and row.orders and row.applied_p50_s for row in across)
+    text = page_of(sheet)
+    assert text.startswith("# EXERCISE: result sheet")
+    assert all(f"| {row.side} | {row.layer} |" in text for row in sheet.layers)
 
 
 @contextmanager
@@ -159,8 +204,12 @@ def test_with_the_exchange_what_crossed_is_asked_about_and_held() -> None:
         with watched() as arms:
             alone = live(made, exchange=False)
         check(arms)
-        again = live(made, exchange=True)
+        sheet = hold_pair(
+            days(), PAIR, ExercisePlan(seed=SEED), stage=made, open_linked=open_linked
+        )
+    again = [side.figures for side in sheet.sides]
     assert msgspec.json.encode(again) == msgspec.json.encode(exchange), "the same each time"
+    check_sheet(sheet, exchange)
     assert sum(one.cross.requests for one in exchange) > 0
     assert sum(one.cross.answered for one in exchange) == sum(
         one.cross.requests for one in exchange

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from openaoc.kernel.markings import Marking
 from openaoc.simulation.books import Books
 from openaoc.simulation.countries import two_countries
 from openaoc.simulation.crossings import crossed
+from openaoc.simulation.exercise.model import Way
+from openaoc.simulation.exercise.watch import Watch
 from openaoc.simulation.feed import Feed
 from openaoc.simulation.nation import Nation
 from openaoc.simulation.neighbour import (
@@ -33,7 +36,7 @@ from openaoc.simulation.neighbour import (
 )
 from openaoc.simulation.next_door import Door, NextDoor, save_door
 from openaoc.simulation.population import Population, account_number, make_population
-from openaoc.simulation.scams import Scams
+from openaoc.simulation.scams import Scams, Step
 from openaoc.simulation.truth import Truth
 from openaoc.simulation.warnings import Countries, Warned, Warnings
 from openaoc.simulation.world import Tick, World
@@ -164,6 +167,54 @@ def test_accounts_abroad_and_numbers_there_and_back() -> None:
     assert min(numbers) >= NUMBERS_FROM
     with pytest.raises(BadInput):
         PAIR.parameters("ZZ")
+
+
+def test_every_movement_is_seen_in_its_layer_on_both_sides(
+    lived: tuple[dict[str, World], dict[str, list[Tick]]],
+) -> None:
+    worlds, ticks = lived
+    watches = {
+        country: Watch(
+            world.population,
+            country=country,
+            next_door=PAIR.other(country),
+            scam=world.scams.scam,
+            steps=functools.lru_cache(maxsize=100_000)(functools.partial(steps_of, world)),
+        )
+        for country, world in worlds.items()
+    }
+    for both in zip(*(ticks[country] for country in worlds), strict=True):
+        for country, tick in zip(worlds, both, strict=True):
+            watches[country].saw(tick, across=watches[PAIR.other(country)].layer_there)
+    for country, world in worlds.items():
+        truth = world.truth
+        came: Counter[int] = Counter()
+        left: Counter[int] = Counter()
+        ways: Counter[Way] = Counter()
+        for one in watches[country].movements:
+            ways[one.way] += one.amount_minor
+            if one.debtor >= 0:
+                left[one.layer] += one.amount_minor
+            if one.way is Way.ON:
+                came[one.layer + 1] += one.amount_minor
+        assert left[0] == truth.stolen_minor, "what victims paid"
+        assert ways[Way.CROSSED] == truth.crossed_minor
+        assert ways[Way.GONE] == truth.gone_minor
+        assert sum(came.values()) == ways[Way.ON]
+        assert all(left[layer] <= came[layer] for layer in left if layer)
+        assert sum(came.values()) - sum(left[layer] for layer in left if layer) == int(
+            truth.scam.sum()
+        )
+        across = [one for one in watches[country].movements if one.debtor < 0]
+        assert sum(one.amount_minor for one in across) == truth.arrived_minor
+        layers = {one.layer for one in across}
+        assert 0 in layers, "paid by a victim next door"
+        assert len(layers) > 2, "and sent on from there"
+        assert {one.origin[0] for one in across} == {PAIR.other(country)}
+
+
+def steps_of(world: World, scam: int, payment: int) -> list[Step]:
+    return world.scams.steps(world.scam(scam), payment)
 
 
 def nation(folder: Path, country: str, clock: ManualClock) -> Nation:

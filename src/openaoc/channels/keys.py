@@ -41,6 +41,11 @@ def is_of_exercise(kid: str) -> bool:
     return kid.upper().startswith(EXERCISE)
 
 
+def new_marked_key(*, exercise: bool) -> SigningKey:
+    """A fresh key whose id says whether what it signs is an exercise's."""
+    return new_signing_key(kid=EXERCISE + secrets.token_hex(8) if exercise else None)
+
+
 class CentreKeys:
     """The centre's signing keys: loaded once, one file per key, readable by the owner alone."""
 
@@ -100,7 +105,7 @@ class CentreKeys:
             return self._current
 
     def _add(self, now: datetime) -> None:
-        key = new_signing_key(kid=EXERCISE + secrets.token_hex(8) if self._exercise else None)
+        key = new_marked_key(exercise=self._exercise)
         secret = base64.b64encode(key.secret_bytes()).decode("ascii")
         file = _KeyFile(kid=key.kid, secret=secret, created_at=now)
         self._write(file)

@@ -15,7 +15,8 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from openaoc.channels.signing import Jwks, PublicJwk, new_signing_key
+from openaoc.channels.keys import is_of_exercise, new_marked_key
+from openaoc.channels.signing import Jwks, PublicJwk
 from openaoc.cli.client import CentreClient, FromCentre
 from openaoc.cli.demo_register import administrator
 from openaoc.exchange.agreement import Grant, Minimisation, Terms, Transfer, TransferKind
@@ -127,7 +128,8 @@ def _banks_of(country: str, *, at: Side, people: Staff) -> str:
         contact=_desk(banks),
     )
     if _unless_there(client, PARTNERS, new):
-        _verify(at, people, banks, new_signing_key().public())
+        exercise = is_of_exercise(_published_key(at).kid)
+        _verify(at, people, banks, new_marked_key(exercise=exercise).public())
         _agree_on(at, people, banks, kinds=(ObjectKind.INDICATOR,))
     user = client.post(f"{PARTNERS}/{banks.code}/users", {"name": f"{new.name}: system"})
     return str(user["api_key"])

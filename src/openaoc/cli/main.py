@@ -86,6 +86,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "simulate": Place(
         "openaoc.cli.simulate:command", "Live a simulated nation with and without a centre."
     ),
+    "exercise": Place(
+        "openaoc.cli.exercise:command", "Practise with another centre; a result sheet by layer."
+    ),
     "bench": Place("openaoc.cli.bench:command", "Measure this machine."),
 }
 

@@ -41,6 +41,11 @@ def transfer_id(number: int) -> str:
     return f"T{number:011d}"
 
 
+def arrival_id(number: int) -> str:
+    """The id under which the creditor's institution reports money from next door."""
+    return f"I{number:015d}"
+
+
 class Feed:
     """Writes batches; holds the account numbers as text once."""
 
@@ -120,7 +125,7 @@ class Feed:
         times = [at_us for at_us, _ in tick.arrived]
         return pa.table(
             [
-                pa.array([f"I{one.number:015d}" for one in found], pa.string()),
+                pa.array([arrival_id(one.number) for one in found], pa.string()),
                 pa.array(codes, pa.string()),
                 pa.array(times, pa.timestamp("us", tz="UTC")),
                 pa.array([one.bank for one in found], pa.string()),

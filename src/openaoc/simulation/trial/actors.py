@@ -16,6 +16,7 @@ from openaoc.kernel.settings import Settings
 from openaoc.ledger.service import Ledger
 from openaoc.parties.service import Parties
 from openaoc.storage.unit_of_work import UnitOfWork
+from openaoc.tracing.service import Tracing
 from openaoc.workflow.between import Between
 from openaoc.workflow.wiring import Matter
 
@@ -40,6 +41,7 @@ class OpenCentre(Protocol):
     parties: Parties
     channels: Channels
     ledger: Ledger
+    tracing: Tracing
     matter: Matter
     between: Between
 

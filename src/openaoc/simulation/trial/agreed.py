@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from openaoc.channels.signing import PublicJwk, new_signing_key
+from openaoc.channels.keys import new_marked_key
+from openaoc.channels.signing import PublicJwk
 from openaoc.exchange.agreement import Grant, Minimisation, Terms, Transfer, TransferKind
 from openaoc.exchange.model import Contact, KeyVerification, NewPartner, PartnerKind
 from openaoc.exchange.objects import FIELDS, FieldClass, ObjectKind
@@ -44,7 +45,8 @@ def agree(
     new = NewPartner(
         code=code, name=code, kind=kind, jurisdiction=country, contact=DESK, endpoint=endpoint
     )
-    jwk = msgspec.json.encode(key or new_signing_key().public()).decode("ascii")
+    key = key or new_marked_key(exercise=centre.settings.exercise).public()
+    jwk = msgspec.json.encode(key).decode("ascii")
     with centre.uow.begin(ADMINISTRATOR, purpose="a partner") as tx:
         agreements.partners.add(tx, new)
         added = agreements.partners.add_key(tx, code, jwk=jwk)

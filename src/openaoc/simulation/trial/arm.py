@@ -20,7 +20,7 @@ from openaoc.simulation.scams import Scam, Step
 from openaoc.simulation.trial.life import Life
 from openaoc.simulation.trial.model import ArmFigures, Clean, Ended, LayerTimes
 from openaoc.simulation.trial.scenario import Scenario
-from openaoc.simulation.trial.tally import HOUR_S, Cause, Reason, Tally
+from openaoc.simulation.trial.tally import HELD, HOUR_S, Cause, Reason, Tally
 from openaoc.simulation.world import VICTIM, Move, Tick
 
 PERCENTILES: Final = (50, 90)
@@ -225,7 +225,6 @@ class Arm:
         life, tally = self.life, self.tally
         attempted = life.attempted_minor()
         stolen, averted = life.truth.stolen_minor, life.truth.averted_minor
-        causes = (Cause.APPLIED, Cause.MOVED, Cause.CORRECTED)
         reports = len(self.reported_s)
         hours = tally.baht_hours
         innocent_hours = sum(float(hours[r]) for r in Reason if r > Reason.OWN) / 100
@@ -239,7 +238,7 @@ class Arm:
             for reason in Reason
             if reason
         ]
-        held = sum(tally.by_cause[cause] for cause in causes)
+        held = sum(tally.by_cause[cause] for cause in HELD)
         return ArmFigures(
             attempted_minor=attempted,
             stolen_minor=stolen,

@@ -128,11 +128,14 @@ def with_centres(
     pair: Pair, *, stage: Stage, open_linked: OpenLinked, exchange: bool
 ) -> list[CountryFigures]:
     """Both countries have a centre."""
+    with two_centres(pair, stage=stage, open_linked=open_linked) as border:
+        return lived(pair, border, exchange=exchange)
+
+
+def lived(pair: Pair, border: Border[LinkedArm], *, exchange: bool) -> list[CountryFigures]:
+    """Live both until the end, with or without an agreement; the figures of each."""
     source = random.Random(pair.seed)  # noqa: S311 - a simulation's ids
-    with (
-        two_centres(pair, stage=stage, open_linked=open_linked) as border,
-        ids_drawn_from(source.randbytes),
-    ):
+    with ids_drawn_from(source.randbytes):
         for arm in border.sides:
             arm.begin()
         if exchange:
@@ -147,23 +150,28 @@ def with_centres(
 
 @contextmanager
 def two_centres(
-    pair: Pair, *, stage: Stage, open_linked: OpenLinked
+    pair: Pair,
+    *,
+    stage: Stage,
+    open_linked: OpenLinked,
+    arm_of: type[LinkedArm] = LinkedArm,
+    exercise: bool = False,
 ) -> Iterator[Border[LinkedArm]]:
     """Two centres side by side, each on a database of its own, with nothing lived or agreed on.
 
-    Also for an exercise that two real centres hold together: whoever lives it decides what the
-    centres agree on, and how far they live.
+    Whoever lives it decides what the centres agree on, and how far they live. `exercise`: what
+    they sign is marked as an exercise's.
     """
     with ExitStack() as stack:
         arms, wires = [], []
         for code in pair.countries.codes:
             clock, wire = ManualClock(BORN), Wire()
             fresh = stack.enter_context(stage.fresh(rule=pair.scenario.rule))
-            settings = msgspec.structs.replace(fresh, centre=f"{code}-AOC")
+            settings = msgspec.structs.replace(fresh, centre=f"{code}-AOC", exercise=exercise)
             _same_keys(settings, code=code, seed=pair.seed)
             centre = stack.enter_context(open_linked(settings, clock, wire))
             arms.append(
-                LinkedArm(
+                arm_of(
                     pair.life(code),
                     pair.scenario,
                     seed=pair.countries.seed(code, pair.seed),

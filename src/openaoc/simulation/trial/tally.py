@@ -39,6 +39,10 @@ class Cause(enum.StrEnum):
     """It was paid back to a victim."""
 
 
+HELD: Final = (Cause.APPLIED, Cause.MOVED, Cause.CORRECTED)
+"""What these come to together is what counts as held."""
+
+
 class Reason(enum.IntEnum):
     """Why clean money is blocked; of an account, the last reason seen."""
 

@@ -1,0 +1,1 @@
+"""Simulation: exercises that two centres hold together, and what comes out of them."""
