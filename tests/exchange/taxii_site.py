@@ -80,6 +80,8 @@ class TaxiiSite(Site):
         )
         self.url = ""
         self.api_keys: dict[str, str] = {}
+        self.monotonic_s = 0.0
+        """What rate limits take for the time: it stands still."""
 
     def app(self) -> Litestar:
         """The routes, as the centre serves them."""
@@ -89,8 +91,11 @@ class TaxiiSite(Site):
             settings=SimpleNamespace(base_url=self.url, jurisdiction="TH"),
             matter=SimpleNamespace(collecting=self.collecting),
         )
-        state = {"centre": centre, "rates": RateLimits(), "sign_ins": SignIns()}
+        state = {"centre": centre, "rates": RateLimits(self._now_s), "sign_ins": SignIns()}
         return Litestar(route_handlers=[*routes.HANDLERS], state=State(state), openapi_config=None)
+
+    def _now_s(self) -> float:
+        return self.monotonic_s
 
     def join(self, code: str, *, profile: Profile = Profile.CORE, **terms: object) -> str:
         """A partner with an agreement, collections and a key; the key."""

@@ -15,7 +15,7 @@ from litestar.params import Parameter
 
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import KeyMissing
-from openaoc.api.rates import FAILED_SIGN_INS
+from openaoc.api.rates import FAILED_SIGN_INS, PARTNER_GUESSES
 from openaoc.api.sign_ins import SignIns
 from openaoc.bootstrap import Centre
 from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor, Role
@@ -85,7 +85,10 @@ def _bearer(connection: Connection) -> str | None:
 
 
 def sign_in(connection: Connection, key: str) -> Actor:
-    """Whose key it is. Raises NotSignedIn, at a limited rate for each address."""
+    """Whose key it is. Raises NotSignedIn, at a limited rate for each address.
+
+    Raises RateLimited for a partner that has tried too many ids.
+    """
     centre = centre_of(connection)
 
     def look_up() -> Actor:
@@ -93,11 +96,15 @@ def sign_in(connection: Connection, key: str) -> Actor:
             return centre.parties.authenticate(tx, key)
 
     try:
-        return sign_ins_of(connection).actor(key, look_up)
+        actor = sign_ins_of(connection).actor(key, look_up)
     except NotSignedIn:
         # A good key always passes: nobody is locked out by a neighbour behind the same address.
         limits_of(connection).take(FAILED_SIGN_INS, address_of(connection))
         raise
+    if actor.partner is not None:
+        # Refused before it is answered: else a refusal would say that the id is not there.
+        limits_of(connection).check(PARTNER_GUESSES, actor.partner)
+    return actor
 
 
 def signed_in(connection: Connection, _: BaseRouteHandler) -> None:

@@ -15,7 +15,7 @@ from openaoc.api.access import BEARER, centre_of, limited, signed_in
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
 from openaoc.api.bodies import Body
 from openaoc.api.paging import Cursor, Limit
-from openaoc.api.problems import ApiRequest, described, problems
+from openaoc.api.problems import ApiRequest, count_guesses, described, problems
 from openaoc.api.rates import PUBLIC_FIGURES
 from openaoc.exchange.canaries import CanaryList, CanarySeen, Leak, NewCanaries
 from openaoc.exchange.ledger_model import (
@@ -124,6 +124,8 @@ def list_releases(
     limit: Limit = 50,
 ) -> ReleasedPage:
     """A partner's user sees its own."""
+    if object_id is not None:
+        count_guesses(request, 1)
     with centre_of(request).uow.read(request.user, purpose="list releases") as tx:
         return _sharing(request).exchange.released(
             tx, partner=partner, object_id=object_id, cursor=cursor, limit=limit

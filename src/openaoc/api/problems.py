@@ -17,6 +17,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 
+from openaoc.api.rates import PARTNER_GUESSES
 from openaoc.kernel.actor import Actor
 from openaoc.kernel.errors import (
     BadInput,
@@ -31,7 +32,7 @@ from openaoc.kernel.errors import (
 )
 from openaoc.kernel.limits import REFUSED_ROWS_SHOWN_MAX
 from openaoc.ledger.refusals import RefusedRow, RefusedRows
-from openaoc.web.rates import RateLimited
+from openaoc.web.rates import RateLimited, RateLimits
 
 log = structlog.get_logger("openaoc.api")
 
@@ -118,8 +119,18 @@ def _respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Resp
     )
 
 
+def count_guesses(request: ApiRequest, count: int) -> None:
+    """Count ids that a partner tried; what others ask for counts nothing here."""
+    actor: Actor | None = request.scope.get("user")
+    if actor is not None and actor.partner is not None:
+        limits: RateLimits = request.app.state.rates
+        limits.charge(PARTNER_GUESSES, actor.partner, count)
+
+
 def on_our_error(request: ApiRequest, error: OpenAOCError) -> Response[Problem]:
     """Our own errors; denied attempts are logged with the route, never with what was sent."""
+    if isinstance(error, NotFound):
+        count_guesses(request, 1)
     problem = problem_of(error)
     headers: dict[str, str] = {}
     if problem.status == HTTPStatus.UNAUTHORIZED:

@@ -25,7 +25,7 @@ from openaoc.api.access import (
     centre_of,
     sign_in,
 )
-from openaoc.api.problems import ApiRequest, log_denied, route_of, status_of
+from openaoc.api.problems import ApiRequest, count_guesses, log_denied, route_of, status_of
 from openaoc.exchange.taxii.model import (
     ENVELOPE_BYTES_MAX,
     MEDIA_TYPE,
@@ -166,6 +166,7 @@ def _on_our_error(request: ApiRequest, error: OpenAOCError) -> Response[bytes]:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         log_denied(request, error.code)
     if isinstance(error, NotFound):
+        count_guesses(request, 1)
         # One answer, word for word, for what is not there and for what is another's.
         return _message(HTTPStatus.NOT_FOUND, title=NotFound().title, code="not-found")
     detail = str(error) if error.where else error.detail
@@ -204,7 +205,9 @@ _READING: Final = "a partner reads"
 
 
 def _query(request: ApiRequest, allowed: frozenset[str]) -> Query:
-    return read_query(list(request.query_params.multi_items()), allowed=allowed)
+    query = read_query(list(request.query_params.multi_items()), allowed=allowed)
+    count_guesses(request, len(query.ids or ()))
+    return query
 
 
 def _collection_id(text: str) -> str:

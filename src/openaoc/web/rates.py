@@ -47,17 +47,31 @@ class RateLimits:
 
     def take(self, rate: Rate, address: str) -> None:
         """Count one request. Raises RateLimited when the address has used up the rate."""
-        if not self._allowed(rate, address):
-            raise RateLimited(f"at most {rate.per_minute} a minute: {rate.name}")
+        if not self._spent(rate, address, 1.0):
+            raise _limited(rate)
 
-    def _allowed(self, rate: Rate, address: str) -> bool:
+    def check(self, rate: Rate, address: str) -> None:
+        """Count nothing. Raises RateLimited when the address has used up the rate."""
+        if not self._spent(rate, address, 0.0):
+            raise _limited(rate)
+
+    def charge(self, rate: Rate, address: str, times: int) -> None:
+        """Count what was answered already; more than was left is waited for before the next."""
+        self._spent(rate, address, float(times), owing=True)
+
+    def _spent(self, rate: Rate, address: str, count: float, *, owing: bool = False) -> bool:
+        """Whether one more was left; `count` of them are spent then, or anyway when owing."""
         now, key = self._monotonic(), (rate.name, address)
         with self._lock:
             tokens, seen = self._buckets.pop(key, (float(rate.burst), now))
             tokens += (now - seen) * rate.per_minute / _SECONDS_PER_MINUTE
             tokens = min(tokens, float(rate.burst))
             allowed = tokens >= 1.0
-            self._buckets[key] = (tokens - 1.0 if allowed else tokens, now)
+            self._buckets[key] = (tokens - count if allowed or owing else tokens, now)
             while len(self._buckets) > ADDRESSES_MAX:
                 self._buckets.popitem(last=False)
         return allowed
+
+
+def _limited(rate: Rate) -> RateLimited:
+    return RateLimited(f"at most {rate.per_minute} a minute: {rate.name}")
