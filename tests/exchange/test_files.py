@@ -40,6 +40,7 @@ from tests.conftest import START
 from tests.exchange.sharing_site import (
     ADMINISTRATOR,
     AS_IS,
+    DESK,
     INVESTIGATOR,
     OFFICER,
     SUPERVISOR,
@@ -216,6 +217,7 @@ def files(site: Site, centre_keys: CentreKeys, tmp_path: Path) -> Files:
         name=HOME,
         producer=producer_of(Keyring(tmp_path / "ring"), home="TH"),
         country="TH",
+        desk="duty@centre.example",
     )
 
 
@@ -261,6 +263,9 @@ def test_what_a_partner_may_have_leaves_signed(
         with zipfile.ZipFile(io.BytesIO(made.data)) as archive:
             text = b"".join(archive.read(name) for name in archive.namelist())
     assert PHONE.value.encode() in text
+    if form in (Form.JSONL, Form.XLSX):
+        assert b"duty@centre.example" in text, "whom to tell here, not the partner's own desk"
+        assert DESK.email.encode() not in text
     if form is Form.STIX:
         assert validate_string(made.data.decode()).is_valid
 

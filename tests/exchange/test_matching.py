@@ -30,7 +30,7 @@ from openaoc.storage.database import connect_database
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.unit_of_work import Transaction
 from tests.conftest import START
-from tests.exchange.two import Country
+from tests.exchange.two import DESK, Country
 from tests.workflow.centre import INVESTIGATOR, SUPERVISOR
 
 Owner = Callable[[], dict[str, str]]
@@ -96,6 +96,9 @@ def test_both_learn_what_both_know_and_nothing_else(countries: tuple[Country, Co
     assert {hit.direction for hit in ours} == {Direction.FOUND}
     assert {hit.direction for hit in theirs} == {Direction.TOLD}
     assert {hit.reference for hit in ours} == {hit.id for hit in theirs}
+    desk = f"{DESK.name}, {DESK.email}"
+    assert {hit.contact for hit in ours} == {desk}, "whom the agreement names there"
+    assert {hit.contact for hit in theirs} == {"duty@th-aoc.example"}, "whom they ask here"
     again = home.between.asking.match(abroad.code, phones("+6682"))
     assert (again.hits, again.fresh) == (1, 0)
     assert len(hits(abroad)) == 2

@@ -52,6 +52,7 @@ class Country(Centre):
         self.settings = Settings(
             data_dir=str(folder),
             centre=code,
+            contact=f"duty@{code.lower()}.example",
             ledger_rows_max=20_000,
             ledger_accounts_max=5_000,
         )

@@ -172,7 +172,14 @@ def build_between(
         ledger=ledger,
         wake=carrier.wake,
     )
-    matching = Asking(uow=uow, agreed=agreed, holdings=_Indicators(), line=line, pool=pool)
+    matching = Asking(
+        uow=uow,
+        agreed=agreed,
+        holdings=_Indicators(),
+        line=line,
+        pool=pool,
+        desk=settings.contact,
+    )
     gate = Gate(uow=uow, agreed=agreed, line=line)
     _open_matching(gate, answering)
     _open_requests(gate, asking, receiving)

@@ -22,4 +22,5 @@ def build_files(
         name=settings.centre_code,
         producer=producer_of(database.keys, home=settings.jurisdiction),
         country=settings.jurisdiction,
+        desk=settings.contact,
     )

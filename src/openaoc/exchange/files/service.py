@@ -91,11 +91,14 @@ class Files:
         name: str,
         producer: Identity,
         country: str,
+        desk: str = "",
     ) -> None:
         """`name`: the code under which partners know this centre; `producer`: itself as STIX.
 
-        `country`: of accounts and numbers that name none.
+        `country`: of accounts and numbers that name none. `desk`: whom to tell here that something
+        in a file is wrong.
         """
+        self._desk = desk
         self._uow = uow
         self._exchange = exchange
         self._receiver = receiver
@@ -124,9 +127,7 @@ class Files:
             objects=len(objects),
             mark=page.objects[-1].sequence if page.objects else after,
             onward=agreement.terms.onward.kind.value,
-            object_to=", ".join(
-                text for text in msgspec.structs.astuple(agreement.terms.contact) if text
-            ),
+            object_to=self._desk,
         )
         data, lost = self._written(header, objects, form=form, agreement=agreement)
         key = self._keys.current()

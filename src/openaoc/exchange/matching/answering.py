@@ -202,7 +202,7 @@ class Answering:
         """
         self._agreed.grant(tx, partner, ObjectKind.MATCH)
         token = told.hit.fields.get("token")
-        contact = told.hit.fields.get("contact", "")
+        contact = told.hit.fields.get("contact") or self._agreed.contact(tx, partner)
         identifier = self._named(tx, partner, told.epoch, token)
         hit = Hit(
             id=new_hit_id(),

@@ -41,7 +41,7 @@ from openaoc.exchange.matching.model import (
 from openaoc.exchange.matching.oprf import BadElement, random_element
 from openaoc.exchange.matching.pool import Pool
 from openaoc.exchange.matching.sets import Identifier, TagSet, tag_of
-from openaoc.exchange.objects import ObjectKind, SharedObject, new_object_id
+from openaoc.exchange.objects import Fields, ObjectKind, SharedObject, new_object_id
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import BadInput, TooLarge
 from openaoc.kernel.markings import Marking
@@ -59,8 +59,17 @@ class Asking:
     """The verbs of the side that asks. One instance per centre."""
 
     def __init__(
-        self, *, uow: UnitOfWork, agreed: Agreed, holdings: Holdings, line: Line, pool: Pool
+        self,
+        *,
+        uow: UnitOfWork,
+        agreed: Agreed,
+        holdings: Holdings,
+        line: Line,
+        pool: Pool,
+        desk: str,
     ) -> None:
+        """`desk`: whom partners ask here about a hit; "" tells them nothing."""
+        self._desk = desk
         self._uow = uow
         self._agreed = agreed
         self._holdings = holdings
@@ -220,7 +229,8 @@ class Asking:
 
     def _tell(self, peer: Peer, hit: Hit) -> None:
         with self._uow.begin(SYSTEM, purpose="tell a hit") as tx:
-            released = self._agreed.release(tx, _shared(tx, hit), partner=hit.partner)
+            shared = _shared(tx, hit, desk=self._desk)
+            released = self._agreed.release(tx, shared, partner=hit.partner)
         told = HitTold(epoch=hit.epoch, hit=released)
         taken = self._line.ask(peer, f"{PATH}/hit", told, HitTaken)
         with self._uow.begin(SYSTEM, purpose="a hit was told") as tx:
@@ -248,7 +258,10 @@ class Asking:
         return kept
 
 
-def _shared(tx: Transaction, hit: Hit) -> SharedObject:
+def _shared(tx: Transaction, hit: Hit, *, desk: str) -> SharedObject:
+    fields: Fields = {"identifier_kind": hit.kind, "token": hit.token}
+    if desk:
+        fields["contact"] = desk
     return SharedObject(
         id=new_object_id(ObjectKind.MATCH),
         kind=ObjectKind.MATCH,
@@ -256,6 +269,6 @@ def _shared(tx: Transaction, hit: Hit) -> SharedObject:
         modified=tx.now,
         marking=Marking.AMBER,
         offences=tuple(Offence),
-        fields={"identifier_kind": hit.kind, "token": hit.token, "contact": hit.contact},
+        fields=fields,
         about=((hit.kind, hit.value),),
     )
