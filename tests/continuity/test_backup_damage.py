@@ -23,11 +23,12 @@ from openaoc.continuity.model import (
     WrongKeys,
     WrongVersion,
 )
-from openaoc.continuity.restore import check, restore
+from openaoc.continuity.restore import FORGOTTEN_MAX, REMEMBERED, check, restore
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput, OpenAOCError, Unavailable
 from openaoc.kernel.settings import Settings
+from openaoc.storage import roles
 from openaoc.storage.journal import JournalService
 from openaoc.storage.marks import RESTORE_MARK, NotACentre, check_marks
 from openaoc.storage.postgres import EmbeddedPostgres
@@ -177,6 +178,12 @@ def test_restored_with_its_sealed_keys_it_is_the_same_centre(
         assert JournalService(database).verify().ok
         assert ledger.stats().transfers == 8
         assert len(ledger.unjournalled()) == 4
+        with roles.connect(database.owner) as connection:
+            named = "SELECT nextval(pg_get_serial_sequence(%s, 'sequence'))"
+            for table in REMEMBERED:
+                row = connection.execute(named, [table]).fetchone()
+                assert row is not None
+                assert row[0] > FORGOTTEN_MAX, "partners read on from a later number"
         vault = Vault(keys=database.keys, uow=database.uow)
         with database.uow.begin(SYSTEM, purpose="test") as tx:
             known = vault.open(tx, "victim", reason="a test of the restore")

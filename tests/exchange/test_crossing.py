@@ -11,7 +11,7 @@ import pytest
 
 from openaoc.channels.signing import BadSignature
 from openaoc.exchange.agreement import Grant, Minimisation
-from openaoc.exchange.crossborder.carrier import hear
+from openaoc.exchange.crossborder.carrier import RESTORED, hear
 from openaoc.exchange.crossborder.model import ReceivedState, SentState
 from openaoc.exchange.crossborder.sums import Amounts
 from openaoc.exchange.objects import ObjectKind
@@ -254,6 +254,8 @@ def test_what_a_restored_centre_forgot_is_said_again(
     settle(home, abroad)
     assert [one.agrees for one in home.sent()] == [True, True]
     forgotten = abroad.received()[0].case
+    heard: list[str] = []
+    home.database.uow.subscribe(RESTORED, lambda _, event: heard.append(event.subject))
     abroad.restored(backup)
     assert len(abroad.received()) == 1
     settle(home, abroad)
@@ -261,6 +263,7 @@ def test_what_a_restored_centre_forgot_is_said_again(
     assert abroad.received()[0].case not in (None, forgotten)
     assert [one.agrees for one in home.sent()] == [True, True]
     assert [one.amounts for one in home.sent()] == [one.amounts for one in abroad.received()]
+    assert heard == [abroad.code], "whoever has more to say again hears of it, once"
 
 
 def test_an_answer_to_what_the_asking_centre_forgot_is_kept_for_a_person(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from openaoc.channels.signing import BadSignature, SigningKey, sign
 from openaoc.exchange.advisories.model import (
@@ -27,8 +28,10 @@ from openaoc.exchange.advisories.model import (
     check_step,
 )
 from openaoc.exchange.advisories.sectors import Severity, advisory_rules, read_rules
+from openaoc.exchange.crossborder.carrier import RESTORED
+from openaoc.exchange.letters import KEPT
 from openaoc.exchange.model import NoAgreement, PartnerKind, SecondPerson
-from openaoc.exchange.objects import ObjectKind
+from openaoc.exchange.objects import ObjectKind, ReleasedObject
 from openaoc.exchange.plain import PATH, PlainReceipt
 from openaoc.exchange.usefulness import PartnerUsefulness, by_kind, told
 from openaoc.exchange.usefulness_store import Asked, Got, Warned
@@ -37,6 +40,7 @@ from openaoc.indicators.model import Said, SourceKind
 from openaoc.kernel.actor import SYSTEM, Actor
 from openaoc.kernel.clock import ManualClock, format_time
 from openaoc.kernel.errors import BadInput
+from openaoc.kernel.events import Event
 from openaoc.kernel.identifiers.kinds import Identifier, Kind
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
@@ -314,6 +318,40 @@ def test_a_centre_abroad_is_warned_and_acknowledges(centres: Centres) -> None:
     assert one.withdrawn is True
 
 
+def test_a_green_advisory_is_a_report_for_who_reads_reports(centres: Centres) -> None:
+    home, _, _ = centres
+    grants = {
+        ObjectKind.INDICATOR: grant_all(ObjectKind.INDICATOR),
+        ObjectKind.REPORT: grant_all(ObjectKind.REPORT, victim_contact=None),
+        ObjectKind.COURSE_OF_ACTION: grant_all(ObjectKind.COURSE_OF_ACTION),
+    }
+    company(home, "SG-READER", kind=PartnerKind.CENTRE, jurisdiction="TH", grants=grants)
+    good = confirmed(home, Kind.DOMAIN, "reported-to-all.com")
+    wide = published(home, content(home, indicators=(good,)))
+    published(home, content(home, marking=Marking.AMBER, title_en="For these alone"))
+
+    def reads() -> dict[ObjectKind, list[ReleasedObject]]:
+        home.clock.advance(timedelta(minutes=1))
+        while home.matter.sharing.publishing.publish_due():
+            continue
+        with home.database.uow.read(partner_user("SG-READER")) as tx:
+            found = home.matter.sharing.exchange.view(tx, "SG-READER", after=0, limit=500).objects
+        kinds = (ObjectKind.REPORT, ObjectKind.COURSE_OF_ACTION)
+        return {k: [o.object for o in found if o.object.kind is k] for k in kinds}
+
+    before = reads()
+    (report,) = (one for one in before[ObjectKind.REPORT] if good in one.refs["objects"])
+    assert report.fields["name"] == "False banking apps / แอปธนาคารปลอม"
+    (action,) = (one for one in before[ObjectKind.COURSE_OF_ACTION] if one.id in str(report.refs))
+    assert "Look at transfers" in str(action.fields["description"])
+    assert not any("For these alone" in str(one.fields) for one in before[ObjectKind.REPORT])
+    with home.database.uow.begin(SUPERVISOR) as tx:
+        home.between.outreach.advisories.writing.withdraw(tx, wide, words="it was wrong")
+    after = {one.id: one for found in reads().values() for one in found}
+    assert after[report.id].revoked
+    assert after[action.id].revoked
+
+
 # Plain JSON, sightings, usefulness.
 
 
@@ -447,3 +485,30 @@ def test_what_a_partner_gave_that_hit_and_what_of_ours_hit_there(centres: Centre
         mine = home.between.outreach.measuring.figures(tx, viewer=partner_user(BANK))
     assert [one.partner for one in mine.partners] == [BANK]
     assert mine.others == []
+
+
+# After a fault.
+
+
+def test_a_centre_restored_from_yesterday_hears_again_what_it_forgot(centres: Centres) -> None:
+    home, abroad, _ = centres
+    advisory = published(home, content(home, sectors=("centres",)))
+    with home.database.uow.begin(SUPERVISOR) as tx:
+        home.between.outreach.advisories.writing.withdraw(tx, advisory, words="it was wrong")
+    home.between.outreach.run()
+    with abroad.database.uow.begin(SYSTEM) as tx:
+        tx.connection.execute(
+            sa.text("DELETE FROM advisories_received WHERE id = :one"), {"one": advisory}
+        )
+    with home.database.uow.begin(SYSTEM) as tx:
+        tx.emit(Event(name=RESTORED, subject=abroad.code, at=tx.now))
+    home.between.outreach.run()
+    with abroad.database.uow.read(SUPERVISOR) as tx:
+        found = abroad.between.outreach.advisories.receiving.page(tx).advisories
+    assert [one.withdrawn for one in found if one.id == advisory] == [True]
+    home.clock.advance(KEPT)
+    published(home, content(home, sectors=("centres",)))
+    with home.database.uow.read(SYSTEM) as tx:
+        old = sa.text("SELECT count(*) FROM exchange_letters WHERE written_at < :before")
+        kept = tx.connection.execute(old, {"before": tx.now - KEPT}).scalar_one()
+    assert kept == 0, "what was taken long ago is forgotten"

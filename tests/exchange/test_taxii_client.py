@@ -8,11 +8,16 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
+import sqlalchemy as sa
 
+from openaoc.exchange.misp.client import MispClient
+from openaoc.exchange.misp.polling import EventFeeds
 from openaoc.exchange.taxii.client import REPLY_BYTES_MAX, TaxiiClient
-from openaoc.exchange.taxii.model import MEDIA_TYPE, CollectionKind
+from openaoc.exchange.taxii.model import MEDIA_TYPE, CollectionKind, taxii_time
 from openaoc.exchange.taxii.polling import FeedView, NewFeed, NoSuchFeed, Polling
+from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import BadInput, Refused
 from openaoc.storage.postgres import EmbeddedPostgres
 from tests.exchange.sharing_site import ADMINISTRATOR, SUPERVISOR, partner_user
@@ -127,6 +132,25 @@ def test_objects_of_one_moment_that_come_later_are_not_skipped(
     shown = 4
     feed.poll()
     assert sorted(feed.got()) == sorted(one["id"] for one in objects)
+
+
+def test_a_clock_that_ran_ahead_hides_nothing(
+    reader: Callable[..., Reader], site: TaxiiSite
+) -> None:
+    """A server a day ahead is set right: what it adds then is earlier than what was read."""
+    first, second = stix_indicator(1), stix_indicator(2)
+    shown = {taxii_time(site.clock.now() + timedelta(days=1)): first}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        after = request.url.params.get("added_after", "")
+        found = sorted(at for at in shown if at > after)
+        return answered(*(shown[at] for at in found), last=found[-1] if found else None)
+
+    feed = reader(answer)
+    feed.poll()
+    shown[taxii_time(site.clock.now() + timedelta(seconds=30))] = second
+    feed.poll()
+    assert feed.got() == [first["id"], second["id"]]
 
 
 def test_pages_are_followed_by_next_and_without_it_by_the_last_moment(
@@ -291,3 +315,12 @@ def test_two_centres_exchange_over_http(site: TaxiiSite) -> None:
     site.collecting.polling.poll_due()
     site.hand()
     assert site.desk.got == []
+    with site.uow.begin(SYSTEM) as tx:
+        tx.connection.execute(
+            sa.text("DELETE FROM taxii_objects WHERE collection = :one"), {"one": inbox}
+        )
+        site.collecting.polling.write_again(tx, taker)
+    site.collecting.polling.poll_due()
+    with site.client(giver) as client:
+        again = client.get(f"collections/{inbox}/objects/?match[type]=indicator").json()
+    assert again == sent, "what a restored partner forgot is written once more"

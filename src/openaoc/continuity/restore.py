@@ -43,6 +43,10 @@ from openaoc.storage.vault import FINGERPRINT_LABEL
 
 Progress = Callable[[str], None]
 CENTRE_LOCK: Final = "centre.lock"
+REMEMBERED: Final = ("exchange_releases", "exchange_notices")
+"""Tables whose sequence partners keep, to read on from there."""
+FORGOTTEN_MAX: Final = 10**9
+"""More numbers than a centre gives out between two backups."""
 _LOG = structlog.get_logger(__name__)
 
 
@@ -90,6 +94,7 @@ def restore(
     database = open_database(settings, clock=clock)
     try:
         _fill(folder, manifest, database)
+        _number_on(database)
         progress("checking the journal and the ledger")
         _check_journal(manifest, database)
         unjournalled = _check_ledger(manifest, settings, clock)
@@ -136,6 +141,17 @@ def _fill(folder: Path, manifest: BackupManifest, database: Database) -> None:
         connection.execute("ANALYZE")
         _compare_rows(manifest, connection)
     database.migrate()
+
+
+def _number_on(database: Database) -> None:
+    """Go on behind every number given out after the backup: a partner reads on from the last."""
+    statement = (
+        "SELECT setval(name::regclass, nextval(name::regclass) + %s)"
+        " FROM pg_get_serial_sequence(%s, 'sequence') AS found(name)"
+    )
+    with roles.connect(database.owner) as connection:
+        for table in REMEMBERED:
+            connection.execute(statement, [FORGOTTEN_MAX, table])
 
 
 def _refuse_filled(connection: psycopg.Connection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -11,6 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from openaoc.storage.tables import metadata, moment
+
+TAKEN: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""When a letter is due that was taken: not before its receiver has forgotten it."""
 
 letters: Final = sa.Table(
     "exchange_letters",
@@ -83,8 +86,10 @@ def _this(letter: Letter) -> sa.ColumnElement[bool]:
 
 
 def done(connection: Connection, letter: Letter) -> None:
-    """It was taken; a newer word written meanwhile stays."""
-    connection.execute(sa.delete(letters).where(_this(letter)))
+    """It was taken; a newer word written meanwhile stays due."""
+    connection.execute(
+        sa.update(letters).where(_this(letter)).values(due_at=TAKEN, failures=0, last_error="")
+    )
 
 
 def failed(connection: Connection, letter: Letter, *, error: str, due_at: datetime) -> None:
@@ -96,9 +101,13 @@ def failed(connection: Connection, letter: Letter, *, error: str, due_at: dateti
     )
 
 
-def waiting(connection: Connection, *, path: str, matter: str) -> dict[str, str]:
-    """Partners whose letter on this matter waits, and the last error."""
-    query = sa.select(letters.c.partner, letters.c.last_error).where(
-        letters.c.path == path, letters.c.matter == matter
-    )
-    return {row.partner: row.last_error for row in connection.execute(query)}
+def say_again(connection: Connection, partner: str, *, now: datetime) -> int:
+    """What the partner took is due once more; how many letters."""
+    taken = sa.and_(letters.c.partner == partner, letters.c.due_at == TAKEN)
+    return connection.execute(sa.update(letters).where(taken).values(due_at=now)).rowcount
+
+
+def forget(connection: Connection, *, before: datetime) -> None:
+    """Remove what was taken and was written before then."""
+    old = sa.and_(letters.c.due_at == TAKEN, letters.c.written_at < before)
+    connection.execute(sa.delete(letters).where(old))

@@ -1,7 +1,8 @@
 """Exchange: letters: messages on the line to a partner's centre, carried until they are taken.
 
-Of each matter only the last word is kept, and said as often as it takes. Never decides what is
-said, and never speaks to a partner without an agreement in force.
+Of each matter only the last word is kept, and said as often as it takes; once more to a centre that
+was restored from a backup. Never decides what is said, and never speaks to a partner without an
+agreement in force.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ BACKOFF_FIRST: Final = timedelta(seconds=2)
 BACKOFF_MAX: Final = timedelta(minutes=5)
 REFUSED_AGAIN: Final = timedelta(minutes=10)
 """What a partner refuses is offered again after this: its person may change it."""
+KEPT: Final = timedelta(days=30)
+"""So long the last word is kept after it was written: a partner restored from an older backup than
+that hears of it from a person.
+"""
 ERROR_CHARACTERS_MAX: Final = 300
 _DOUBLINGS_MAX: Final = 12
 _LOG = structlog.get_logger("openaoc.letters")
@@ -117,6 +122,7 @@ class Letters:
             return False
         with self._uow.begin(SYSTEM, purpose="a partner took a letter") as tx:
             store.done(tx.connection, letter)
+            store.forget(tx.connection, before=tx.now - KEPT)
             taken(tx, letter.partner, letter.matter, answer)
         return True
 
@@ -126,6 +132,7 @@ class Letters:
             store.failed(tx.connection, letter, error=short, due_at=tx.now + wait)
         _LOG.warning("letter_not_taken", partner=letter.partner, error=error.code)
 
-    def waiting(self, tx: Transaction, *, path: str, matter: str) -> dict[str, str]:
-        """Partners who do not have the last word on this matter yet, and what went wrong last."""
-        return store.waiting(tx.connection, path=path, matter=matter)
+    def say_again(self, tx: Transaction, partner: str) -> None:
+        """The partner was restored from a backup: it may have forgotten what it took."""
+        if store.say_again(tx.connection, partner, now=tx.now):
+            tx.after_commit(self._wake)

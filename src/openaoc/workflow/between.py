@@ -13,7 +13,7 @@ from openaoc.channels.dispatcher import DELIVERY_THREADS
 from openaoc.channels.keys import CentreKeys
 from openaoc.channels.transport import HttpTransport, Transport
 from openaoc.exchange.crossborder.asking import Asking as CrossAsking
-from openaoc.exchange.crossborder.carrier import Carrier, hear
+from openaoc.exchange.crossborder.carrier import RESTORED, Carrier, hear
 from openaoc.exchange.crossborder.model import (
     PATH,
     AnswerMessage,
@@ -184,6 +184,8 @@ def build_between(
     _open_matching(gate, answering)
     _open_requests(gate, asking, receiving)
     _listen_for_marks(uow, answering)
+    polling = matter.collecting.polling
+    uow.subscribe(RESTORED, lambda tx, event: polling.write_again(tx, event.subject))
     matter.practising.connect(gate=gate, line=line, keys=keys)
     return Between(
         gate=gate,

@@ -22,6 +22,7 @@ from openaoc.exchange.advisories.model import (
 from openaoc.exchange.advisories.model import PATH as ADVISORIES_PATH
 from openaoc.exchange.advisories.receiving import Receiving as AdvisoriesReceived
 from openaoc.exchange.advisories.writing import Writing
+from openaoc.exchange.crossborder.carrier import RESTORED
 from openaoc.exchange.gate import Gate
 from openaoc.exchange.ledger_model import RecallKind
 from openaoc.exchange.letters import Letters
@@ -142,6 +143,7 @@ def build_outreach(
     _open_takedowns(letters, gate, takedowns)
     _open_advisories(letters, gate, advisories)
     _listen(uow, asking=takedowns.asking)
+    uow.subscribe(RESTORED, lambda tx, event: letters.say_again(tx, event.subject))
     return Outreach(
         uow=uow,
         letters=letters,

@@ -40,12 +40,15 @@ from openaoc.exchange.model import NoAgreement
 from openaoc.exchange.objects import ObjectKind
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import OpenAOCError
+from openaoc.kernel.events import Event
 from openaoc.storage.centre_state import read_state
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
 _LOG = structlog.get_logger("openaoc.crossborder")
 _DOUBLINGS_MAX: Final = 16
 NOT_TAKEN_UP: Final = "the partner does not take it up"
+RESTORED: Final = "exchange.centre.restored"
+"""A partner's centre begins a new life: it may have forgotten what it took in the last."""
 
 
 class Carrier:
@@ -215,6 +218,9 @@ def hear(tx: Transaction, partner: str, *, epoch: int) -> None:
     if line is None or epoch > line.epoch:
         store.known(tx.connection, partner, epoch=epoch)
         tx.journal(action="exchange.centre.heard", subject=partner, after=Hello(epoch=epoch))
+    if line is not None and 0 < line.epoch < epoch:
+        facts: dict[str, str | int] = {"epoch": epoch}
+        tx.emit(Event(name=RESTORED, subject=partner, at=tx.now, facts=facts))
 
 
 def _short(error: OpenAOCError) -> str:

@@ -167,6 +167,18 @@ class Polling:
             raise NoSuchFeed
         tx.journal(action="exchange.feed.removed", subject=feed_id)
 
+    def write_again(self, tx: Transaction, partner: str) -> None:
+        """The partner was restored from a backup: write into its collections from the beginning.
+
+        What it still has it knows again by id and version.
+        """
+        kinds = (CollectionKind.FEED,)
+        for one in store.list_collections(tx.connection, partner=partner, kinds=kinds):
+            feed = feed_store.find_feed(tx.connection, one.id, lock=True)
+            if feed is not None and feed.publish:
+                again = msgspec.structs.replace(feed, added_after=None, next_at=tx.now)
+                feed_store.update_feed(tx.connection, again)
+
     # On schedule
 
     def poll_due(self) -> int:
@@ -218,7 +230,9 @@ class Polling:
                 after = msgspec.structs.replace(one, last_added=last)
                 store.update_collection(tx.connection, after, "last_added")
                 if page.last is not None:
-                    reached = max(page.last, feed.added_after or page.last)
+                    # A clock ahead of ours may be set back: what is added then is not to be missed.
+                    last_there = min(page.last, tx.now)
+                    reached = max(last_there, feed.added_after or last_there)
                     feed = msgspec.structs.replace(feed, added_after=reached)
                     feed_store.update_feed(tx.connection, feed)
                 if lost:
