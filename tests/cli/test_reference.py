@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import rich_click as click
+from click.testing import CliRunner
 
+from openaoc.cli.bench import BENCHES
 from openaoc.cli.main import COMMANDS, load
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/commands.md").read_text("utf-8")
@@ -41,6 +43,22 @@ def test_every_command_and_option_is_on_the_page(group: str) -> None:
         assert len(mine) == 1, f"one row for `openaoc {name}`"
         written = set(re.findall(r"--[a-z-]+", mine[0]))
         assert written == options(command), name
+
+
+@pytest.mark.parametrize("group", COMMANDS)
+def test_every_command_has_help_and_json(group: str) -> None:
+    found = list(commands(group, load(group)))
+    if group == "bench":
+        bench = load(group)
+        assert isinstance(bench, click.Group)
+        measures = [(n, bench.resolve_command(click.Context(bench), [n])[1]) for n in BENCHES]
+        found = [(name, command) for name, command in measures if command is not None]
+    assert found
+    for name, command in found:
+        assert "--json" in {option for part in command.params for option in part.opts}, name
+        shown = CliRunner().invoke(command, ["--help"])
+        assert shown.exit_code == 0, name
+        assert "--json" in shown.output, name
 
 
 def test_page_names_no_command_that_is_not_there() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from openaoc.cli.main import COMMANDS
 from tests.cli.server import Server, running
 from tests.cli.world import World, report, tell, transfer
 
@@ -128,12 +128,7 @@ def test_help_imports_nothing_heavy() -> None:
         capture_output=True,
         check=True,
     ).stderr.decode()
+    assert re.search(r"\| +rich_click$", loaded, re.MULTILINE), "imports within imports are seen"
     for heavy in ("numpy", "pyarrow", "litestar", "sqlalchemy", "httpx", "duckdb", "numba"):
-        assert f"| {heavy}\n" not in loaded, f"{heavy} is imported for --help"
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_and_json(name: str) -> None:
-    shown = alone(name, "--help")
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.strip()
+        found = re.search(rf"\| +{heavy}$", loaded, re.MULTILINE)
+        assert not found, f"{heavy} is imported for --help"

@@ -7,10 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from openpyxl import load_workbook
 
+from openaoc.channels.spreadsheet.layout import layout
 from tests.cli.server import Server
 from tests.cli.world import moment, report, transfer
 
+TH = layout("TH")
 HEADER = (
     "transfer_id,booked_at,debtor_bank,debtor_account,creditor_bank,creditor_account,"
     "amount_minor,currency"
@@ -128,6 +131,44 @@ def test_persons_decide_by_command(server: Server, people: dict[str, str], tmp_p
     assert (dropped["state"], dropped["orders"][0]["state"]) == ("dropped", "released")
 
 
+def test_a_desk_answers_by_sheet_or_types_in_where_the_money_went(
+    server: Server, people: dict[str, str], tmp_path: Path
+) -> None:
+    row = transfer("700041")
+    server.run_json("ledger", "import", str(write(tmp_path / "on.csv", row)))
+    paper = msgspec.json.encode(report(row))
+    receipt = server.run_json("report", "submit", "-", key=people["kbank"], stdin=paper)
+    [order] = [one["order"] for one in receipt["orders"]]
+    file = tmp_path / "scb.xlsx"
+    server.run_json("hold", "export", str(file), key=people["scb"])
+    book = load_workbook(file)
+    sheet = book[TH.orders.sheet]
+    place = {column.field: number for number, column in enumerate(TH.orders.columns, start=1)}
+    [line] = [line for line in sheet.iter_rows() if line[place["order"] - 1].value == order]
+    line[place["applied"] - 1].value = 5_000.01
+    book.save(file)
+    refused = server.run("hold", "import", str(file), "--json", key=people["scb"])
+    assert (refused.returncode, b"1 of 1" in refused.stderr) == (1, True)
+    assert "500001 applied" in msgspec.json.decode(refused.stdout)["answers"][0]["problem"]
+    onward = ("--onward", "S-700041", moment(3), "KBANK:1-700-9041", "490000")
+    out = ("--onward", "S-700042", moment(2), "cash_withdrawal", "4000")
+    answered = server.run_json(
+        "hold", "answer", order, "--applied", "6000", *onward, *out, key=people["scb"]
+    )
+    assert (answered["state"], answered["held_minor"]) == ("applied_in_part", 6_000)
+    view = server.run_until(
+        "case",
+        "show",
+        receipt["case"],
+        key=people["ann"],
+        done=lambda case: len(case["orders"]) == 2,
+    )
+    assert (view["held_minor"], view["exited_minor"]) == (6_000, 4_000)
+    assert [(one["institution"], one["amount_minor"]) for one in view["orders"][1:]] == [
+        ("KBANK", 490_000)
+    ]
+
+
 def test_held_money_is_given_back_by_command(
     server: Server, people: dict[str, str], tmp_path: Path
 ) -> None:
@@ -234,11 +275,15 @@ def test_bank_switches_its_key_and_endpoint(server: Server, tmp_path: Path) -> N
         (["case", "close", "AOC-0000-0000-0", "--reason", "because"], 1, b"cases.work"),
         (["case", "drop", "AOC-0000-0000-0"], 2, b"--reason"),
         (["hold", "answer", "ord_x"], 2, b"exactly one"),
+        (["hold", "answer", "ord_x", "--refused", "--onward", "T", "now", "B:1"], 2, b"onward"),
+        (["hold", "answer", "ord_x", "--refused", "--onward", "T", "x", "B:1", "5"], 1, b"order"),
+        (["prove", "standing", "nonsense"], 1, b"there is no proof 'nonsense'"),
         (["ledger", "import", "/nowhere.csv"], 1, b"nowhere"),
         (["ledger", "import"], 2, b""),
         (["institution", "add", "X", "--endpoint", "ftp://bank.example"], 1, b"http"),
         (["user", "add", "x", "--role", "king"], 1, b"role"),
         (["nonsense"], 2, b"No such command"),
+        (["practice", "read", "nothing"], 1, b"no such file"),
         (["hold", "list", "--limit", "0"], 2, b""),
         (["bench", "nonsense"], 2, b"No such command"),
     ],
@@ -246,7 +291,9 @@ def test_bank_switches_its_key_and_endpoint(server: Server, tmp_path: Path) -> N
 def test_refusals_and_wrong_usage(
     server: Server, words: list[str], code: int, reason: bytes
 ) -> None:
-    done = server.run(*words)
+    done = server.run(*words, "--json")
     assert done.returncode == code, (done.stdout, done.stderr)
     assert reason.lower() in done.stderr.lower()
     assert b"Traceback" not in done.stderr
+    if code == 1:
+        assert msgspec.json.decode(done.stdout)["error"]["detail"], "one document, always"

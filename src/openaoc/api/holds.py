@@ -87,6 +87,27 @@ def list_holds(
         )
 
 
+@get(
+    "/v1/holds/{order:str}",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["holds"],
+    summary="Show a hold order",
+    description="To an institution, another's order is not there.",
+    responses={
+        200: ResponseSpec(OrderView, description="The order", generate_examples=False),
+        **problems(401, 403, 404),
+    },
+    sync_to_thread=True,
+)
+def show_hold(request: ApiRequest, order: str) -> OrderView:
+    """One order as the actor may see it."""
+    order_id = need_id(order, what="order")
+    centre = centre_of(request)
+    with centre.uow.read(request.user, purpose="show an order") as tx:
+        return centre.matter.holds.show(tx, order_id)
+
+
 @post(
     "/v1/holds/{order:str}/answers",
     guards=[signed_in],
@@ -235,6 +256,7 @@ def extend(made: Deciding, asked: ExtensionRequest) -> OrderView:
 
 HANDLERS: Final = (
     list_holds,
+    show_hold,
     answer,
     answer_many,
     release,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import rich_click as click
 
@@ -91,12 +92,16 @@ def list_feeds(*, as_json: bool) -> None:
 
 @feed.command("remove")
 @click.argument("feed_id", metavar="FEED")
-def remove(feed_id: str) -> None:
+@json_option
+def remove(feed_id: str, *, as_json: bool) -> None:
     """Read a feed no more."""
     from openaoc.cli.client import CentreClient
 
-    CentreClient().delete(f"/v1/exchange/feeds/{feed_id}")
-    say(f"{feed_id} is read no more")
+    CentreClient().delete(f"/v1/exchange/feeds/{quote(feed_id, safe='')}")
+    if as_json:
+        show_json({"id": feed_id, "removed": True})
+    else:
+        say(f"{feed_id} is read no more")
 
 
 @click.command("received")

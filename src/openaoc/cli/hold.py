@@ -116,6 +116,15 @@ def extend(order: str, *, until: str, authority: str, reason: str, as_json: bool
 @click.option("--unknown-account", "unknown", is_flag=True, help="There is no such account.")
 @click.option("--reason", help="Why, in a few words.")
 @click.option("--bank-case-id", help="The institution's own case number.")
+@click.option(
+    "--onward",
+    "onward",
+    type=(str, str, str, click.IntRange(min=1)),
+    multiple=True,
+    metavar="TRANSFER_ID TIME TO AMOUNT",
+    help="A payment by which money went on, as often as needed; TO is BANK:ACCOUNT, or the way "
+    "it left by, such as cash_withdrawal.",
+)
 @json_option
 def answer(
     order: str,
@@ -123,12 +132,15 @@ def answer(
     available_minor: int | None,
     reason: str | None,
     bank_case_id: str | None,
+    onward: tuple[tuple[str, str, str, int], ...],
     *,
     refused: bool,
     unknown: bool,
     as_json: bool,
 ) -> None:
     """Answer an order from the liaison's desk: --applied AMOUNT, --refused or --unknown-account."""
+    from openaoc.cli.client import CentreClient
+
     if [applied_minor is not None, refused, unknown].count(True) != 1:
         raise click.UsageError("give exactly one of --applied, --refused, --unknown-account")
     outcome = "refused" if refused else "unknown_account" if unknown else "applied"
@@ -139,7 +151,27 @@ def answer(
         "bank_case_id": bank_case_id,
     }
     body |= {name: value for name, value in extra.items() if value is not None}
+    if onward:
+        asked = CentreClient().get(f"/v1/holds/{quote(order, safe='')}")
+        body["onward"] = [_onward(asked, *payment) for payment in onward]
     _decide(order, "answers", body, as_json=as_json)
+
+
+def _onward(
+    order: dict[str, Any], transfer_id: str, booked_at: str, to: str, amount_minor: int
+) -> dict[str, Any]:
+    """A payment out of the order's account as a row of the transfers format."""
+    bank, colon, account = to.partition(":")
+    creditor = {"creditor_bank": bank, "creditor_account": account} if colon else {"channel": to}
+    return {
+        "transfer_id": transfer_id,
+        "booked_at": booked_at,
+        "debtor_bank": order["institution"],
+        "debtor_account": order["account"],
+        "amount_minor": amount_minor,
+        "currency": order["currency"],
+        **creditor,
+    }
 
 
 for one in (telephone.notice, telephone.paper, telephone.check, telephone.answer_by_phone):

@@ -13,6 +13,7 @@ import rich_click as click
 
 from openaoc import __version__
 from openaoc.cli.output import report_error
+from openaoc.kernel.errors import BadInput
 
 
 class Place(NamedTuple):
@@ -140,9 +141,11 @@ def main() -> None:
     """Run, and exit 0 when done, 1 when refused or failed, 2 on wrong usage."""
     try:
         code = cli.main(standalone_mode=False)
-    except click.ClickException as error:
+    except click.UsageError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        sys.exit(report_error(BadInput(error.format_message())))
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("stopped\n")
         sys.exit(1)

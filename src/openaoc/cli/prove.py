@@ -23,25 +23,25 @@ def command(names: tuple[str, ...], *, as_json: bool) -> None:
     it did and found; exit 1 when one does not hold. No running centre is touched.
     """
     from openaoc.cli.logs import configure
-    from openaoc.proofs.frame import PROOFS, Step, run_proof
+    from openaoc.proofs.frame import PROOFS, Step, find_proof, run_proof
     from openaoc.proofs.scratch import ScratchServer
 
     configure(level="critical")
     if not names:
-        if as_json:
-            show_json([{"name": name, "claim": place.claim} for name, place in PROOFS.items()])
-        else:
-            show_table(("proof", "claim"), [(name, p.claim) for name, p in PROOFS.items()])
+        _list(as_json=as_json)
         return
 
     def tell(step: Step) -> None:
         if not as_json:
             say(f"  {'ok ' if step.ok else 'NOT'} {step.did}: {step.found}")
 
+    wanted = [*PROOFS] if names == (ALL,) else [*dict.fromkeys(names)]
+    for name in wanted:
+        find_proof(name)
     results: list[Any] = []
     with contextlib.closing(ScratchServer()) as server:
-        for name in PROOFS if names == (ALL,) else names:
-            if not as_json and name in PROOFS:
+        for name in wanted:
+            if not as_json:
                 say(f"{name}: {PROOFS[name].claim}")
             results.append(run_proof(name, tell=tell, fresh_dsn=server.fresh_dsn))
             if not as_json:
@@ -51,3 +51,13 @@ def command(names: tuple[str, ...], *, as_json: bool) -> None:
         show_json({"proofs": results, "hold": all(one.holds for one in results)})
     if not all(one.holds for one in results):
         sys.exit(REFUSED)
+
+
+def _list(*, as_json: bool) -> None:
+    """Name the proofs with what they show."""
+    from openaoc.proofs.frame import PROOFS
+
+    if as_json:
+        show_json([{"name": name, "claim": place.claim} for name, place in PROOFS.items()])
+    else:
+        show_table(("proof", "claim"), [(name, p.claim) for name, p in PROOFS.items()])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import rich_click as click
 
-from openaoc.cli.output import json_option, say, show_json, show_table
+from openaoc.cli.output import REFUSED, json_option, note, say, show_json, show_table
 from openaoc.kernel.errors import Refused
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -54,4 +55,5 @@ def import_answers(file: Path, *, as_json: bool) -> None:
         )
         say(f"{len(receipt['answers']) - len(refused)} answers, {receipt['onward']} onward")
     if refused:
-        raise Refused(f"{len(refused)} of {len(receipt['answers'])} answers were not taken")
+        note(f"openaoc: {len(refused)} of {len(receipt['answers'])} answers were not taken")
+        sys.exit(REFUSED)

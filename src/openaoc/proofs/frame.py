@@ -132,6 +132,14 @@ PROOFS: Final[dict[str, Place]] = {
 """In the order of what they show, docs/reference/proofs.md."""
 
 
+def find_proof(name: str) -> Place:
+    """Where the proof is. Raises NotFound, with the names there are."""
+    place = PROOFS.get(name)
+    if place is None:
+        raise NotFound(f"there is no proof {name!r}; there are {', '.join(PROOFS)}")
+    return place
+
+
 def run_proof(
     name: str,
     *,
@@ -142,9 +150,7 @@ def run_proof(
 
     `fresh_dsn` gives empty databases on a server that is there already; else one is started.
     """
-    place = PROOFS.get(name)
-    if place is None:
-        raise NotFound(f"there is no proof {name!r}; there are {', '.join(PROOFS)}")
+    place = find_proof(name)
     prove: Callable[[Scratch, Steps], None] = importlib.import_module(place.module).prove
     steps, started = Steps(tell), time.monotonic()
     with (
