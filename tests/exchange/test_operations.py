@@ -20,6 +20,7 @@ from openaoc.exchange.operations.model import (
     ActSaid,
     Entry,
     EntryAction,
+    EntryMessage,
     MemberState,
     NewEntry,
     NewOperation,
@@ -29,8 +30,9 @@ from openaoc.exchange.operations.model import (
     WrongOperationStep,
 )
 from openaoc.exchange.operations.results import in_order, results
+from openaoc.exchange.operations.wire import taken_back
 from openaoc.exchange.protection.model import NewMark, Person, PersonsIdentifier, Sign
-from openaoc.kernel.actor import Actor, Role
+from openaoc.kernel.actor import SYSTEM, Actor, Role
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.offences import Offence
@@ -270,6 +272,121 @@ def test_a_possible_victim_is_kept_out_of_the_timeline(
     tell(home, abroad)
     assert len(view(abroad, operation).timeline) == 1, "a narrower agreement lets no more leave"
     assert set(FIELDS[ObjectKind.OPERATION_ENTRY]) > {"operation", "action", "at"}
+
+
+def test_a_later_mark_takes_an_entry_back_from_the_partners_timeline(
+    countries: tuple[Country, Country],
+) -> None:
+    home, abroad = countries
+    operation = under_way(home, abroad)
+    record(home, operation, EntryAction.NOTE, text="account 200-1999-888 was used", count=3)
+    record(home, operation, EntryAction.RAID, count=1)
+    record(abroad, operation, EntryAction.ARRESTS, count=2)
+    tell(home, abroad)
+    assert len(view(abroad, operation).timeline) == 3
+    person = Person(identifiers=(PersonsIdentifier(kind="bank_account", value="SCB:2001999888"),))
+    with home.database.uow.begin(TRAINED) as tx:
+        mark = home.matter.sharing.marking.mark(tx, NewMark(person=person, signs=(Sign.DEBT,))).mark
+    home.between.together.telling.tell_due()
+    theirs = view(abroad, operation)
+    assert {entry.action.value for entry in theirs.timeline} == {"raid", "arrests"}
+    assert {one.action.value: one.count for one in theirs.results} == {"raid": 1, "arrests": 2}
+    with abroad.database.uow.read(SYSTEM) as tx:
+        rows = tx.connection.exec_driver_sql(
+            "SELECT body || coalesce(message, '') FROM operation_entries"
+        ).scalars()
+        assert "888" not in "".join(rows), "the partner's centre keeps nothing of it"
+    assert len(view(home, operation).timeline) == 3
+    tell(home, abroad)
+    assert len(view(abroad, operation).timeline) == 2
+    for actor in (TRAINED, OFFICER):
+        with home.database.uow.begin(actor) as tx:
+            home.matter.sharing.marking.lift(tx, mark.id, reason="another person was meant")
+    tell(home, abroad)
+    assert seen(view(abroad, operation)) == seen(view(home, operation)), "and comes again"
+
+
+def test_three_centres_come_to_one_timeline_each_by_its_own_agreements(
+    countries: tuple[Country, Country], make_owner: Owner, tmp_path: Path
+) -> None:
+    lead, second = countries
+    clock, folder = ManualClock(START), tmp_path / "KH-AOC"
+    folder.mkdir()
+    database = connect_database(make_owner(), keys=Keyring(folder / "keys"), clock=clock)
+    third = Country(database, folder, clock, code="KH-AOC")
+    three = (lead, second, third)
+    try:
+        lead.befriend(third, country="KH", grants=GRANTS)
+        third.befriend(lead, country="TH", grants=GRANTS)
+        second.befriend(third, country="KH", grants=GRANTS)
+        third.befriend(second, country="VN", grants=GRANTS)
+        with lead.database.uow.begin(SUPERVISOR) as tx:
+            asked = new(lead, "VN-AOC", "KH-AOC")
+            operation = lead.between.together.operations.open(tx, asked).id
+        act(lead, operation, Act.APPROVE)
+        tell(lead)
+        act(second, operation, Act.ACCEPT)
+        record(second, operation, EntryAction.RAID, count=1)
+        tell(*three)
+        assert view(third, operation).timeline == [], "it has not accepted"
+        act(third, operation, Act.ACCEPT)
+        record(lead, operation, EntryAction.ACCOUNTS_HELD, count=2, amount_minor=9, currency="THB")
+        wrong = record(third, operation, EntryAction.ARRESTS, count=9)
+        record(third, operation, EntryAction.ARRESTS, count=1, corrects=wrong.id)
+        tell(*three)
+        views = [view(one, operation) for one in three]
+        assert len(views[0].timeline) == 4
+        assert seen(views[0]) == seen(views[1]) == seen(views[2])
+        assert views[0].results == views[1].results == views[2].results
+        arrests = [s.count for s in views[1].results if s.action is EntryAction.ARRESTS]
+        assert arrests == [1], "what a third corrects is corrected in each"
+        narrow = {**GRANTS, ObjectKind.OPERATION_ENTRY: Grant(fields={"at": Minimisation.AS_IS})}
+        second.agree(third, grants=narrow)
+        late = record(second, operation, EntryAction.MEETING, text="at the border")
+        tell(*three)
+        assert late.id in {entry.id for entry in view(lead, operation).timeline}
+        assert late.id not in {entry.id for entry in view(third, operation).timeline}, (
+            "nobody passes on another's: what two have not agreed on stays between others"
+        )
+        act(second, operation, Act.LEAVE, SUPERVISOR)
+        tell(*three)
+        record(third, operation, EntryAction.RETURNED, amount_minor=5, currency="USD")
+        tell(*three)
+        ids = [{entry.id for entry in view(one, operation).timeline} for one in three]
+        assert ids[0] - {late.id} == ids[2]
+        assert len(ids[1]) == 5, "who left gets nothing more"
+    finally:
+        third.close()
+        database.close()
+
+
+def test_nobody_takes_back_anothers_entry(countries: tuple[Country, Country]) -> None:
+    home, abroad = countries
+    operation = under_way(home, abroad)
+    ours = record(home, operation, EntryAction.RAID, count=1)
+    tell(home, abroad)
+    with abroad.database.uow.read(SUPERVISOR) as tx:
+        one = abroad.between.together.operations.found(tx, operation)
+    back = EntryMessage(origin=home.code, entry=taken_back(one, ours), proof="")
+    telling = home.between.together.telling
+    with home.database.uow.begin(SYSTEM) as tx:
+        word = telling._word(tx, operation, abroad.code)
+    assert word is not None
+    for said, error in (
+        (back, "its own entries alone"),
+        (
+            EntryMessage(
+                origin=abroad.code,
+                entry=msgspec.structs.replace(back.entry, fields={"operation": "operation--x"}),
+                proof="",
+            ),
+            "no entry of this operation",
+        ),
+    ):
+        wrong = msgspec.structs.replace(word, state=OperationState.ACTIVE, entries=(said,))
+        with home.database.uow.begin(SYSTEM) as tx, pytest.raises(BadInput, match=error):
+            telling.take(tx, abroad.code, wrong)
+    assert len(view(home, operation).timeline) == 1
 
 
 ENTRIES = st.builds(

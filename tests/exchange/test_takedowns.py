@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from importlib import resources
 
 import msgspec
 import pytest
@@ -14,18 +13,10 @@ from openaoc.channels.signing import BadSignature, SigningKey, new_signing_key, 
 from openaoc.exchange.agreement import Minimisation
 from openaoc.exchange.model import PartnerKind, SecondPerson
 from openaoc.exchange.objects import ObjectKind
+from openaoc.exchange.protection.model import NewMark, Person, PersonsIdentifier, Sign
 from openaoc.exchange.takedowns.asking import NotConfirmed
-from openaoc.exchange.takedowns.clocks import (
-    FILE,
-    PACKAGE,
-    read_rules,
-    shared_hosts,
-    takedown_rules,
-)
-from openaoc.exchange.takedowns.collateral import collateral_of
 from openaoc.exchange.takedowns.documents import Form, document
 from openaoc.exchange.takedowns.model import (
-    TRANSITIONS,
     Answer,
     Done,
     NeverWhole,
@@ -33,14 +24,13 @@ from openaoc.exchange.takedowns.model import (
     NoSuchTakedown,
     Outcome,
     Receipt,
+    ReceivedTakedown,
     State,
-    Step,
     Takedown,
     Target,
-    WrongTakedownStep,
-    after_step,
 )
-from openaoc.kernel.actor import SYSTEM
+from openaoc.exchange.takedowns.saying import said_of
+from openaoc.kernel.actor import SYSTEM, Actor, Role
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.kernel.identifiers.kinds import Kind
@@ -61,6 +51,7 @@ from tests.workflow.centre import INVESTIGATOR, SECOND, SUPERVISOR
 
 Owner = Callable[[], dict[str, str]]
 BANK = "TH-HOST"
+TRAINED = Actor(id="usr_trained", roles=frozenset({Role.PROTECTION_OFFICER}))
 
 
 @pytest.fixture(scope="module")
@@ -148,101 +139,6 @@ def receipt(
         return home.between.outreach.takedowns.receipts.take(
             tx, partner, body=body, signature=signature, by="usr_them"
         )
-
-
-# Pure.
-
-
-def test_every_state_is_reached_and_only_two_are_ends() -> None:
-    after = {row.after for row in TRANSITIONS}
-    assert after | {State.DRAFTED} == set(State)
-    before = {row.before for row in TRANSITIONS}
-    assert set(State) - before == {State.RESTORED}
-    assert len({(row.before, row.step) for row in TRANSITIONS}) == len(TRANSITIONS)
-    for row in TRANSITIONS:
-        assert after_step(row.before, row.step) is row.after
-    with pytest.raises(WrongTakedownStep):
-        after_step(State.DRAFTED, Step.SEND)
-    withdrawable = {row.before for row in TRANSITIONS if row.step is Step.WITHDRAW}
-    assert withdrawable == set(State) - {State.WITHDRAWN, State.RESTORED}
-
-
-@pytest.mark.parametrize(
-    ("kind", "value"),
-    [
-        (Kind.DOMAIN, "facebook.com"),
-        (Kind.DOMAIN, "www.facebook.com"),
-        (Kind.DOMAIN, "line.me"),
-        (Kind.DOMAIN, "lin.ee"),
-        (Kind.DOMAIN, "github.io"),
-        (Kind.URL, "https://bit.ly/"),
-        (Kind.URL, "https://www.facebook.com/"),
-    ],
-)
-def test_what_many_share_is_never_asked_for_whole(kind: Kind, value: str) -> None:
-    with pytest.raises(NeverWhole):
-        collateral_of(kind, value, others="none", never_whole=shared_hosts())
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "others", "whole", "two"),
-    [
-        (Kind.URL, "https://www.facebook.com/some-page", "", False, False),
-        (Kind.URL, "https://bit.ly/3xYz", "", False, False),
-        (Kind.DOMAIN, "kbank-secure.com", "none", True, False),
-        (Kind.URL, "https://kbank-secure.com/", "none", True, False),
-        (Kind.DOMAIN, "kbank-secure.com", "few", True, True),
-        (Kind.DOMAIN, "login.school.ac.th", "none", True, True),
-        (Kind.DOMAIN, "scam.github.io", "none", True, False),
-        (Kind.URL, "http://203.0.113.7/", "none", True, True),
-        (Kind.PHONE, "+66812345678", "", False, False),
-    ],
-)
-def test_what_else_lives_there(
-    kind: Kind, value: str, others: str, *, whole: bool, two: bool
-) -> None:
-    found = collateral_of(kind, value, others=others, never_whole=shared_hosts())
-    assert (found.whole, bool(found.two_persons)) == (whole, two)
-
-
-def test_a_whole_site_needs_a_look_at_what_else_lives_there() -> None:
-    for others, error in (("", BadInput), ("some", BadInput), ("many", NeverWhole)):
-        with pytest.raises(error):
-            collateral_of(
-                Kind.DOMAIN, "kbank-secure.com", others=others, never_whole=shared_hosts()
-            )
-
-
-def test_rules_are_whole_and_ask_for_no_freeze() -> None:
-    rules = takedown_rules()
-    assert set(rules.target) == set(Target)
-    text = resources.files(PACKAGE).joinpath(FILE).read_text("utf-8")
-    assert read_rules(text) == rules
-    for before, after in (
-        ('asks = ["reviewed"', 'asks = ["account-frozen", "reviewed"'),
-        ("acknowledge_hours = 2\n", "acknowledge_hours = 48\n"),
-        ("[target.app]", "[target.other]"),
-    ):
-        assert before in text
-        with pytest.raises(BadInput):
-            read_rules(text.replace(before, after))
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        Answer(outcome=Outcome.DONE),
-        Answer(outcome=Outcome.ACKNOWLEDGED, done=(Done.REMOVED,)),
-        Answer(outcome=Outcome.PARTLY, done=(Done.REMOVED,)),
-        Answer(outcome=Outcome.REFUSED),
-        Answer(outcome=Outcome.DONE, done=(Done.REMOVED, Done.REMOVED)),
-        Answer(outcome=Outcome.ACKNOWLEDGED, at=START + timedelta(days=1)),
-        Answer(outcome=Outcome.ACKNOWLEDGED, at=START - timedelta(days=1_000)),
-    ],
-)
-def test_an_answer_that_says_nothing_exact_is_refused(answer: Answer) -> None:
-    with pytest.raises(BadInput):
-        answer.check(now=START)
 
 
 # A company at home.
@@ -479,3 +375,76 @@ def test_a_centre_abroad_answers_with_its_signature(
     with abroad.database.uow.read(SYSTEM) as tx:
         figures = abroad.matter.sharing.requests.figures(tx).countries
     assert [(f.received, f.met) for f in figures] == [(1, 1)]
+
+
+def heard(abroad: Country, takedown_id: str) -> ReceivedTakedown:
+    """As the centre that was asked has it."""
+    with abroad.database.uow.read(SUPERVISOR) as tx:
+        page = abroad.between.outreach.takedowns.receiving.page(tx)
+    return next(each for each in page.takedowns if each.id == takedown_id)
+
+
+def protect(home: Country, account: str) -> None:
+    """A trained person marks the account's holder as a possible victim."""
+    whose = Person(identifiers=(PersonsIdentifier(kind="bank_account", value=account),))
+    with home.database.uow.begin(TRAINED) as tx:
+        new = NewMark(person=whose, signs=(Sign.ACCOUNT_TAKEN,))
+        home.matter.sharing.marking.mark(tx, new)
+
+
+def looked_at(home: Country, account: str, partner: str = "VN-AOC") -> Takedown:
+    indicator = confirmed(home, Kind.BANK_ACCOUNT, account)
+    return sent(home, new(indicator, partner=partner, target=Target.MONEY_ACCOUNT))
+
+
+def test_a_mark_takes_back_what_was_asked_about_the_account_and_says_it_no_more(
+    pair: tuple[Country, Country, SigningKey],
+) -> None:
+    home, abroad, _ = pair
+    idle, acted, crossing = (f"KBANK:77{number}4567" for number in range(3))
+    asked = {account: looked_at(home, account) for account in (idle, acted, crossing)}
+    home.between.outreach.run()
+    for account, one in asked.items():
+        assert heard(abroad, one.id).request.fields["value"] == account
+    receiving = abroad.between.outreach.takedowns.receiving
+    restricted = Answer(outcome=Outcome.DONE, done=(Done.RESTRICTED,))
+    with abroad.database.uow.begin(INVESTIGATOR) as tx:
+        receiving.answer(tx, asked[acted].id, restricted, partner="TH-AOC")
+    abroad.between.outreach.run()
+    with abroad.database.uow.begin(INVESTIGATOR) as tx:  # said, and not carried yet
+        receiving.answer(tx, asked[crossing].id, restricted, partner="TH-AOC")
+    for account in asked:
+        protect(home, account)
+    home.between.outreach.run()
+    found = {account: heard(abroad, one.id) for account, one in asked.items()}
+    assert {one.state for one in found.values()} == {State.WITHDRAWN}
+    assert [one.restore for one in found.values()] == [False, True, True]
+    assert found[idle].request.fields["value"] == "withdrawn"
+    assert found[acted].request.fields["value"] == acted, "else nobody could restore it"
+    assert found[crossing].request.fields["value"] == crossing
+    for left in (each.request for each in found.values()):
+        assert set(left.fields) == {"identifier_kind", "value", "target"}
+        assert left.revoked
+    with home.database.uow.read(partner_user("VN-AOC")) as tx:
+        seen = home.between.outreach.takedowns.asking.of_partner(
+            tx, "VN-AOC", cursor=None, limit=50
+        )
+        notices = home.matter.sharing.exchange.recalling.notices(tx).notices
+    told = msgspec.json.encode(seen).decode()
+    assert idle not in told
+    assert acted in told
+    ours = [n for n in notices if n.object_id in {one.id for one in asked.values()}]
+    assert [notice.reason for notice in ours] == ["withdrawn"] * 3, "once, and never why"
+    letter = document(
+        now(home, asked[idle].id), form=Form.TEXT, centre="TH-AOC", contact="a@aoc.example"
+    )
+    assert idle not in letter
+    abroad.between.outreach.run()
+    assert now(home, asked[crossing].id).acted, "the answer that crossed is kept"
+    with abroad.database.uow.begin(INVESTIGATOR) as tx:
+        restored = Answer(outcome=Outcome.RESTORED)
+        receiving.answer(tx, asked[acted].id, restored, partner="TH-AOC")
+    abroad.between.outreach.run()
+    after = now(home, asked[acted].id)
+    assert after.state is State.RESTORED
+    assert said_of(after).fields["value"] == "withdrawn"

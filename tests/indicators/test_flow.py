@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from openaoc.exchange.protection.model import NewMark, Person, PersonsIdentifier, Sign
 from openaoc.indicators.model import (
     SAID_AT_ONCE_MAX,
     Indicator,
@@ -15,7 +16,7 @@ from openaoc.indicators.model import (
     Status,
     WrongIndicatorState,
 )
-from openaoc.kernel.actor import CITIZEN, SYSTEM
+from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor, Role
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.identifiers.kinds import Identifier, Kind
 from openaoc.kernel.limits import INDICATORS_PER_REPORT_MAX, PAYMENTS_PER_REPORT_MAX
@@ -144,6 +145,16 @@ def test_a_withdrawal_reaches_public_answers_at_once(centre: Centre) -> None:
     file(centre, ("phone", "0812345678"))
     assert known(centre, PHONE)[PHONE].under_pursuit
     decide(centre, one, good=False)
+    assert public(centre, PHONE) is None
+
+
+def test_what_is_a_possible_victims_is_gone_from_public_answers(centre: Centre) -> None:
+    decide(centre, hear(centre), good=True)
+    assert public(centre, PHONE) is Status.CONFIRMED
+    trained = Actor(id="usr_trained", roles=frozenset({Role.PROTECTION_OFFICER}))
+    whose = Person(identifiers=(PersonsIdentifier(kind="phone", value="081 234 5678"),))
+    with centre.database.uow.begin(trained) as tx:
+        centre.matter.sharing.marking.mark(tx, NewMark(person=whose, signs=(Sign.CONFINED,)))
     assert public(centre, PHONE) is None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from openaoc.channels.signing import parse_public_jwk
+from openaoc.exchange import release_store
 from openaoc.exchange.agreement import Agreement, Grant
 from openaoc.exchange.line import Peer
 from openaoc.exchange.model import NoAgreement
@@ -51,6 +52,11 @@ class AgreedPartners:
     def release(self, tx: Transaction, shared: SharedObject, *, partner: str) -> ReleasedObject:
         """What leaves of the object, entered in the ledger of releases. Raises NoAgreement."""
         return self._exchange.release(tx, shared, partner=partner, why="asked between centres")
+
+    def taken_back(self, tx: Transaction, code: str, ids: Sequence[str]) -> set[str]:
+        """Those of the objects that left to the partner and were withdrawn from it."""
+        held = release_store.held(tx.connection, code, ids)
+        return {one for one, row in held.items() if row.revoked}
 
     def contact(self, tx: Transaction, code: str) -> str:
         """Whom to ask at the partner: the contact point of its agreement."""

@@ -74,6 +74,10 @@ class Agreed(Protocol):
         """What leaves of the object, entered in the ledger of releases. Raises NoAgreement."""
         ...
 
+    def taken_back(self, tx: Transaction, code: str, ids: Sequence[str]) -> set[str]:
+        """Those of the objects that left to the partner and were withdrawn from it."""
+        ...
+
     def contact(self, tx: Transaction, code: str) -> str:
         """Whom to ask at the partner."""
         ...

@@ -98,7 +98,7 @@ class Recalling:
             rows = [msgspec.structs.replace(row, body=_bare(row.body)) for row in rows]
         self._revoke(tx, partner, rows, kind=kind)
         for row in rows:
-            self._told(tx, row.object_id, kind=kind, partners=[partner], reason=reason)
+            self._told(tx, row.object_id, kind=kind, partners=[partner], reason=reason, bare=bare)
 
     def expire_due(self, tx: Transaction) -> int:
         """End what partners may not keep any longer, and tell them to delete it; how many."""
@@ -148,11 +148,21 @@ class Recalling:
 
     @staticmethod
     def _told(
-        tx: Transaction, object_id: str, *, kind: RecallKind, partners: Sequence[str], reason: str
+        tx: Transaction,
+        object_id: str,
+        *,
+        kind: RecallKind,
+        partners: Sequence[str],
+        reason: str,
+        bare: bool = False,
     ) -> None:
         mark = RecallMark(kind=kind.value, partners=tuple(partners))
         tx.journal(action="exchange.object.recalled", subject=object_id, after=mark, reason=reason)
-        facts: dict[str, str | int] = {"kind": kind.value, "partners": len(partners)}
+        facts: dict[str, str | int] = {
+            "kind": kind.value,
+            "partners": len(partners),
+            "bare": int(bare),
+        }
         tx.emit(Event(name=OBJECT_RECALLED, subject=object_id, at=tx.now, facts=facts))
 
     # The queue that channels read.

@@ -5,7 +5,7 @@ Never confirms by itself, and never changes a public answer while a case is unde
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -50,11 +50,25 @@ PLACE_DIGITS_MAX: Final = 18
 REASON_CHARACTERS_MIN: Final = 3
 
 
+Protected = Callable[[Transaction, Sequence[tuple[str, str]]], Container[tuple[str, str]]]
+"""Those of the identifiers (kind, value) that nobody outside is told anything of."""
+
+
+def _nobody(tx: Transaction, names: Sequence[tuple[str, str]]) -> Container[tuple[str, str]]:
+    assert tx.now is not None, "an open transaction"
+    return frozenset(names[:0])
+
+
 class Indicators:
     """The verbs. One instance per centre; works in the caller's transaction."""
 
     def __init__(self, rules: Weighing | None = None) -> None:
         self._rules = rules or weighing()
+        self._protected: Protected = _nobody
+
+    def keep_from_public(self, protected: Protected) -> None:
+        """Ask before a public answer whether it is about somebody protected. For the wiring."""
+        self._protected = protected
 
     # What is said.
 
@@ -209,11 +223,15 @@ class Indicators:
         """What anybody may be told: confirmed, or None for "not known", which is never "safe".
 
         Nothing that somebody has only named is public, nor what would show a mule the pursuit.
-        What a person withdrew is gone from public answers at once.
+        What a person withdrew is gone from public answers at once, and so is what is a possible
+        victim's.
         """
         found = store.find(tx.connection, [identifier], lock=False)
         shown = found[0].public_status if found else None
-        return shown if shown is Status.CONFIRMED else None
+        name = (identifier.kind.value, identifier.value)
+        if shown is not Status.CONFIRMED or name in self._protected(tx, [name]):
+            return None
+        return shown
 
     def changed_after(self, tx: Transaction, *, after: int, limit: int) -> list[IndicatorView]:
         """Indicators in the order in which they changed, with their voices: for who publishes.

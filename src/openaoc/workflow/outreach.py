@@ -215,7 +215,7 @@ def _listen(uow: UnitOfWork, *, asking: Asking) -> None:
 
     def recalled(tx: Transaction, event: Event) -> None:
         if event.facts["kind"] == RecallKind.WITHDRAWN.value:
-            asking.recalled(tx, event.subject)
+            asking.recalled(tx, event.subject, bare=bool(event.facts["bare"]))
 
     for name in ("withdrawn", "retracted"):
         uow.subscribe(f"indicators.indicator.{name}", wrong)

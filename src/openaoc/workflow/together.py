@@ -14,6 +14,7 @@ from openaoc.exchange.operations.service import Operations
 from openaoc.exchange.operations.telling import Telling
 from openaoc.exchange.protection.model import PATH as REFERRALS_PATH
 from openaoc.exchange.protection.model import ReferralMessage
+from openaoc.exchange.recalling import OBJECT_RECALLED
 from openaoc.kernel.events import Event
 from openaoc.kernel.settings import Settings
 from openaoc.statistics.joint import PATH as STATISTICS_PATH
@@ -73,10 +74,11 @@ def build_together(
     gate.open(REFERRALS_PATH, ReferralMessage, sharing.referring.take)
 
     def changed(tx: Transaction, event: Event) -> None:
-        assert event.subject, "an operation"
+        assert event.subject, "an operation, or what was withdrawn and may be an entry"
         tx.after_commit(telling.changed)
 
-    database.uow.subscribe(CHANGED, changed)
+    for what in (CHANGED, OBJECT_RECALLED):
+        database.uow.subscribe(what, changed)
     return Together(
         line=line, operations=Operations(agreed=agreed, name=name), telling=telling, joint=joint
     )

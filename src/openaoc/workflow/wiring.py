@@ -297,6 +297,7 @@ def _outward(means: Means, core: Core, pooled: PooledAccounts) -> Outward:
         institutions=means.parties.institutions,
         key=means.key(INSTITUTIONS_LABEL),
     )
+    indicators.keep_from_public(sharing.exchange.shield.protected_names)
     sharing.marking.find_objects_with(functools.partial(published_of, indicators))
     receiver = build_receiver(sharing, indicators, region=settings.jurisdiction)
     collecting = build_collecting(

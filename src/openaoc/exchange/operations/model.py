@@ -165,7 +165,10 @@ class NewEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the timeline, whoever's. `kept_back`: why a partner does not get it."""
+    """One entry of the timeline, whoever's. `kept_back`: why a partner does not get it.
+
+    `taken_back`: its centre has withdrawn it from us; what it said is forgotten.
+    """
 
     id: str
     origin: str
@@ -179,6 +182,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     corrects: str | None = None
     recorded_by: str | None = None
     kept_back: str | None = None
+    taken_back: bool = False
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

@@ -192,7 +192,8 @@ class Operations:
         """One with members, timeline and results. Raises NotPermitted, NoSuchOperation."""
         require(tx.actor, Permission.OPERATION_READ)
         one = self.found(tx, operation_id)
-        entries = [entry for entry, _ in store.entries_of(tx.connection, one.id)]
+        known = (entry for entry, _ in store.entries_of(tx.connection, one.id))
+        entries = [entry for entry in known if not entry.taken_back]
         return OperationView(
             operation=one,
             members=store.members_of(tx.connection, one.id),

@@ -157,19 +157,36 @@ def members_of(connection: Connection, operation_id: str) -> list[Member]:
 def add_entry(
     connection: Connection, operation_id: str, one: Entry, *, message: bytes | None
 ) -> bool:
-    """Keep an entry once; whether it is new. `message`: as its origin sent it, if another's."""
+    """Keep an entry once; whether it is new. `message`: as its origin sent it, if another's.
+
+    Another's that was taken back has no message, and may come again.
+    """
+    values = {
+        "body": msgspec.json.encode(one).decode("utf-8"),
+        "message": None if message is None else message.decode("utf-8"),
+    }
+    fresh = insert(entries).values(operation=operation_id, id=one.id, origin=one.origin, **values)
     added = connection.execute(
-        insert(entries)
-        .values(
-            operation=operation_id,
-            id=one.id,
-            origin=one.origin,
-            body=msgspec.json.encode(one).decode("utf-8"),
-            message=None if message is None else message.decode("utf-8"),
+        fresh.on_conflict_do_update(
+            index_elements=["operation", "id"],
+            set_=values,
+            where=sa.and_(
+                entries.c.origin == one.origin,
+                entries.c.message.is_(None),
+                fresh.excluded.message.is_not(None),
+            ),
         )
-        .on_conflict_do_nothing()
     )
     return added.rowcount > 0
+
+
+def take_back(connection: Connection, operation_id: str, one: Entry) -> None:
+    """Another's entry says no more than that it was taken back."""
+    connection.execute(
+        sa.update(entries)
+        .where(entries.c.operation == operation_id, entries.c.id == one.id)
+        .values(body=msgspec.json.encode(one).decode("utf-8"), message=None)
+    )
 
 
 def save_entry(connection: Connection, operation_id: str, one: Entry) -> None:

@@ -38,10 +38,12 @@ from openaoc.exchange.operations.service import journal
 from openaoc.exchange.operations.wire import (
     ALWAYS,
     TERMS,
+    check_entry,
     digest_of,
     proof_of,
     shared_entry,
     shared_operation,
+    taken_back,
     told_entry,
     told_operation,
 )
@@ -130,7 +132,8 @@ class Telling:
             taken = self._take_entries(tx, self._found(tx, operation_id), partner, heard.entries)
             lacking = self._lacking(tx, one, partner, have=heard.have)
         self._next[operation_id, partner] = lacking
-        return bool(taken or lacking)
+        # What was said just now and is lacking still, the partner does not take.
+        return bool(taken) or bool(lacking and tuple(lacking) != word.entries)
 
     def _word(self, tx: Transaction, operation_id: str, partner: str) -> OperationWord | None:
         one = self._found(tx, operation_id)
@@ -261,6 +264,9 @@ class Telling:
         known = len(store.entries_of(tx.connection, one.id))
         fresh = 0
         for message in messages:
+            if message.entry.revoked:
+                fresh += self._take_back(tx, one, partner, message)
+                continue
             if known + fresh >= ENTRIES_MAX:
                 raise BadInput(f"at most {ENTRIES_MAX} entries", where="entries")
             entry = told_entry(one, message.entry, origin=message.origin)
@@ -277,18 +283,44 @@ class Telling:
                 journal(tx, one, action="exchange.operation.told", entry=entry, authority=partner)
         return fresh
 
+    def _take_back(
+        self, tx: Transaction, one: Operation, partner: str, message: EntryMessage
+    ) -> int:
+        """The partner took an entry of its own back from us: it is forgotten; whether it was."""
+        if message.origin != partner:
+            raise BadInput("each centre takes back its own entries alone", where="entries")
+        wanted = check_entry(one, message.entry).id
+        known = (entry for entry, _ in store.entries_of(tx.connection, one.id))
+        mine = (entry for entry in known if (entry.id, entry.origin) == (wanted, partner))
+        entry = next(mine, None)
+        if entry is None or entry.taken_back:
+            return 0
+        gone = Entry(id=entry.id, origin=partner, action=entry.action, at=entry.at, taken_back=True)
+        store.take_back(tx.connection, one.id, gone)
+        journal(tx, one, action="exchange.operation.taken_back", entry=gone, authority=partner)
+        return 1
+
     def _lacking(
         self, tx: Transaction, one: Operation, partner: str, *, have: Sequence[str]
     ) -> list[EntryMessage]:
-        """What the partner has not: ours, and its own where it forgot them."""
+        """What the partner has not: ours, and its own where it forgot them.
+
+        And what it has of ours and may not have any more, until it says that it has it not.
+        """
         members = {row.partner: row.state for row in store.members_of(tx.connection, one.id)}
         under_way = one.state in (OperationState.ACTIVE, OperationState.CLOSED)
         if not under_way or members.get(partner) is not MemberState.ACTIVE:
             return []
         there = set(have)
+        gone = self._agreed.taken_back(tx, partner, have)
         found: list[EntryMessage] = []
         for entry, message in store.entries_of(tx.connection, one.id):
-            if entry.id in there or len(found) >= SENT_AT_ONCE_MAX:
+            if len(found) >= SENT_AT_ONCE_MAX:
+                break
+            if entry.id in there:
+                if entry.origin == self._name and entry.id in gone:
+                    back = taken_back(one, entry)
+                    found.append(EntryMessage(origin=self._name, entry=back, proof=""))
                 continue
             if entry.origin == self._name:
                 made = self._message(tx, one, entry, partner)
@@ -323,9 +355,11 @@ class Telling:
             raise NoAgreement(f"an entry says nothing without {', '.join(ALWAYS)}")
 
     def _have(self, known: Sequence[tuple[Entry, bytes | None]], partner: str) -> tuple[str, ...]:
-        return tuple(entry.id for entry, _ in known if entry.origin in (self._name, partner))[
-            :ENTRIES_MAX
-        ]
+        return tuple(
+            entry.id
+            for entry, _ in known
+            if entry.origin in (self._name, partner) and not entry.taken_back
+        )[:ENTRIES_MAX]
 
     def _found(self, tx: Transaction, operation_id: str) -> Operation:
         one = store.find(tx.connection, operation_id, lock=True)

@@ -100,6 +100,19 @@ def shared_entry(operation: Operation, one: Entry, *, now: datetime) -> SharedOb
     )
 
 
+def taken_back(operation: Operation, one: Entry) -> ReleasedObject:
+    """An entry that a partner has and may not have any more: which it is, and nothing of it."""
+    return ReleasedObject(
+        id=one.id,
+        kind=ObjectKind.OPERATION_ENTRY,
+        created=one.at,
+        modified=one.at,
+        marking=Marking.AMBER,
+        fields={"operation": operation.id},
+        revoked=True,
+    )
+
+
 def told_operation(left: ReleasedObject, *, now: datetime) -> Operation:
     """What a lead offers. Raises BadInput, with the field, for what cannot be agreed on."""
     if left.kind is not ObjectKind.OPERATION:
@@ -133,9 +146,7 @@ def told_operation(left: ReleasedObject, *, now: datetime) -> Operation:
 
 def told_entry(operation: Operation, left: ReleasedObject, *, origin: str) -> Entry:
     """What another centre did. Raises BadInput for what is no entry of this operation."""
-    fields = left.fields
-    if left.kind is not ObjectKind.OPERATION_ENTRY or fields.get("operation") != operation.id:
-        raise BadInput("no entry of this operation", where="entry")
+    fields = check_entry(operation, left).fields
     action = _text(fields, "action")
     if action not in frozenset(EntryAction):
         raise BadInput("no such action", where="entry.action")
@@ -154,6 +165,13 @@ def told_entry(operation: Operation, left: ReleasedObject, *, origin: str) -> En
         count=_number(operation, fields, "count"),
         amount_minor=_number(operation, fields, "amount_minor"),
     )
+
+
+def check_entry(operation: Operation, left: ReleasedObject) -> ReleasedObject:
+    """The object itself. Raises BadInput for what is no entry of this operation."""
+    if left.kind is not ObjectKind.OPERATION_ENTRY or left.fields.get("operation") != operation.id:
+        raise BadInput("no entry of this operation", where="entry")
+    return left
 
 
 def proof_of(left: ReleasedObject, *, partner: str, key: bytes) -> str:

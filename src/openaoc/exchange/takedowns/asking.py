@@ -37,8 +37,8 @@ from openaoc.exchange.takedowns.model import (
     Step,
     Takedown,
     TakedownList,
-    TakedownMessage,
 )
+from openaoc.exchange.takedowns.saying import OVER, as_asked, message_of
 from openaoc.kernel.errors import BadInput, Conflict, Refused
 from openaoc.kernel.identifiers.kinds import Kind, kind_named
 from openaoc.parties.permissions import Permission, require
@@ -47,7 +47,6 @@ from openaoc.storage.unit_of_work import Transaction
 OF_INDICATOR_MAX: Final = 1_000
 WRONG: Final = "it was wrong"
 NOT_WANTED: Final = "it is not wanted any more"
-_OVER: Final = (State.WITHDRAWN, State.RESTORED)
 _NUMBERS: Final = re.compile(r"\d(?:[\s.\-/()]{0,2}\d){6,}")
 """Seven digits and more: a telephone, an account, an identity card."""
 
@@ -103,7 +102,7 @@ class Asking:
         )
         tx.lock(f"exchange.takedowns.{base.id}")
         for other in store.of_indicator(tx.connection, base.id, limit=OF_INDICATOR_MAX):
-            if other.partner == one.partner and other.state not in (*_OVER, State.EXPIRED):
+            if other.partner == one.partner and other.state not in (*OVER, State.EXPIRED):
                 raise Conflict(f"{other.id} asks this partner for it already", where="indicator")
         store.add(tx.connection, one)
         written(tx, one, action="exchange.takedown.drafted", reason=new.reason)
@@ -153,9 +152,7 @@ class Asking:
 
     def take_back(self, tx: Transaction, one: Takedown, *, words: str, wrong: bool) -> Takedown:
         """As `withdraw`, for the centre itself too; `one` is locked."""
-        after = moved(
-            tx, one, Step.WITHDRAW, reason=words, why=words, wrong=wrong, revision=one.revision + 1
-        )
+        after = self._ended(tx, one, words=words, wrong=wrong)
         if after.released is not None:
             self._exchange.recalling.withdraw(
                 tx,
@@ -164,24 +161,39 @@ class Asking:
                 kind=RecallKind.WITHDRAWN,
                 reason=WRONG if wrong else NOT_WANTED,
             )
-            self._letters.write(
-                tx, after.partner, path=PATH, matter=after.id, message=message_of(after)
-            )
+            self._tell(tx, after)
         return after
+
+    @staticmethod
+    def _ended(tx: Transaction, one: Takedown, *, words: str, wrong: bool) -> Takedown:
+        later = one.revision + 1
+        return moved(tx, one, Step.WITHDRAW, reason=words, why=words, wrong=wrong, revision=later)
+
+    def _tell(self, tx: Transaction, one: Takedown) -> None:
+        self._letters.write(tx, one.partner, path=PATH, matter=one.id, message=message_of(one))
 
     def indicator_changed(self, tx: Transaction, indicator: str, *, wrong: bool) -> None:
         """What it rests on is withdrawn, or its time is over: the same happens here."""
         for one in store.of_indicator(tx.connection, indicator, limit=OF_INDICATOR_MAX):
-            if wrong and one.state not in _OVER:
+            if wrong and one.state not in OVER:
                 self.take_back(tx, one, words="what it rests on was withdrawn", wrong=True)
             elif not wrong and one.state is State.DRAFTED:
                 self.take_back(tx, one, words="what it rests on is over", wrong=False)
 
-    def recalled(self, tx: Transaction, takedown_id: str) -> None:
-        """What left was taken back from its receiver for another reason: so is the request."""
+    def recalled(self, tx: Transaction, takedown_id: str, *, bare: bool) -> None:
+        """What left was taken back from its receiver for another reason: so is the request.
+
+        `bare`: nothing of it may be said any more, also where it was taken back before.
+        """
         one = store.find(tx.connection, takedown_id, lock=True)
-        if one is not None and one.state not in _OVER:
-            self.take_back(tx, one, words="it was taken back", wrong=False)
+        if one is None or (one.state in OVER and (one.bare or not bare)):
+            return
+        one = msgspec.structs.replace(one, bare=bare or one.bare)
+        if one.state in OVER:
+            one = msgspec.structs.replace(one, revision=one.revision + 1)
+            self._tell(tx, kept(tx, one, action="exchange.takedown.bared"))
+        else:
+            self._tell(tx, self._ended(tx, one, words="it was taken back", wrong=False))
 
     # What owners say.
 
@@ -224,7 +236,7 @@ class Asking:
         )
         after = msgspec.structs.replace(one, objections=decided)
         after = kept(tx, after, action="exchange.takedown.objection_decided", reason=words)
-        if upheld and after.state not in _OVER:
+        if upheld and after.state not in OVER:
             return self.take_back(tx, after, words=words, wrong=True)
         return after
 
@@ -312,33 +324,3 @@ def check_words(text: str, *, where: str, but: str = "") -> str:
     if _NUMBERS.search(rest) or "@" in rest:
         raise BadInput("partners read this: leave out persons' numbers and addresses", where=where)
     return text
-
-
-def message_of(one: Takedown) -> TakedownMessage:
-    """The take-down as it is said to a partner's centre."""
-    assert one.released is not None, "nothing else is said than what was released"
-    withdrawn = one.state in _OVER
-    return TakedownMessage(
-        revision=one.revision,
-        purpose=one.purpose,
-        request=msgspec.structs.replace(one.released, revoked=withdrawn),
-        reminders=one.reminders,
-        withdrawn=withdrawn,
-        restore=withdrawn and one.acted,
-    )
-
-
-def as_asked(one: Takedown) -> PartnerTakedown:
-    """The take-down as its partner sees it."""
-    assert one.released is not None, "a partner sees what was released to it"
-    return PartnerTakedown(
-        id=one.id,
-        state=one.state,
-        revision=one.revision,
-        request=msgspec.structs.replace(one.released, revoked=one.state in _OVER),
-        acknowledge_by=one.acknowledge_by,
-        act_by=one.act_by,
-        reminders=one.reminders,
-        restore=one.state is State.WITHDRAWN and one.acted,
-        receipts=tuple(each.receipt for each in one.receipts),
-    )

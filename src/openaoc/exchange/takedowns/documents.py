@@ -14,6 +14,7 @@ import msgspec
 
 from openaoc.exchange.objects import ReleasedObject
 from openaoc.exchange.takedowns.model import Takedown
+from openaoc.exchange.takedowns.saying import said_of
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.kernel.offences import Offence
@@ -113,9 +114,9 @@ def document(one: Takedown, *, form: Form, centre: str, contact: str) -> str:
     if "@" not in contact:
         raise BadInput("set OPENAOC_CONTACT to the address that answers", where="contact")
     if form is Form.XARF:
-        report = _xarf(one, one.released, centre=centre, contact=contact)
+        report = _xarf(one, said_of(one), centre=centre, contact=contact)
         return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
-    return _letter(one, one.released, centre=centre, contact=contact)
+    return _letter(one, said_of(one), centre=centre, contact=contact)
 
 
 def _xarf(one: Takedown, left: ReleasedObject, *, centre: str, contact: str) -> Xarf:

@@ -317,7 +317,8 @@ class Takedown(msgspec.Struct, frozen=True, kw_only=True):
     `others`: what else lives there, as a person saw it. `two_persons`: why one is not enough.
     `why`: why it stands where it stands, or why it cannot leave yet. `wrong`: it should not have
     been asked. `reminders`: how often the partner was told that a clock ran out. `delivered_at`:
-    when its system took the last revision; None where it fetches, or gets a document.
+    when its system took the last revision; None where it fetches, or gets a document. `bare`:
+    nothing is said of it any more but which it is, and what to restore.
     """
 
     id: str
@@ -349,6 +350,7 @@ class Takedown(msgspec.Struct, frozen=True, kw_only=True):
     reminded_at: datetime | None = None
     why: str = ""
     wrong: bool = False
+    bare: bool = False
     receipts: tuple[KeptReceipt, ...] = ()
     looks: tuple[Saying, ...] = ()
     objections: tuple[Objection, ...] = ()

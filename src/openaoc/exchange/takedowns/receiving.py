@@ -37,6 +37,7 @@ from openaoc.exchange.takedowns.model import (
     after_step,
 )
 from openaoc.exchange.takedowns.receipts import numbered
+from openaoc.exchange.takedowns.saying import FOUND_BY
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.kernel.events import Event
 from openaoc.parties.permissions import Permission, require
@@ -103,13 +104,20 @@ class Receiving:
             state = State.WITHDRAWN
         elif said.revision > row.revision and not said.withdrawn:
             state = State.SENT
+        acted = any(each.receipt.done for each in row.receipts)
+        restore = state is State.WITHDRAWN and (said.restore or acted)
+        request = said.request
+        if restore:
+            # Who asked may not have heard that we acted: what to restore is kept until it is.
+            known = {n: row.request.fields[n] for n in FOUND_BY if n in row.request.fields}
+            request = msgspec.structs.replace(request, fields={**request.fields, **known})
         after = msgspec.structs.replace(
             row,
             state=state,
             revision=said.revision,
-            request=said.request,
+            request=request,
             reminders=said.reminders,
-            restore=said.restore,
+            restore=restore,
             changed_at=tx.now,
         )
         if after != msgspec.structs.replace(row, changed_at=tx.now):

@@ -18,11 +18,12 @@ from openaoc.exchange.objects import Fields, ObjectKind, SharedObject
 from openaoc.exchange.release import purpose_for
 from openaoc.exchange.service import Exchange
 from openaoc.exchange.takedowns import store
-from openaoc.exchange.takedowns.asking import Asking, NotConfirmed, message_of
+from openaoc.exchange.takedowns.asking import Asking, NotConfirmed
 from openaoc.exchange.takedowns.book import found, kept, moved
 from openaoc.exchange.takedowns.clocks import takedown_rules
 from openaoc.exchange.takedowns.model import PATH, State, Step, Takedown, TakedownTaken
 from openaoc.exchange.takedowns.receipts import Receipts
+from openaoc.exchange.takedowns.saying import message_of
 from openaoc.kernel.clock import format_time
 from openaoc.storage.unit_of_work import Transaction
 
