@@ -246,16 +246,18 @@ def test_what_cannot_be_said_is_refused_with_the_place(centres: Centres) -> None
     writing = home.between.outreach.advisories.writing
     now = home.clock.now()
     wrong = Incident(kind=IncidentKind.LEAK, noticed_at=now - timedelta(days=1), started_at=now)
-    for changes in (
-        {"sectors": ("shops",)},
-        {"sectors": ()},
-        {"valid_until": now},
-        {"sort": Sort.INCIDENT},
-        {"sort": Sort.INCIDENT, "incident": wrong},
-        {"indicators": ("not-an-id",)},
+    for changes, place in (
+        ({"sectors": ("shops",)}, "sectors"),
+        ({"sectors": ()}, "sectors"),
+        ({"valid_until": now}, "valid_until"),
+        ({"valid_until": now + timedelta(days=367)}, "valid_until"),
+        ({"sort": Sort.INCIDENT}, "incident"),
+        ({"sort": Sort.INCIDENT, "incident": wrong}, "incident"),
+        ({"indicators": ("not-an-id",)}, "indicators"),
     ):
-        with home.database.uow.begin(INVESTIGATOR) as tx, pytest.raises(BadInput):
+        with home.database.uow.begin(INVESTIGATOR) as tx, pytest.raises(BadInput) as refused:
             writing.draft(tx, content(home, **changes))
+        assert refused.value.where == place
 
 
 def test_an_incident_of_the_centre_itself_has_the_regulators_clock(centres: Centres) -> None:
