@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from openaoc.kernel.clock import ManualClock
     from openaoc.kernel.settings import Settings
     from openaoc.simulation.trial.actors import OpenCentre
+    from openaoc.simulation.trial.guesses import GuessFigures
     from openaoc.simulation.trial.model import TrialFigures
     from openaoc.simulation.trial.pair_model import PairTrial
     from openaoc.simulation.trial.pair_scenario import PairScenario
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
     help="With --outcome: where each trial is kept, so that what was interrupted goes on.",
 )
 @click.option("--kept", is_flag=True, help="With --outcome: from the trials kept; run nothing.")
+@click.option(
+    "--guesses",
+    is_flag=True,
+    help="Instead of a trial: in --seeds nations of the scenario, how often the tests of honest "
+    "commerce and of mules, and the ranking of orders, are right.",
+)
 @json_option
 def command(
     *,
@@ -50,6 +57,7 @@ def command(
     seeds: int,
     results: Path,
     kept: bool,
+    guesses: bool,
     as_json: bool,
 ) -> None:
     """Live a simulated nation: with the centre, with one without a feed, and by telephone.
@@ -66,10 +74,16 @@ def command(
     from openaoc.simulation.trial.stage import stage
 
     if scenario == "list":
-        rows = [[one.name, one.says] for one in (*SCENARIOS, PAIR, *PAIR_SENSITIVITY)]
-        show_table(["scenario", "says"], rows)
+        every = (*SCENARIOS, PAIR, *PAIR_SENSITIVITY)
+        if as_json:
+            show_json([{"scenario": one.name, "says": one.says} for one in every])
+        else:
+            show_table(["scenario", "says"], [[one.name, one.says] for one in every])
         return
     configure(level="error")
+    if guesses:
+        _guesses(scenario, seeds=seeds, as_json=as_json)
+        return
     if outcome is not None and scenario == PAIR.name:
         _renew(outcome, seeds=seeds, results=results, kept_only=kept, as_json=as_json)
         return
@@ -87,6 +101,40 @@ def command(
         show_json(trial)
     else:
         _show(trial)
+
+
+def _guesses(name: str, *, seeds: int, as_json: bool) -> None:
+    from openaoc.simulation.parameters import load_parameters
+    from openaoc.simulation.trial.guesses import SHORT_PAST_DAYS, measure_guesses
+    from openaoc.simulation.trial.scenario import scenario_named
+
+    scenario, nation = scenario_named(name), load_parameters()
+    found = [
+        measure_guesses(nation, scenario, seeds=range(1, seeds + 1), past_days=days)
+        for days in (None, SHORT_PAST_DAYS)
+    ]
+    if as_json:
+        show_json({"guesses": found})
+        return
+    for one in found:
+        _show_guesses(one)
+
+
+def _show_guesses(found: GuessFigures) -> None:
+    known = f"{found.past_days:g} days known before"
+    say(f"{found.scenario}, {found.seeds} seeds, {found.reports} reports, {known}")
+    holders = [(h.holder, h.accounts, h.likely_innocent, h.likely_mule) for h in found.holders]
+    show_table(("holder in truth", "accounts", "likely innocent", "likely mule"), holders)
+    rows = [
+        (f"{r.from_chance:g} to {r.to_chance:g}", r.places, _share(r.said), _share(r.moved))
+        for r in found.ranking
+    ]
+    show_table(("chance to move", "places", "said", f"moved in {found.horizon_s:.0f} s"), rows)
+    say(f"mean squared error of the chances: {_share(found.brier)}")
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _open(settings: Settings, clock: ManualClock) -> AbstractContextManager[OpenCentre]:
