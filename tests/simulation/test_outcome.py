@@ -8,19 +8,22 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from openaoc.cli.simulate import command
 from openaoc.kernel.errors import BadInput
 from openaoc.simulation.parameters import load_parameters
 from openaoc.simulation.trial import outcome
 from openaoc.simulation.trial.chart import NoChart, write_chart
-from openaoc.simulation.trial.model import TrialFigures
+from openaoc.simulation.trial.model import Ended, LayerTimes, TrialFigures
 from openaoc.simulation.trial.outcome import Kept, all_kept, jobs, run_all
 from openaoc.simulation.trial.page import page
+from openaoc.simulation.trial.pair_scenario import PAIR
 from openaoc.simulation.trial.run import digest_of
 from openaoc.simulation.trial.scenario import SCENARIOS
 from openaoc.simulation.trial.sensitivity import SENSITIVITY
 from openaoc.simulation.trial.words import percent
-from tests.measures.test_tally import trial
+from tests.measures.test_tally import arm, trial
 
 PARAMETERS = load_parameters()
 
@@ -60,6 +63,29 @@ def test_the_page_is_written_from_what_there_is(tmp_path: Path) -> None:
         all_kept(PARAMETERS, seeds=1, results=tmp_path)
     (tmp_path / "base-1.json").write_bytes(msgspec.json.encode(base[0]))
     assert all_kept(PARAMETERS, seeds=1, results=tmp_path) == base
+
+
+def test_times_and_ends_stand_for_every_scenario() -> None:
+    times = LayerTimes(
+        wave="at once",
+        layer=2,
+        orders=1,
+        sent_p50_s=2.0,
+        sent_p90_s=9.0,
+        applied_p50_s=3.0,
+        applied_p90_s=9.0,
+    )
+    ended = Ended(by="person", count=5, hours_p50=1.0, hours_p90=2.0, stolen_minor=0)
+    centre = arm(times=[times], ended=[ended])
+    kept = [
+        msgspec.structs.replace(one, trial=msgspec.structs.replace(one.trial, centre=centre))
+        for one in every(1)
+    ]
+    text = page(PARAMETERS, kept)
+    for scenario in SCENARIOS:
+        for shown in ("2.0 s", "3.0 s"):
+            assert f"| {scenario.name} | - / - / - | {shown} / - / - |\n" in text
+        assert f"| {scenario.name} | person | 500: 60 min, 2.0 h | - | - |" in text
 
 
 def test_percent_keeps_small_shares_readable() -> None:
@@ -141,9 +167,9 @@ def test_without_matplotlib_the_chart_says_what_is_missing(
 
 def test_the_command_names_its_scenarios_and_refuses_others() -> None:
     call = [sys.executable, "-c", "from openaoc.cli.main import main; main()", "simulate"]
-    listed = subprocess.run([*call, "--scenario", "list"], capture_output=True, check=False)
-    assert listed.returncode == 0
-    assert all(scenario.name in listed.stdout.decode() for scenario in SCENARIOS)
+    told = CliRunner().invoke(command, ["--scenario", "list", "--json"])
+    named = {one["scenario"] for one in msgspec.json.decode(told.output)}
+    assert {scenario.name for scenario in (*SCENARIOS, PAIR)} < named
     refused = subprocess.run([*call, "--scenario", "nothing"], capture_output=True, check=False)
     assert refused.returncode == 1
     assert "told-in-10-minutes" in refused.stderr.decode()

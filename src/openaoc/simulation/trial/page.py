@@ -49,6 +49,12 @@ WAVES: Final = (
     ("hop by hop", "hop by hop", "hop by hop"),
     ("telephone", "telephone", "telephone"),
 )
+EVERYWHERE: Final = (
+    ("at once", "centre"),
+    ("hop by hop", "hop by hop"),
+    ("telephone", "telephone"),
+)
+"""The wave of each arm that is shown for every scenario."""
 LAYERS: Final = range(1, 10)
 TOLD: Final = "told-in-10-minutes"
 CALIBRATION: Final = ("uncalibrated", "rest-0.10", "base", "rest-0.20")
@@ -75,6 +81,8 @@ def page(parameters: Parameters, kept: Sequence[Kept], pairs: Sequence[KeptPair]
         "scenarios": "\n".join(f"* **{s.name}**: {s.says}" for s in SCENARIOS),
         "sent": _times(trials, lambda one: (one.sent_p50_s, one.sent_p90_s)),
         "applied": _times(trials, lambda one: (one.applied_p50_s, one.applied_p90_s)),
+        "sent_everywhere": _times_everywhere(trials, lambda one: one.sent_p50_s),
+        "applied_everywhere": _times_everywhere(trials, lambda one: one.applied_p50_s),
         "ended": _ended(trials),
         "clean": _clean(trials),
         "sensitivity_seeds": str(min(SENSITIVITY_SEEDS, base["centre"].seeds)),
@@ -185,13 +193,37 @@ def _times(
     return table(["layer", *(head for head, _, _ in WAVES)], rows)
 
 
+def _times_everywhere(
+    trials: Sequence[TrialFigures], which: Callable[[LayerTimes], float | None]
+) -> str:
+    """By scenario and layer: the medians over seeds of each arm's p50."""
+    rows = []
+    for scenario in _there(trials, SCENARIOS):
+        row = [scenario.name]
+        for layer in LAYERS:
+            found = (
+                middle([which(one) for one in times_of(figures, wave, layer)])
+                for wave, figures in (
+                    (wave, arms(trials, scenario.name, arm)) for wave, arm in EVERYWHERE
+                )
+            )
+            row.append(" / ".join(duration(one) for one in found))
+        rows.append(row)
+    nothing = " / ".join("-" for _ in EVERYWHERE)
+    deepest = max((n for row in rows for n in LAYERS if row[n] != nothing), default=1)
+    heads = ["scenario", *(f"layer {layer}" for layer in LAYERS)]
+    return table(heads[: deepest + 1], [row[: deepest + 1] for row in rows])
+
+
 def _ended(trials: Sequence[TrialFigures]) -> str:
-    found = {arm: arms(trials, "base", arm) for arm in ARMS}
-    kinds = sorted({e.by for figures in found.values() for one in figures for e in one.ended})
-    return table(
-        ["by", *ARMS],
-        [[kind, *(_ends_of(figures, kind) for figures in found.values())] for kind in kinds],
-    )
+    rows = []
+    for scenario in _there(trials, SCENARIOS):
+        found = {arm: arms(trials, scenario.name, arm) for arm in ARMS}
+        kinds = sorted({e.by for figures in found.values() for one in figures for e in one.ended})
+        for kind in kinds:
+            cells = (_ends_of(figures, kind) for figures in found.values())
+            rows.append([scenario.name, kind, *cells])
+    return table(["scenario", "by", *ARMS], rows)
 
 
 def _ends_of(figures: Sequence[ArmFigures], kind: str) -> str:
