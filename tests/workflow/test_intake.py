@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from openaoc.holds.legal import rulebook
 from openaoc.holds.model import OrderState
 from openaoc.kernel.actor import CITIZEN
 from openaoc.kernel.errors import BadInput, Conflict
@@ -205,6 +206,19 @@ def test_a_transfer_that_arrives_late_is_found_by_the_pursuit(centre: Centre) ->
     assert [(o.institution, o.amount_minor, o.state) for o in orders] == [
         ("SCB", 100_000, OrderState.ISSUED)
     ]
+
+
+def test_living_money_is_what_the_rule_says_or_more(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pursuit = centre.matter.pursuit
+    assert pursuit.floor_minor == rulebook("TH").floor_minor
+    monkeypatch.setattr(pursuit, "_rules", rulebook("US"))
+    assert pursuit.floor_minor == rulebook("US").floor_minor
+    for set_to, left in ((1, rulebook("US").floor_minor), (10**7, 10**7)):
+        wished = msgspec.structs.replace(pursuit._settings, floor_minor=set_to)
+        monkeypatch.setattr(pursuit, "_settings", wished)
+        assert pursuit.floor_minor == left
 
 
 def test_a_second_report_of_the_same_payment_claims_nothing_twice(centre: Centre) -> None:

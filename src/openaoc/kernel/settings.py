@@ -51,9 +51,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Days for which transfers are kept after they were booked and told; 0: for good."""
     hop_by_hop: bool = False
     """There is no feed of transfers: the ledger fills from institutions' reports and answers."""
-    floor_minor: int = 100_000
-    """Living money left free on a likely innocent holder's account, in minor units of the
-    jurisdiction's currency.
+    floor_minor: int = 0
+    """More living money than the jurisdiction's rules say to leave free on a likely innocent
+    holder's account, in minor units; less than they say counts as nothing.
     """
 
     standby_listen: str | None = None
