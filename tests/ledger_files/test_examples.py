@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +19,9 @@ from click.testing import CliRunner
 
 from openaoc.cli.trace import command
 from openaoc.kernel.errors import OpenAOCError
+from openaoc.kernel.identifiers.bank_account import normalise_account
 from openaoc.ledger.table import read_accounts, read_transfers, resolve_duplicates
+from openaoc.reports.model import Report
 from openaoc.tracing.files import read_ledger
 from openaoc.tracing.model import Rule
 
@@ -61,6 +64,18 @@ def test_the_refused_rows_of_the_page_are_written_beside(tmp_path: Path) -> None
     with (tmp_path / "bad.refused.csv").open(encoding="utf-8") as stream:
         columns = [row["refused_column"] for row in csv.DictReader(stream)]
     assert columns == ["booked_at; amount_minor", "creditor_account"]
+
+
+def test_the_report_is_of_a_payment_that_the_transfers_tell() -> None:
+    report = msgspec.json.decode((EXAMPLES / "report.json").read_bytes(), type=Report)
+    [paid] = report.payments
+    told = resolve_duplicates(read_transfers([EXAMPLES / "transfers.csv"]))
+    assert paid.transfer_id is not None
+    [row] = told.find(paid.transfer_id, reported_by=paid.reported_by)
+    facts = told.table.slice(row, 1).to_pylist()[0]
+    for name in ("booked_at", "debtor_bank", "creditor_bank", "amount_minor", "currency"):
+        assert getattr(paid, name) == facts[name]
+    assert normalise_account(paid.debtor_account) == facts["debtor_account"]
 
 
 def test_amlgentex(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ _MODULUS: Final = 31
 
 
 def _check_character(body: str) -> str:
-    """Horner's rule modulo a prime: finds one wrong character and any two neighbours exchanged."""
+    """Horner's rule modulo a prime: finds one wrong character (but 0 for Z) and two exchanged."""
     total = 0
     for character in body:
         total = (total * _MULTIPLIER + ALPHABET.index(character) + 1) % _MODULUS
@@ -105,7 +105,7 @@ def new_key_id() -> KeyId:
 
 
 def new_appeal_id() -> str:
-    """A fresh contest number such as `APL-7K3M-9QX2-4`, as readable as a case number."""
+    """A fresh contest number such as `APL-7K3M-9QX2-K`, as readable as a case number."""
     body = random_text(8)
     return f"APL-{body[:4]}-{body[4:]}-{_check_character(body)}"
 
