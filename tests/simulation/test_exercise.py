@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+import pytest
 
+from openaoc.cli.exercise import command
 from openaoc.exchange.crossborder.sums import Amounts
+from openaoc.kernel.errors import BadInput
 from openaoc.simulation.exercise.model import (
     Asked,
     ExercisePlan,
@@ -18,7 +21,9 @@ from openaoc.simulation.exercise.model import (
     When,
 )
 from openaoc.simulation.exercise.page import page_of
+from openaoc.simulation.exercise.run import planned
 from openaoc.simulation.exercise.sheet import sheet_of
+from openaoc.simulation.parameters import load_parameters
 from openaoc.simulation.trial.model import ArmFigures
 from openaoc.simulation.trial.pair_model import CountryFigures, CrossFigures
 
@@ -132,3 +137,32 @@ def test_a_sheet_of_nothing_is_a_sheet() -> None:
     made = sheet(side("TH", []), side("XN", []))
     assert made.layers == []
     assert "Nothing got away." in page_of(made)
+
+
+def test_a_plan_changes_what_it_says_and_nothing_else() -> None:
+    parameters = load_parameters()
+    plan = ExercisePlan(days=0.5, lived_days=3.0, officer_minutes=30.0)
+    changed = planned(parameters, plan)
+    assert changed.trial.days.value == 0.5
+    assert changed.trial.until_s.value == changed.trial.settled_s.value == 3 * 86_400.0
+    assert changed.people.officer_mean_s.value == 1_800.0
+    usual = planned(parameters, msgspec.structs.replace(plan, officer_minutes=None))
+    assert usual.people == parameters.people
+    longer = planned(parameters, ExercisePlan(lived_days=60.0))
+    assert longer.trial.until_s == parameters.trial.until_s, "ordinary life ends as in any trial"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--scenario", "another"], "there are two-countries"),
+        (["--days", "3", "--lived-days", "2"], "after the last day lived"),
+        (["--sheet", "sheet.json"], "name the page"),
+        (["--sheet", "/nowhere/at/all/sheet.md"], "no such folder"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_before_anything_is_lived(
+    given: list[str], said: str
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        command.main(given, standalone_mode=False)
