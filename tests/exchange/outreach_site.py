@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import cast
 
 import msgspec
 
 from openaoc.channels.signing import SigningKey, new_signing_key
+from openaoc.exchange.advisories.model import Content
+from openaoc.exchange.advisories.sectors import Severity
 from openaoc.exchange.agreement import Grant, Minimisation
 from openaoc.exchange.model import KeyVerification, NewPartner, PartnerKind
 from openaoc.exchange.objects import FIELDS, REFS, ObjectKind
@@ -17,7 +20,7 @@ from openaoc.kernel.identifiers.kinds import Identifier, Kind
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
 from tests.exchange.two import DESK, OFFICER, Country
-from tests.workflow.centre import ADMIN, SUPERVISOR
+from tests.workflow.centre import ADMIN, INVESTIGATOR, SUPERVISOR
 
 IDENTIFIERS = ("phone", "url", "domain", "bank_account", "line")
 BASIS = "Royal decree on technology crime, section 4"
@@ -100,3 +103,39 @@ def confirmed(country: Country, kind: Kind, value: str, *, confirm: bool = True)
         with country.database.uow.begin(SUPERVISOR) as tx:
             indicators.confirm(tx, one.id, reason="looked at it")
     return one.id
+
+
+def content(home: Country, **changes: object) -> Content:
+    """An advisory to banks and operators, with these changes."""
+    usual = Content(
+        severity=Severity.HIGH,
+        marking=Marking.GREEN,
+        scam_types=(Offence.INVESTMENT,),
+        title_th="แอปธนาคารปลอม",
+        title_en="False banking apps",
+        happening_th="มีข้อความสั้นแอบอ้างเป็นธนาคาร",
+        happening_en="Text messages in the name of banks",
+        action_th="ตรวจการโอนหลังลงทะเบียนอุปกรณ์ใหม่",
+        action_en="Look at transfers after a new device",
+        valid_until=home.clock.now() + timedelta(days=90),
+        sectors=("banking", "telecoms"),
+    )
+    return msgspec.structs.replace(usual, **changes)
+
+
+def published(home: Country, said: Content) -> str:
+    """Published by two persons and told to all it concerns; its id."""
+    writing = home.between.outreach.advisories.writing
+    with home.database.uow.begin(INVESTIGATOR) as tx:
+        one = writing.draft(tx, said)
+    approve(home, one.id)
+    return one.id
+
+
+def approve(home: Country, advisory: str) -> None:
+    """Two persons read it; what follows happens."""
+    writing = home.between.outreach.advisories.writing
+    for actor in (OFFICER, SUPERVISOR):
+        with home.database.uow.begin(actor) as tx:
+            writing.approve(tx, advisory, words="read it")
+    home.between.outreach.run()

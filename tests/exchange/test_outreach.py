@@ -27,7 +27,7 @@ from openaoc.exchange.advisories.model import (
     WrongAdvisoryStep,
     check_step,
 )
-from openaoc.exchange.advisories.sectors import Severity, advisory_rules, read_rules
+from openaoc.exchange.advisories.sectors import advisory_rules, read_rules
 from openaoc.exchange.crossborder.carrier import RESTORED
 from openaoc.exchange.letters import KEPT
 from openaoc.exchange.model import NoAgreement, PartnerKind, SecondPerson
@@ -49,10 +49,13 @@ from openaoc.storage.keyring import Keyring
 from tests.conftest import START
 from tests.exchange.outreach_site import (
     GRANTS,
+    approve,
     company,
     confirmed,
+    content,
     grant_all,
     partner_user,
+    published,
 )
 from tests.exchange.two import OFFICER, Country
 from tests.workflow.centre import ADMIN, INVESTIGATOR, SECOND, SUPERVISOR
@@ -84,39 +87,6 @@ def centres(
     for country in made:
         country.close()
         country.database.close()
-
-
-def content(home: Country, **changes: object) -> Content:
-    usual = Content(
-        severity=Severity.HIGH,
-        marking=Marking.GREEN,
-        scam_types=(Offence.INVESTMENT,),
-        title_th="แอปธนาคารปลอม",
-        title_en="False banking apps",
-        happening_th="มีข้อความสั้นแอบอ้างเป็นธนาคาร",
-        happening_en="Text messages in the name of banks",
-        action_th="ตรวจการโอนหลังลงทะเบียนอุปกรณ์ใหม่",
-        action_en="Look at transfers after a new device",
-        valid_until=home.clock.now() + timedelta(days=90),
-        sectors=("banking", "telecoms"),
-    )
-    return msgspec.structs.replace(usual, **changes)
-
-
-def published(home: Country, said: Content) -> str:
-    writing = home.between.outreach.advisories.writing
-    with home.database.uow.begin(INVESTIGATOR) as tx:
-        one = writing.draft(tx, said)
-    approve(home, one.id)
-    return one.id
-
-
-def approve(home: Country, advisory: str) -> None:
-    writing = home.between.outreach.advisories.writing
-    for actor in (OFFICER, SUPERVISOR):
-        with home.database.uow.begin(actor) as tx:
-            writing.approve(tx, advisory, words="read it")
-    home.between.outreach.run()
 
 
 def shown(home: Country, advisory: str) -> AdvisoryView:

@@ -9,16 +9,23 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import delete, get, post
+from litestar.params import Parameter
 
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
 from openaoc.api.bodies import Body
 from openaoc.api.exchange import After
+from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
+from openaoc.exchange.context import ToldPage
+from openaoc.exchange.objects import ObjectKind
 from openaoc.exchange.stix.model import Profile
 from openaoc.exchange.taxii.model import ReceiptPage
 from openaoc.exchange.taxii.polling import FeedList, FeedView, NewFeed
+from openaoc.kernel.limits import PAGE_MAX
 from openaoc.workflow.collecting import Collecting
+
+KindFilter = Annotated[ObjectKind | None, Parameter(query="kind", required=False)]
 
 
 class NewCollections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,4 +146,36 @@ def list_received(
         return _collecting(request).handing.received(tx, partner=partner, after=after)
 
 
-HANDLERS: Final = (open_collections, add_feed, list_feeds, remove_feed, list_received)
+@get(
+    "/v1/exchange/context",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["exchange"],
+    summary="What partners told beside indicators: campaigns, reports, what to do",
+    description="Their word, for people to read: nothing acts on it, and nobody else gets it.",
+    responses={**described(ToldPage, "The last that was new first"), **problems(401, 403)},
+    sync_to_thread=True,
+)
+def list_context(
+    request: ApiRequest,
+    partner: PartnerFilter = None,
+    kind: KindFilter = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_MAX,
+) -> ToldPage:
+    """A page of it."""
+    centre = centre_of(request)
+    with centre.uow.read(request.user, purpose="read what partners told") as tx:
+        return centre.matter.sharing.context.page(
+            tx, partner=partner, kind=kind, cursor=cursor, limit=limit
+        )
+
+
+HANDLERS: Final = (
+    open_collections,
+    add_feed,
+    list_feeds,
+    remove_feed,
+    list_received,
+    list_context,
+)

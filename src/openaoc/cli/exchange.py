@@ -9,7 +9,7 @@ import rich_click as click
 from openaoc.cli.agreement import agreement, partner
 from openaoc.cli.exchange_files import export_command, import_command
 from openaoc.cli.exchange_plain import objects, tell, usefulness
-from openaoc.cli.feed import collections, feed, received
+from openaoc.cli.feed import collections, context, feed, received
 from openaoc.cli.output import json_option, say, show_json, show_table
 
 
@@ -22,6 +22,7 @@ command.add_command(partner, "partner")
 command.add_command(collections, "collections")
 command.add_command(feed, "feed")
 command.add_command(received, "received")
+command.add_command(context, "context")
 command.add_command(agreement, "agreement")
 command.add_command(export_command, "export")
 command.add_command(import_command, "import")

@@ -1,4 +1,4 @@
-"""CLI: `openaoc exchange collections|feed|received`: TAXII, for those who run the centre."""
+"""CLI: `openaoc exchange collections|feed|received|context`: TAXII and MISP, for its staff."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import rich_click as click
 from openaoc.cli.output import json_option, say, show_json, show_table
 
 PROFILES = ("core", "opencti", "misp")
+CONTEXT = ("campaign", "report", "course-of-action", "identity", "relationship")
 
 
 @click.command("collections")
@@ -124,3 +125,36 @@ def received(*, partner_code: str | None, after: int, as_json: bool) -> None:
     for one in found["receipts"]:
         for lost in one["report"]:
             say(f"{one['sequence']}  {lost['path']}: {lost['reason']}")
+
+
+@click.command("context")
+@click.option("--partner", "partner_code", metavar="PARTNER")
+@click.option("--kind", type=click.Choice(CONTEXT))
+@click.option("--cursor", help="The cursor of the page before.")
+@json_option
+def context(
+    *, partner_code: str | None, kind: str | None, cursor: str | None, as_json: bool
+) -> None:
+    """Show what partners told beside indicators: campaigns, reports, what to do."""
+    from openaoc.cli.client import CentreClient
+
+    found = CentreClient().get(
+        "/v1/exchange/context", partner=partner_code, kind=kind, cursor=cursor
+    )
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (
+            t["partner"],
+            t["object"]["kind"],
+            t["object"]["modified"],
+            t["object"]["marking"],
+            t["object"]["fields"].get("name", ""),
+            t["object"]["id"],
+        )
+        for t in found["told"]
+    ]
+    show_table(("partner", "kind", "said", "marking", "name", "id"), rows)
+    if found["cursor"] is not None:
+        say(f"more: --cursor {found['cursor']}")

@@ -33,6 +33,7 @@ from openaoc.exchange.matching.pool import Pool
 from openaoc.exchange.matching.schedule import Schedule
 from openaoc.exchange.matching.sets import Identifier
 from openaoc.exchange.protection.model import MARKED
+from openaoc.exchange.taxii.polling import Polling
 from openaoc.indicators.holding import held, newest_change
 from openaoc.kernel.clock import Clock
 from openaoc.kernel.events import Event
@@ -173,19 +174,12 @@ def build_between(
         wake=carrier.wake,
     )
     matching = Asking(
-        uow=uow,
-        agreed=agreed,
-        holdings=_Indicators(),
-        line=line,
-        pool=pool,
-        desk=settings.contact,
+        uow=uow, agreed=agreed, holdings=_Indicators(), line=line, pool=pool, desk=settings.contact
     )
     gate = Gate(uow=uow, agreed=agreed, line=line)
     _open_matching(gate, answering)
     _open_requests(gate, asking, receiving)
-    _listen_for_marks(uow, answering)
-    polling = matter.collecting.polling
-    uow.subscribe(RESTORED, lambda tx, event: polling.write_again(tx, event.subject))
+    _listen(uow, answering, matter.collecting.polling)
     matter.practising.connect(gate=gate, line=line, keys=keys)
     return Between(
         gate=gate,
@@ -206,14 +200,15 @@ def build_between(
     )
 
 
-def _listen_for_marks(uow: UnitOfWork, answering: Answering) -> None:
-    """Who may be a victim of trafficking is in no published set."""
+def _listen(uow: UnitOfWork, answering: Answering, polling: Polling) -> None:
+    """Who may be a victim is in no published set; a restored partner is written to again."""
 
     def marked(tx: Transaction, event: Event) -> None:
         assert event.subject, "a mark"
         tx.after_commit(answering.forget_sets)
 
     uow.subscribe(MARKED, marked)
+    uow.subscribe(RESTORED, lambda tx, event: polling.write_again(tx, event.subject))
 
 
 def _open_matching(gate: Gate, answering: Answering) -> None:

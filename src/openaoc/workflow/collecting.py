@@ -5,7 +5,11 @@ Nothing is handed on before a stage that receives is named by the wiring.
 
 from __future__ import annotations
 
+from openaoc.exchange.context import KINDS
 from openaoc.exchange.indicators import IndicatorReceiver
+from openaoc.exchange.misp.client import MispClient
+from openaoc.exchange.misp.polling import EventFeeds
+from openaoc.exchange.misp.serving import MispServing
 from openaoc.exchange.objects import ObjectKind, keyed_object_id
 from openaoc.exchange.recalling import OBJECT_RECALLED
 from openaoc.exchange.receiving import Nobody, Receiver
@@ -112,5 +116,6 @@ def build_receiver(sharing: Sharing, indicators: Indicators, *, region: str) -> 
     taken: dict[ObjectKind, Receiver] = {
         ObjectKind.INDICATOR: IndicatorReceiver(indicators, region=region),
         ObjectKind.SIGHTING: SightingReceiver(),
+        **dict.fromkeys(KINDS, sharing.context),
     }
     return CanaryWatch(ByKind(taken, otherwise=Nobody()), canaries=sharing.canaries)

@@ -16,6 +16,7 @@ from openaoc.exchange.approving import Approving
 from openaoc.exchange.beside import institution_of
 from openaoc.exchange.canaries import Canaries
 from openaoc.exchange.catalogue import Catalogue
+from openaoc.exchange.context import FORGOTTEN_AT_ONCE_MAX, Context
 from openaoc.exchange.few import FewPublisher
 from openaoc.exchange.indicators import IndicatorPublisher
 from openaoc.exchange.objects import SharedObject
@@ -43,6 +44,7 @@ class Sharing(msgspec.Struct, frozen=True, kw_only=True):
     exchange: Exchange
     approving: Approving
     canaries: Canaries
+    context: Context
     requests: Requests
     publishing: Publishing
     agreed: AgreedPartners
@@ -61,7 +63,7 @@ def build_sharing(
     exchange = Exchange(agreements=agreements, catalogue=catalogue, keys=keys, shield=shield)
     agreed, vault = AgreedPartners(exchange), Vault(keys=keys, uow=uow)
     marking = Marking(shield=shield, recalling=exchange.recalling, vault=vault, region=home)
-    canaries = Canaries(agreements=agreements, keys=keys)
+    canaries, context = Canaries(agreements=agreements, keys=keys), Context()
     publishing = Publishing(uow=uow, exchange=exchange, canaries=canaries)
     return Sharing(
         agreements=agreements,
@@ -69,6 +71,7 @@ def build_sharing(
         exchange=exchange,
         approving=Approving(exchange),
         canaries=canaries,
+        context=context,
         requests=Requests(agreements),
         publishing=publishing,
         agreed=agreed,
@@ -79,6 +82,7 @@ def build_sharing(
         duties=(
             Duty(call=on_time(uow, agreements.end_due), full=ENDED_AT_ONCE_MAX),
             Duty(call=on_time(uow, exchange.recalling.expire_due), full=EXPIRED_AT_ONCE_MAX),
+            Duty(call=on_time(uow, context.forget_due), full=FORGOTTEN_AT_ONCE_MAX),
             Duty(call=publishing.publish_due, full=OFFERED_PER_ROUND),
         ),
     )
