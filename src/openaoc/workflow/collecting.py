@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from openaoc.exchange.context import KINDS
 from openaoc.exchange.indicators import IndicatorReceiver
-from openaoc.exchange.misp.client import MispClient
-from openaoc.exchange.misp.polling import EventFeeds
-from openaoc.exchange.misp.serving import MispServing
 from openaoc.exchange.objects import ObjectKind, keyed_object_id
 from openaoc.exchange.recalling import OBJECT_RECALLED
 from openaoc.exchange.receiving import Nobody, Receiver
