@@ -448,3 +448,31 @@ def test_a_mark_takes_back_what_was_asked_about_the_account_and_says_it_no_more(
     after = now(home, asked[acted].id)
     assert after.state is State.RESTORED
     assert said_of(after).fields["value"] == "withdrawn"
+
+
+def test_what_was_withdrawn_before_the_mark_says_no_more_either(
+    pair: tuple[Country, Country, SigningKey],
+) -> None:
+    home, abroad, _ = pair
+    account = "KBANK:7794567"
+    one = looked_at(home, account)
+    home.between.outreach.run()
+    with home.database.uow.begin(SUPERVISOR) as tx:
+        takedowns = home.between.outreach.takedowns.asking
+        takedowns.withdraw(tx, one.id, words="not wanted any more", wrong=False)
+    home.between.outreach.run()
+    before = heard(abroad, one.id)
+    assert (before.state, before.request.fields["value"]) == (State.WITHDRAWN, account)
+    for _ in range(2):
+        protect(home, account)
+        home.between.outreach.run()
+    after = heard(abroad, one.id)
+    assert after.state is State.WITHDRAWN
+    assert after.request.fields["value"] == "withdrawn"
+    assert after.revision == before.revision + 1, "once, however often it is marked"
+    with home.database.uow.read(SYSTEM) as tx:
+        view = home.matter.sharing.exchange.view(
+            tx, "VN-AOC", after=0, limit=1_000, kinds=list(ObjectKind)
+        )
+    assert account not in msgspec.json.encode(view).decode()
+    assert one.id in {each.object.id for each in view.objects}

@@ -45,6 +45,15 @@ def _bare(body: ReleasedObject | None) -> ReleasedObject | None:
     return msgspec.structs.replace(body, fields=fields)
 
 
+def _is_bare(row: CurrentRow) -> bool:
+    """Whether it was taken back before and says nothing any more."""
+    return row.body is not None and row.body.revoked and row.body == _bare(row.body)
+
+
+def _bared(row: CurrentRow) -> CurrentRow:
+    return msgspec.structs.replace(row, body=_bare(row.body), speaks_of=frozenset())
+
+
 class Recalling:
     """The verbs of taking back. One instance per centre."""
 
@@ -92,10 +101,10 @@ class Recalling:
         `bare`: the revoked object that stays in its view says nothing any more but which it is.
         """
         rows = release_store.of_partner(tx.connection, partner, ids)
+        if bare:
+            rows = [_bared(row) for row in rows if not _is_bare(row)]
         told = [(partner, row.object_id) for row in rows]
         release_store.add_notices(tx.connection, told, kind=kind, reason=reason, at=tx.now)
-        if bare:
-            rows = [msgspec.structs.replace(row, body=_bare(row.body)) for row in rows]
         self._revoke(tx, partner, rows, kind=kind)
         for row in rows:
             self._told(tx, row.object_id, kind=kind, partners=[partner], reason=reason, bare=bare)
@@ -137,6 +146,7 @@ class Recalling:
                     agreement=row.agreement,
                     confirmed=row.confirmed,
                     keep_until=row.keep_until,
+                    speaks_of=row.speaks_of,
                 )
                 for row in rows
                 if row.body is not None

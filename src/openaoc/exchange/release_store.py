@@ -261,6 +261,7 @@ class CurrentRow(msgspec.Struct, frozen=True, kw_only=True):
     purpose: Offence
     keep_until: datetime
     body: ReleasedObject | None
+    speaks_of: frozenset[bytes]
 
 
 def _current(row: sa.Row[*tuple[object, ...]]) -> CurrentRow:
@@ -272,6 +273,7 @@ def _current(row: sa.Row[*tuple[object, ...]]) -> CurrentRow:
         purpose=Offence(row.purpose),
         keep_until=row.keep_until,
         body=None if row.body is None else _BODY.decode(row.body),
+        speaks_of=frozenset(map(bytes, row.speaks_of)),
     )
 
 
@@ -302,10 +304,12 @@ def of_partner(connection: Connection, partner: str, ids: Sequence[str]) -> list
 
 
 def speaking_of(connection: Connection, digests: Collection[bytes]) -> list[tuple[str, str]]:
-    """Partner and object of every present release that speaks of one of these."""
+    """Partner and object of every present release that speaks of one of these.
+
+    What was withdrawn before is among them, as long as it says more than which it is.
+    """
     query = sa.select(releases.c.partner, releases.c.object_id).where(
         _CURRENT,
-        releases.c.why != RECALLED,
         releases.c.kind != ObjectKind.REFERRAL.value,
         releases.c.speaks_of.overlap(sa.bindparam("digests", type_=ARRAY(sa.LargeBinary))),
     )
@@ -314,10 +318,9 @@ def speaking_of(connection: Connection, digests: Collection[bytes]) -> list[tupl
 
 
 def held_by(connection: Connection, ids: Collection[str]) -> list[tuple[str, str]]:
-    """Partner and object of every present release of one of these objects."""
+    """Partner and object of every present release of one of these objects, withdrawn ones too."""
     query = sa.select(releases.c.partner, releases.c.object_id).where(
         _CURRENT,
-        releases.c.why != RECALLED,
         releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
     )
     rows = connection.execute(query, {"ids": list(ids)})
