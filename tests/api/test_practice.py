@@ -21,6 +21,7 @@ ERROR = {
     "wrong": 2,
     "missed": 9,
 }
+NONE = {"type": "not-measured", "why": "a law has no measured error"}
 TYPOLOGY = {
     "payers_min": 4,
     "window_minutes": 60,
@@ -88,6 +89,30 @@ def test_a_package_without_its_error_or_content_is_refused(
     refused = post(world.as_("investigator"), PATH, body(**changes))
     assert refused.status_code == 400
     assert refused.json()["detail"] or refused.json()["errors"]
+
+
+def test_legal_rules_are_packed_and_compared(server: Server, world: World, tmp_path: Path) -> None:
+    key = world.keys["supervisor"]
+    words = ["--name", "Law of Singapore", "--summary", "As we know it", "--licence", "CC0-1.0"]
+    made = server.run_json("practice", "make", "SG", *words, key=key)["package"]["bundle"]
+    assert (made["kind"], made["rules"]["jurisdiction"]) == ("rules", "SG")
+    assert made["error"]["type"] == "not-measured"
+    shown = server.run("practice", "show", made["id"], key=key).stdout.decode()
+    assert "SG-victim" in shown
+    refused = post(world.as_("supervisor"), f"{PATH}/{made['id']}/take-on", REASON)
+    assert (refused.status_code, refused.json()["code"]) == (403, "never-acts")
+    page = tmp_path / "law.html"
+    server.run_json("practice", "rules", "TH", "SG", "--out", str(page), key=key)
+    assert "Singapore" in page.read_text("utf-8")
+    assert world.as_("nobody").get(f"{PATH}/rules").status_code == 401
+    assert world.as_("KBANK-machine").get(f"{PATH}/rules").status_code == 403
+    agent = world.as_("agent")
+    asked = agent.get(f"{PATH}/rules", params={"jurisdiction": ["SG", "TH"]}).json()
+    assert [one["column"] for one in asked["jurisdictions"]] == ["SG", "TH"], "ours, once"
+    assert agent.get(f"{PATH}/rules", params={"jurisdiction": "ZZ"}).status_code == 404
+    for rules in ("ZZ", "../SG", {"jurisdiction": "SG"}):
+        wrong = post(world.as_("investigator"), PATH, body(typology=None, rules=rules, error=NONE))
+        assert wrong.status_code in (400, 404), rules
 
 
 def test_what_is_not_there(world: World) -> None:

@@ -9,13 +9,14 @@ from importlib import resources
 import msgspec
 import pytest
 
-from openaoc.holds.comparing import compare, rules_of
+from openaoc.holds.comparing import Sender, SentRules, compare, rules_of
 from openaoc.holds.legal import (
     GROUNDS,
     LegalRule,
     NoSuchRule,
     NotConfirmed,
     check_may_go_live,
+    check_rulebook,
     ends_at,
     jurisdictions,
     reason_for,
@@ -131,6 +132,36 @@ def test_comparison_lays_jurisdictions_side_by_side() -> None:
         compare(("XX",), on=TODAY)
     before = compare(("TH",), on=date(2020, 1, 1))
     assert all(row.rules["TH"] is None for row in before.grounds)
+
+
+def test_what_a_partner_sent_stands_beside_and_opens_nothing() -> None:
+    made = Sender(partner="US-AOC", package="package--1", version=3, made_at=START)
+    book = rulebook("TH")
+    sent = [SentRules(sender=made, book=book)]
+    sent += [SentRules(sender=made, book=msgspec.structs.replace(book, jurisdiction="LA"))]
+    found = compare(("TH", "LA"), on=TODAY, sent=sent)
+    assert [one.column for one in found.jurisdictions] == ["TH", "TH (US-AOC)", "LA (US-AOC)"]
+    assert [one.may_go_live for one in found.jurisdictions] == [True, False, False]
+    assert [list(row.rules) for row in found.grounds] == [
+        ["TH", "TH (US-AOC)", "LA (US-AOC)"] for _ in GROUNDS
+    ]
+    with pytest.raises(NotConfirmed, match="no legal rules"):
+        check_may_go_live("jurisdiction:LA", TODAY)
+    with pytest.raises(NoSuchRule):
+        compare(("MM",), on=TODAY, sent=sent)
+
+
+@pytest.mark.parametrize(
+    "text", ["{name}", "{amount.__class__}", "{0}", "{}", "{amount!r}", "{amount:>99}", "{amount"]
+)
+def test_a_text_names_what_it_may_and_nothing_else(text: str) -> None:
+    book = rulebook("TH")
+    reason = msgspec.structs.replace(book.rule[0].reason, th=text)
+    rule = msgspec.structs.replace(book.rule[0], reason=reason)
+    broken = msgspec.structs.replace(book, rule=[rule, *book.rule[1:]])
+    with pytest.raises(BadInput, match=r"text"):
+        check_rulebook(broken, where="TH.toml")
+    check_rulebook(book, where="TH.toml")
 
 
 def test_the_holder_reads_the_time_on_their_own_wall() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,7 +12,6 @@ from openaoc.exchange.agreement import Minimisation
 from openaoc.exchange.model import NoAgreement
 from openaoc.exchange.objects import PRACTICE, ObjectKind, ReleasedObject
 from openaoc.indicators.model import IndicatorView, SourceKind, Status
-from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
@@ -44,10 +41,8 @@ from openaoc.practice.script_model import (
 )
 from openaoc.practice.trial import Trial, practice_rules
 from openaoc.practice.typology import Typology
-from openaoc.storage.database import connect_database
-from openaoc.storage.keyring import Keyring
-from tests.conftest import START
-from tests.exchange.two import BANKS, Country, grant
+from tests.exchange.two import Country, grant
+from tests.practice.conftest import SHORT
 from tests.workflow.centre import INVESTIGATOR, SECOND, SUPERVISOR
 
 COLLECTING = Typology(payers_min=4, window_minutes=120, passed_on_percent_min=80, within_minutes=60)
@@ -59,31 +54,6 @@ NEW = NewPackage(
     error=NotMeasured(why="made from twelve cases by hand"),
     typology=COLLECTING,
 )
-SHORT = Trial(days_min=1, looked_min=6, known_min=3, wrong_percent_max=40)
-Owner = Callable[[], dict[str, str]]
-
-
-@pytest.fixture
-def countries(make_owner: Owner, tmp_path: Path) -> Iterator[tuple[Country, Country]]:
-    """Two countries that agreed on packages and scripts, on one clock."""
-    made, clock = [], ManualClock(START)
-    for code in ("TH-AOC", "VN-AOC"):
-        folder = tmp_path / code
-        folder.mkdir()
-        database = connect_database(make_owner(), keys=Keyring(folder / "keys"), clock=clock)
-        country = Country(database, folder, clock, code=code)
-        country.go_live(*BANKS)
-        made.append(country)
-    home, abroad = made
-    grants = {kind: grant(kind) for kind in PRACTICE}
-    home.befriend(abroad, country="VN", grants=grants)
-    abroad.befriend(home, country="SG", grants=grants)
-    packages = abroad.matter.practising.packages
-    packages.rules = msgspec.structs.replace(practice_rules(), trial=SHORT)
-    yield home, abroad
-    for country in made:
-        country.close()
-        country.database.close()
 
 
 def make(country: Country, new: NewPackage = NEW, *, share: bool = True) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Litestar
 from litestar.datastructures import State
 
+from openaoc.kernel.clock import ManualClock
 from openaoc.public.routes import ROUTES
 from openaoc.statistics.model import InstitutionFigures, LiveFigures, Spread
 
@@ -53,6 +54,7 @@ class FakeCentre:
 
     def __init__(self, figures: LiveFigures) -> None:
         self.shown = figures
+        self.clock = ManualClock(FIGURES.at)
 
     def figures(self) -> LiveFigures:
         """What the page shows."""

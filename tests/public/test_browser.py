@@ -109,6 +109,15 @@ def test_the_page_fits_a_phone(url: str, language: str) -> None:
         assert width <= phone["width"]
 
 
+def test_the_sheet_of_rules_is_read_on_a_phone_and_printed(url: str) -> None:
+    with opened(f"{url}/rules?lang=en", viewport={"width": 360, "height": 740}) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate(CONTRAST) == []
+        page.emulate_media(media="print")
+        assert page.evaluate(CONTRAST) == []
+        assert not page.locator(".languages").is_visible()
+
+
 def test_the_page_works_without_script(url: str) -> None:
     with opened(f"{url}/?lang=en", java_script_enabled=False) as page:
         assert "Report" in page.inner_text("main")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import re
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from openaoc.holds.comparing import Sender, SentRules, compare
+from openaoc.holds.legal import jurisdictions, rulebook
 from openaoc.public.status_page import BAR_UNITS, money_parts, render
 from openaoc.statistics.model import LiveFigures
+from openaoc.web.law import render_law
 from openaoc.web.pages import ASSET_TYPES, asset, asset_address
 from openaoc.web.words import LANGUAGES, choose_language, words, write_money, write_seconds
 from tests.public.pages import EMPTY, FIGURES, FakeCentre, public_app
@@ -74,6 +78,39 @@ def test_assets_are_kept_by_their_content(client: TestClient[Litestar]) -> None:
         assert "immutable" in reply.headers["cache-control"]
     for wrong in ("status.html", "..%2Fwords.toml", "x"):
         assert client.get(f"/assets/{wrong}").status_code == 404
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_sheet_of_rules_marks_what_nobody_confirmed(
+    client: TestClient[Litestar], language: str
+) -> None:
+    reply = client.get(f"/rules?lang={language}&jurisdiction=TH&jurisdiction=SG")
+    assert reply.status_code == 200
+    assert reply.headers["content-language"] == language
+    text = words(language)
+    for shown in ("Thailand", "Singapore", text["law_hours"].format(hours=72), "TH-2566-s7-victim"):
+        assert shown in reply.text, shown
+    assert "Vietnam" not in reply.text
+    thailand = client.get(f"/rules?lang={language}&jurisdiction=TH").text
+    assert thailand.count(text["law_unconfirmed"]) == 1, "in the legend alone"
+    assert "<style" not in reply.text, "the page's policy lets in no style of its own"
+    assert client.get("/rules?lang=en").text.count("<h3>") == len(jurisdictions())
+
+
+def test_a_sheet_to_pass_on_is_whole_and_says_whose_word_it_is() -> None:
+    sender = Sender(partner="VN-AOC", package="package--1", version=2, made_at=FIGURES.at)
+    book = msgspec.structs.replace(rulebook("VN"), name="<script>alert(1)</script>")
+    links = ("javascript:alert(1)", "https://example.org/law")
+    rules = [msgspec.structs.replace(one, links=links) for one in book.rule]
+    sent = SentRules(sender=sender, book=msgspec.structs.replace(book, rule=rules))
+    found = compare(("VN",), on=FIGURES.at.date(), sent=[sent])
+    page = render_law(found, language="en", whole=True)
+    assert asset("law.css").decode() in page
+    assert "Sent by VN-AOC, version 2 of 2026-11-21: its own word." in page
+    assert words("en")["law_theirs"] in html.unescape(page)
+    assert "<script" not in page
+    assert 'href="javascript' not in page
+    assert 'href="https://example.org/law"' in page
 
 
 def test_a_centre_without_a_case_has_a_page_too() -> None:

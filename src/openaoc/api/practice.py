@@ -14,8 +14,10 @@ from litestar.params import Parameter
 from openaoc.api.access import BEARER, centre_of, signed_in
 from openaoc.api.bodies import Body
 from openaoc.api.problems import ApiRequest, described, problems
+from openaoc.api.rules import Codes
 from openaoc.api.wire import CaseDecision
 from openaoc.exchange.objects import ReleasedObject
+from openaoc.holds.comparing import Comparison
 from openaoc.parties.permissions import Permission, require
 from openaoc.practice.fetching import Fetched
 from openaoc.practice.model import (
@@ -111,8 +113,11 @@ def list_packages(
     request_max_body_size=BODY_BYTES_MAX,
     security=BEARER,
     tags=["practice"],
-    summary="Make a package of a playbook or a typology, signed by this centre",
-    description="It says its measured error, or that it was not measured. It begins in shadow.",
+    summary="Make a package of a playbook, a typology or legal rules, signed by this centre",
+    description=(
+        "It says its measured error, or that it was not measured. It begins in shadow. `rules` "
+        "names a jurisdiction: what is sent is the file this centre goes by."
+    ),
     responses={
         **described(PackageView, "Signed, in shadow", 201),
         **problems(400, 401, 403, 404, 413, 415),
@@ -123,6 +128,22 @@ def make_package(request: ApiRequest, data: NewPackage) -> PackageView:
     """Our own."""
     with centre_of(request).uow.begin(request.user, purpose="make a package") as tx:
         return _practising(request).packages.make(tx, data)
+
+
+@get(
+    "/v1/practice/rules",
+    guards=[signed_in],
+    security=BEARER,
+    tags=["practice"],
+    summary="Legal rules side by side: ours, and what partners sent of theirs",
+    description="A partner's sheet is its own word: it is read, and lets nothing go live here.",
+    responses={**described(Comparison, "The rules in force today"), **problems(401, 403, 404)},
+    sync_to_thread=True,
+)
+def compare_rules(request: ApiRequest, jurisdiction: Codes = None) -> Comparison:
+    """By jurisdiction; of each partner the newest."""
+    with centre_of(request).uow.read(request.user, purpose="compare legal rules") as tx:
+        return _practising(request).rules(tx, jurisdiction or ())
 
 
 @get(
@@ -426,6 +447,7 @@ def find_scripts(request: ApiRequest, data: AskedScript) -> LikeScripts:
 HANDLERS: Final = (
     list_packages,
     make_package,
+    compare_rules,
     show_package,
     observed,
     share_package,

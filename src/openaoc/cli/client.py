@@ -110,7 +110,7 @@ class CentreClient:
         )
         self._signer = signer()
 
-    def get(self, path: str, **query: str | int | None) -> Any:
+    def get(self, path: str, **query: str | int | list[str] | None) -> Any:
         """The decoded answer."""
         params = {name: value for name, value in query.items() if value is not None}
         return self._send("GET", path, params=params)

@@ -1,4 +1,4 @@
-"""CLI: `openaoc practice …`: playbooks and typologies: made, tried, shared, taken on."""
+"""CLI: `openaoc practice …`: playbooks, typologies, legal rules: made, tried, shared, taken on."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from urllib.parse import quote
 import rich_click as click
 
 from openaoc.cli.output import json_option, say, show_json, show_table
+from openaoc.cli.rules import LANGUAGE, OUT, say_comparison, say_rules
 
 if TYPE_CHECKING:
+    from openaoc.holds.comparing import JurisdictionRules
     from openaoc.practice.cacao import Playbook
 
 FILE_BYTES_MAX = 256 << 10
 SHELF = "openaoc.practice.shelf"
+NO_ERROR = "a law has no measured error; each rule says whether it is confirmed"
 
 
-@click.group(help="Best practice: playbooks and typologies, tried before they act, shared signed.")
+@click.group(
+    help="Best practice: playbooks and typologies, tried before they act, and legal rules; signed."
+)
 def command() -> None:
     """Packages."""
 
@@ -54,7 +59,7 @@ def read(file: str, *, as_json: bool) -> None:
 
 
 @command.command("list")
-@click.option("--kind", type=click.Choice(["playbook", "typology"]), help="Only these.")
+@click.option("--kind", type=click.Choice(["playbook", "typology", "rules"]), help="Only these.")
 @click.option("--standing", help="Only shadow, live, stopped, replaced or withdrawn ones.")
 @json_option
 def list_packages(kind: str | None, standing: str | None, *, as_json: bool) -> None:
@@ -108,16 +113,38 @@ def show(package: str, *, cacao: bool, as_json: bool) -> None:
     say(f"licence {bundle['licence']}; measured error: {_error(bundle['error'])}")
     if bundle["kind"] == "playbook":
         _steps(bundle["playbook"])
+    elif bundle["kind"] == "rules":
+        say_rules(_sheet(bundle))
     else:
         say(_typology(bundle["typology"]))
 
 
+@command.command("rules")
+@click.argument("jurisdictions", nargs=-1)
+@OUT
+@LANGUAGE
+@json_option
+def compare_rules(
+    jurisdictions: tuple[str, ...], *, out: Path | None, language: str, as_json: bool
+) -> None:
+    """Compare our legal rules with those that partners sent of theirs, side by side."""
+    import msgspec
+
+    from openaoc.cli.client import CentreClient
+    from openaoc.holds.comparing import Comparison
+
+    codes = [code.upper() for code in jurisdictions]
+    found = CentreClient().get("/v1/practice/rules", jurisdiction=codes)
+    comparison = msgspec.convert(found, Comparison)
+    say_comparison(comparison, out=out, language=language, as_json=as_json)
+
+
 @command.command("make")
-@click.argument("file", metavar="FILE|NAME")
+@click.argument("file", metavar="FILE|NAME|JURISDICTION")
 @click.option("--name", required=True, help="What it is called.")
 @click.option("--summary", required=True, help="What it is for.")
 @click.option("--licence", required=True, help="Under which others may use it: CC-BY-4.0, …")
-@click.option("--offence", "offences", required=True, multiple=True, help="A scam it is about.")
+@click.option("--offence", "offences", multiple=True, help="A scam it is about. Of rules: any.")
 @click.option("--measured", type=click.Path(exists=True, dir_okay=False), help="Its error: JSON.")
 @click.option("--not-measured", help="Why its error was not measured.")
 @click.option("--from-trial", is_flag=True, help="Its error is what the version before did here.")
@@ -138,11 +165,23 @@ def make(
     marking: str,
     as_json: bool,
 ) -> None:
-    """Make a signed package of a playbook or typology; it begins in shadow."""
+    """Make a signed package of a playbook or typology, or of a jurisdiction's legal rules.
+
+    It begins in shadow. Legal rules are those the centre itself goes by: name the jurisdiction.
+    """
     import msgspec
 
     from openaoc.cli.client import CentreClient
+    from openaoc.holds.legal import jurisdictions
+    from openaoc.kernel.offences import Offence
 
+    law = file in jurisdictions()
+    content = {"rules": file} if law else _content(file)
+    if law:
+        not_measured = not_measured or NO_ERROR
+        offences = offences or tuple(Offence)
+    if not offences:
+        raise click.UsageError("--offence: which scam it is about")
     given = [one for one in (measured, not_measured, from_trial or None) if one is not None]
     if len(given) != 1:
         raise click.UsageError("one of --measured, --not-measured and --from-trial")
@@ -152,7 +191,7 @@ def make(
     elif not_measured is not None:
         error = {"type": "not-measured", "why": not_measured}
     body = {
-        **_content(file),
+        **content,
         "name": name,
         "summary": summary,
         "licence": licence,
@@ -310,7 +349,7 @@ def _say(view: dict[str, Any]) -> None:
             f"tried on {figures['looked']} accounts, named {figures['named']}: "
             f"{figures['right']} right, {figures['wrong']} wrong; missed {figures['missed']}"
         )
-    for one in view["lacking"]:
+    for one in view["lacking"] if bundle["kind"] != "rules" else ():
         say(f"  lacks: {one}")
 
 
@@ -370,6 +409,24 @@ def _typology(document: dict[str, Any]) -> str:
     from openaoc.practice.typology import Typology
 
     return msgspec.convert(document, Typology).words()
+
+
+def _sheet(bundle: dict[str, Any]) -> JurisdictionRules:
+    """A package's legal rules as of today."""
+    import msgspec
+
+    from openaoc.holds.comparing import Sender, SentRules, sheet_of
+    from openaoc.holds.legal import Rulebook
+    from openaoc.kernel.clock import SystemClock, parse_time
+
+    sender = Sender(
+        partner=bundle["author"],
+        package=bundle["id"],
+        version=bundle["version"],
+        made_at=parse_time(bundle["made_at"]),
+    )
+    sent = SentRules(sender=sender, book=msgspec.convert(bundle["rules"], Rulebook))
+    return sheet_of(sent, on=SystemClock().now().date())
 
 
 def _steps(document: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -9,7 +10,12 @@ import rich_click as click
 from openaoc.cli.output import json_option, say, show_json, show_table
 
 if TYPE_CHECKING:
-    from openaoc.holds.comparing import Comparison, RuleView
+    from openaoc.holds.comparing import Comparison, JurisdictionRules, RuleView
+
+OUT = click.option("--out", type=click.Path(path_type=Path), help="Write a page to print (HTML).")
+LANGUAGE = click.option(
+    "--language", default="th", type=click.Choice(["th", "en"]), show_default=True
+)
 
 
 @click.group(help="Show and compare the legal rules that holds rest on.")
@@ -48,7 +54,14 @@ def show(jurisdiction: str, *, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
+    say_rules(found)
+
+
+def say_rules(found: JurisdictionRules) -> None:
+    """Every rule with its source."""
     live = "may go live" if found.may_go_live else "cannot go live: rules are not confirmed"
+    if found.sent is not None:
+        live = f"the word of {found.sent.partner}, never acted upon here"
     say(f"{found.jurisdiction}  {found.name}  {found.currency}  {live}")
     for rule in found.rules:
         confirmed = "confirmed" if rule.confirmed else "not confirmed"
@@ -70,14 +83,30 @@ def show(jurisdiction: str, *, as_json: bool) -> None:
 
 @command.command("compare")
 @click.argument("jurisdictions", nargs=-1)
+@OUT
+@LANGUAGE
 @json_option
-def compare_rules(jurisdictions: tuple[str, ...], *, as_json: bool) -> None:
+def compare_rules(
+    jurisdictions: tuple[str, ...], *, out: Path | None, language: str, as_json: bool
+) -> None:
     """Compare the longest times of jurisdictions side by side; all of them by default."""
     found = _compare(tuple(code.upper() for code in jurisdictions))
+    say_comparison(found, out=out, language=language, as_json=as_json)
+
+
+def say_comparison(found: Comparison, *, out: Path | None, language: str, as_json: bool) -> None:
+    """As a table, as JSON, or with `out` as a page to print."""
+    if out is not None:
+        from openaoc.web.law import render_law
+
+        out.write_text(render_law(found, language=language, whole=True), "utf-8")
     if as_json:
         show_json(found)
         return
-    codes = [one.jurisdiction for one in found.jurisdictions]
+    if out is not None:
+        say(f"{out}: a page to print, A4")
+        return
+    codes = [one.column for one in found.jurisdictions]
     rows = [
         (row.ground, *(_hours(rule) if rule else "none" for rule in row.rules.values()))
         for row in found.grounds

@@ -1,12 +1,13 @@
 """Holds: the legal rules of all jurisdictions side by side, for whoever decides or compares.
 
-Reads the rule files alone; says of each figure who says so. Never decides.
+Says of each figure who says so. What partners sent of their own law stands beside our files, and
+opens nothing: what may go live is said by our files alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 
@@ -14,11 +15,34 @@ from openaoc.holds.legal import (
     GROUNDS,
     Ground,
     LegalRule,
+    NoSuchRule,
     RestitutionRule,
+    Rulebook,
     jurisdictions,
     rulebook,
 )
 from openaoc.kernel.actor import Role
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose word a sheet is that came from a partner, and in which package."""
+
+    partner: str
+    package: str
+    version: int
+    made_at: datetime
+
+
+class SentRules(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules a partner sent."""
+
+    sender: Sender
+    book: Rulebook
+
+    @property
+    def column(self) -> str:
+        """Its name beside our own sheets."""
+        return f"{self.book.jurisdiction} ({self.sender.partner})"
 
 
 class RuleView(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +68,14 @@ class RuleView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JurisdictionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """One jurisdiction: what is in force, and what keeps it from going live."""
+    """One jurisdiction: what is in force, and what keeps it from going live.
 
+    `column`: its name among others. `sent`: who sent it, None for our own file. `may_go_live` at
+    this centre: never by what a partner sent, whatever that says of itself.
+    """
+
+    column: str
+    sent: Sender | None = None
     jurisdiction: str
     name: str
     currency: str
@@ -60,7 +90,7 @@ class JurisdictionRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroundRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One ground of a hold in every jurisdiction asked for; None where there is no such rule."""
+    """One ground of a hold in every column asked for; None where there is no such rule."""
 
     ground: Ground
     rules: dict[str, RuleView | None]
@@ -76,13 +106,25 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def rules_of(jurisdiction: str, *, on: date) -> JurisdictionRules:
     """What is in force in the jurisdiction on that day. Raises NoSuchRule."""
-    book = rulebook(jurisdiction)
+    return _sheet(rulebook(jurisdiction), column=jurisdiction, on=on)
+
+
+def sheet_of(sent: SentRules, *, on: date) -> JurisdictionRules:
+    """What a partner says is in force on that day."""
+    return _sheet(sent.book, column=sent.column, on=on, sender=sent.sender)
+
+
+def _sheet(
+    book: Rulebook, *, column: str, on: date, sender: Sender | None = None
+) -> JurisdictionRules:
     missing = book.unconfirmed(on)
     return JurisdictionRules(
+        column=column,
+        sent=sender,
         jurisdiction=book.jurisdiction,
         name=book.name,
         currency=book.currency,
-        may_go_live=not missing,
+        may_go_live=sender is None and not missing,
         unconfirmed=missing,
         default=book.default,
         suspicion=book.suspicion,
@@ -93,9 +135,19 @@ def rules_of(jurisdiction: str, *, on: date) -> JurisdictionRules:
     )
 
 
-def compare(codes: Sequence[str] = (), *, on: date) -> Comparison:
-    """These jurisdictions, or all there are, side by side by ground. Raises NoSuchRule."""
-    found = [rules_of(code, on=on) for code in dict.fromkeys(codes or jurisdictions())]
+def compare(codes: Sequence[str] = (), *, on: date, sent: Sequence[SentRules] = ()) -> Comparison:
+    """These jurisdictions, or all there are, side by side by ground. Raises NoSuchRule.
+
+    `sent`: what partners sent of theirs; each stands behind our own sheet of that jurisdiction.
+    """
+    ours = jurisdictions()
+    known = sorted({*ours, *(one.book.jurisdiction for one in sent)})
+    found: list[JurisdictionRules] = []
+    for code in dict.fromkeys(codes or known):
+        if code not in known:
+            raise NoSuchRule(f"no legal rules for jurisdiction {code[:8]!r}")
+        found += [rules_of(code, on=on)] if code in ours else []
+        found += [sheet_of(one, on=on) for one in sent if one.book.jurisdiction == code]
     return Comparison(
         on=on,
         jurisdictions=found,
@@ -103,7 +155,7 @@ def compare(codes: Sequence[str] = (), *, on: date) -> Comparison:
             GroundRow(
                 ground=ground,
                 rules={
-                    one.jurisdiction: next((r for r in one.rules if r.ground == ground), None)
+                    one.column: next((r for r in one.rules if r.ground == ground), None)
                     for one in found
                 },
             )

@@ -6,6 +6,7 @@ Reads versioned data files; never knows a duration itself.
 from __future__ import annotations
 
 import re
+import string
 import tomllib
 from datetime import date, datetime, timedelta, timezone
 from functools import cache
@@ -17,10 +18,17 @@ import msgspec
 from openaoc.holds.model import Words
 from openaoc.kernel.actor import Role
 from openaoc.kernel.errors import BadInput, NotFound, Refused
-from openaoc.kernel.money import format_money
+from openaoc.kernel.money import check_amount, check_currency, format_money
 
 PACKAGE: Final = "openaoc.holds.rules"
 FILE: Final = re.compile(r"[A-Z]{2}\.toml")
+CODE: Final = re.compile(r"[A-Z]{2}")
+TEXT_NAMES: Final = frozenset({"amount", "received", "ends", "case", "order"})
+"""What a text that the holder reads may name."""
+RULES_MAX: Final = 100
+TEXT_CHARACTERS_MAX: Final = 2_000
+TIME_MAX: Final = 10 * 366 * 24 * 60
+"""Hours or minutes: more is no time of law, and a program may not compute with it."""
 Ground = Literal["victim_report", "police_complaint", "suspicion", "measure"]
 GROUNDS: Final[tuple[Ground, ...]] = get_args(Ground)
 
@@ -67,8 +75,9 @@ class LegalRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Raises ValueError for a rule that says less than it claims."""
         if self.confirmed and self.longest_from == "provisional":
             raise ValueError(f"{self.id} is confirmed and its longest time is provisional")
-        if not self.doubt_hours > 0 or not self.longest_hours > 0 or not self.answer_minutes > 0:
-            raise ValueError(f"{self.id} has a time that is not positive")
+        for given in (self.doubt_hours, self.longest_hours, self.answer_minutes):
+            if not 0 < given <= TIME_MAX:
+                raise ValueError(f"{self.id} has a time that is not positive, or endless")
 
     @property
     def longest(self) -> timedelta:
@@ -150,18 +159,55 @@ def rulebook(jurisdiction: str) -> Rulebook:
         book = msgspec.convert(tomllib.loads(file.read_text("utf-8")), Rulebook)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise BadInput(str(error), where=name) from error
-    for rule in book.rule:
-        for text in (rule.reason.th, rule.reason.en):
-            _fill(text, rule_texts_probe(), where=f"{name} {rule.id}")
-    known = {rule.id for rule in book.rule}
-    named = {book.default, book.suspicion, book.measure}
-    named |= {rule.extends_to for rule in book.rule if rule.extends_to is not None}
-    if not named <= known:
-        raise BadInput(f"no rule {', '.join(sorted(named - known))}", where=name)
+    check_rulebook(book, where=name)
     placed = [
         msgspec.structs.replace(rule, utc_offset_hours=book.utc_offset_hours) for rule in book.rule
     ]
     return msgspec.structs.replace(book, rule=placed)
+
+
+def check_rulebook(book: Rulebook, *, where: str) -> None:
+    """Whether its rules fit together. Raises BadInput with the place.
+
+    Texts are looked at and never filled in: a book may come from another centre.
+    """
+    if not CODE.fullmatch(book.jurisdiction) or not 0 < len(book.rule) <= RULES_MAX:
+        raise BadInput(f"two letters, and 1 to {RULES_MAX} rules", where=where)
+    back = book.restitution
+    for text in (
+        book.name,
+        back.source,
+        back.note,
+        *(t for rule in book.rule for t in _shown(rule)),
+    ):
+        if len(text) > TEXT_CHARACTERS_MAX or not text.isprintable():
+            raise BadInput("a text too long, or with what cannot be printed", where=where)
+    for rule in book.rule:
+        for text in (rule.reason.th, rule.reason.en):
+            _check_text(text, where=f"{where} {rule.id[:80]}")
+    check_currency(book.currency, where=where)
+    check_amount(book.floor_minor, where=where)
+    known = {rule.id for rule in book.rule}
+    named = {book.default, book.suspicion, book.measure}
+    named |= {rule.extends_to for rule in book.rule if rule.extends_to is not None}
+    if not named <= known:
+        raise BadInput(f"no rule {', '.join(sorted(named - known))}"[:200], where=where)
+
+
+def _shown(rule: LegalRule) -> tuple[str, ...]:
+    basis, reason = rule.legal_basis, rule.reason
+    texts = (basis.th, basis.en, reason.th, reason.en)
+    return (rule.id, rule.source, rule.note, *rule.links, *texts)
+
+
+def _check_text(text: str, *, where: str) -> None:
+    try:
+        places = [place[1:] for place in string.Formatter().parse(text)]
+    except ValueError as error:
+        raise BadInput(f"reason text: {error}", where=where) from error
+    for name, form, conversion in places:
+        if name is not None and (name not in TEXT_NAMES or form or conversion):
+            raise BadInput(f"reason text names {name[:80]!r}", where=where)
 
 
 def jurisdictions() -> list[str]:
@@ -196,18 +242,6 @@ class ReasonFacts(msgspec.Struct, frozen=True, kw_only=True):
     order: str
 
 
-def rule_texts_probe() -> dict[str, str]:
-    """Every name a text may use, so that a misspelt one is found when the file is read."""
-    return dict.fromkeys(("amount", "received", "ends", "case", "order"), "-")
-
-
-def _fill(template: str, values: dict[str, str], *, where: str) -> str:
-    try:
-        return template.format_map(values)
-    except (KeyError, ValueError, IndexError) as error:
-        raise BadInput(f"reason text names {error}", where=where) from error
-
-
 def reason_for(rule: LegalRule, facts: ReasonFacts) -> Words:
     """What the holder reads, in Thai and English; times as on the clock where the holder is."""
     values = {
@@ -218,8 +252,8 @@ def reason_for(rule: LegalRule, facts: ReasonFacts) -> Words:
         "order": facts.order,
     }
     return Words(
-        th=_fill(rule.reason.th, values, where=rule.id),
-        en=_fill(rule.reason.en, values, where=rule.id),
+        th=rule.reason.th.format_map(values),
+        en=rule.reason.en.format_map(values),
     )
 
 

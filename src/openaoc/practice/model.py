@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from openaoc.exchange.objects import DOCUMENT_CHARACTERS_MAX, ObjectId, ObjectKind, check_object_id
+from openaoc.holds.legal import Rulebook
 from openaoc.kernel.errors import BadInput, Conflict, NotFound, Refused
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
@@ -48,6 +49,10 @@ class NotTriedEnough(Refused):
     """It was not tried enough to act."""
 
 
+class NeverActs(Refused):
+    """Legal rules are read and compared; nobody acts upon another country's."""
+
+
 class BadPackage(BadInput):
     """The package cannot be taken."""
 
@@ -61,6 +66,8 @@ class PackageKind(enum.StrEnum):
 
     PLAYBOOK = "playbook"
     TYPOLOGY = "typology"
+    RULES = "rules"
+    """A country's legal rules: read and compared, never acted upon from a package."""
 
 
 class Standing(enum.StrEnum):
@@ -153,13 +160,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     replaces: PackageId | None = None
     playbook: Playbook | None = None
     typology: Typology | None = None
-
-    @property
-    def content(self) -> Playbook | Typology:
-        """What is in it."""
-        found = self.playbook if self.kind is PackageKind.PLAYBOOK else self.typology
-        assert found is not None, "a checked bundle has the content it names"
-        return found
+    rules: Rulebook | msgspec.UnsetType = msgspec.UNSET
+    """Not written where there are none: what was signed before there were any stays as it is."""
 
 
 def check_bundle(bundle: Bundle) -> Bundle:
@@ -168,19 +170,24 @@ def check_bundle(bundle: Bundle) -> Bundle:
     if bundle.replaces is not None:
         check_object_id(bundle.replaces, kind=ObjectKind.PACKAGE, where="replaces")
     for kind in PackageKind:
-        given = getattr(bundle, kind.value) is not None
+        given = isinstance(getattr(bundle, kind.value), msgspec.Struct)
         if given != (kind is bundle.kind):
             raise BadPackage("just what its kind says", where=kind.value)
     if bundle.replaces == bundle.id or (bundle.version == 1) != (bundle.replaces is None):
         raise BadPackage("version 1 replaces nothing, each later one another", where="replaces")
     error = bundle.error
+    if isinstance(error, Measured) and bundle.kind is PackageKind.RULES:
+        raise BadPackage("what a law says has no measured error", where="error")
     if isinstance(error, Measured) and error.right + error.wrong + error.missed > error.looked:
         raise BadPackage("more than it was tried on", where="error.looked")
     return bundle
 
 
 class NewPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person puts into a package. `replaces`: the version of ours it follows."""
+    """What a person puts into a package. `replaces`: the version of ours it follows.
+
+    `rules`: a jurisdiction; what is sent of it is the file this centre itself goes by.
+    """
 
     name: Line
     summary: Annotated[str, Meta(min_length=3, max_length=2_000)]
@@ -191,6 +198,7 @@ class NewPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     replaces: ObjectId | None = None
     playbook: Playbook | None = None
     typology: Typology | None = None
+    rules: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")] | None = None
 
 
 class Voice(msgspec.Struct, frozen=True, kw_only=True):

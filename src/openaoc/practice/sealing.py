@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from openaoc.channels.signing import BadSignature, PublicJwk, SigningKey, sign, verify
+from openaoc.holds.legal import Rulebook, check_rulebook
 from openaoc.practice.model import (
     BUNDLE_BYTES_MAX,
     BadPackage,
@@ -79,6 +80,8 @@ def opened(
         raise NotSignedByPartner(error.detail) from error
     if bundle.playbook is not None:
         check_playbook(bundle.playbook)
+    if isinstance(bundle.rules, Rulebook):
+        check_rulebook(bundle.rules, where="rules")
     return bundle
 
 

@@ -6,7 +6,7 @@ not tried enough; a typology that acts proposes indicators, and never holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -14,6 +14,8 @@ import msgspec
 from openaoc.channels.keys import CentreKeys
 from openaoc.channels.signing import PublicJwk
 from openaoc.exchange.objects import ObjectKind, check_object_id, new_object_id
+from openaoc.holds.comparing import Sender, SentRules
+from openaoc.holds.legal import Rulebook, rulebook
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.markings import Marking
 from openaoc.parties.permissions import Permission, require
@@ -23,6 +25,7 @@ from openaoc.practice.model import (
     Bundle,
     Figures,
     Measured,
+    NeverActs,
     NewPackage,
     NoSuchPackage,
     NotMeasured,
@@ -88,6 +91,30 @@ class Packages:
         one = self._found(tx, package_id)
         return ObservationList(observations=store.named(tx.connection, one.id))
 
+    def sent_rules(self, tx: Transaction, *, partners: Collection[str]) -> list[SentRules]:
+        """The newest legal rules each of these partners sent of each jurisdiction, by name.
+
+        `partners`: those whose agreement is in force.
+        """
+        require(tx.actor, Permission.PRACTICE_READ)
+        newest: dict[str, SentRules] = {}
+        for one in store.listed(tx.connection, kind=PackageKind.RULES, standing=Standing.SHADOW):
+            if one.partner is None or one.partner not in partners:
+                continue
+            book = one.bundle.rules
+            assert isinstance(book, Rulebook), "a checked bundle has what its kind says"
+            sender = Sender(
+                partner=one.partner,
+                package=one.id,
+                version=one.bundle.version,
+                made_at=one.bundle.made_at,
+            )
+            sent = SentRules(sender=sender, book=book)
+            there = newest.get(sent.column)
+            if there is None or there.sender.made_at < sender.made_at:
+                newest[sent.column] = sent
+        return [newest[column] for column in sorted(newest)]
+
     def _views(self, tx: Transaction, found: Sequence[Package]) -> list[PackageView]:
         figures = store.figures_of(tx.connection, [one.id for one in found])
         return [
@@ -104,11 +131,17 @@ class Packages:
     # Our own.
 
     def make(self, tx: Transaction, new: NewPackage) -> PackageView:
-        """Our own package, signed, in shadow. Raises BadPackage, BadPlaybook, NoSuchPackage."""
+        """Our own package, signed, in shadow.
+
+        Raises BadPackage, BadPlaybook, NoSuchPackage, NoSuchRule.
+        """
         require(tx.actor, Permission.PRACTICE_WORK)
-        kind = PackageKind.PLAYBOOK if new.playbook is not None else PackageKind.TYPOLOGY
+        kind = PackageKind.TYPOLOGY
         if new.playbook is not None:
+            kind = PackageKind.PLAYBOOK
             check_playbook(new.playbook)
+        elif new.rules is not None:
+            kind = PackageKind.RULES
         before = None if new.replaces is None else self._own(tx, new.replaces)
         bundle = Bundle(
             format="openaoc-package-1",
@@ -125,6 +158,7 @@ class Packages:
             replaces=new.replaces,
             playbook=new.playbook,
             typology=new.typology,
+            rules=msgspec.UNSET if new.rules is None else rulebook(new.rules),
         )
         data = bundle_bytes(bundle)
         if before is not None and before.bundle.kind is not kind:
@@ -250,12 +284,14 @@ class Packages:
     def take_on(self, tx: Transaction, package_id: str, *, reason: str) -> PackageView:
         """One person's word that it goes live; with a second person's it does.
 
-        Raises NotTriedEnough, with all it lacks, SamePerson, WrongPackageStep.
+        Raises NotTriedEnough, with all it lacks, NeverActs, SamePerson, WrongPackageStep.
         """
         require(tx.actor, Permission.PRACTICE_DECIDE)
         tx.lock(LOCK)
         one = self._found(tx, package_id, lock=True)
         after_step(one.standing, Step.TAKE_ON)
+        if one.bundle.kind is PackageKind.RULES:
+            raise NeverActs(one.id)
         figures = store.figures_of(tx.connection, [one.id]).get(one.id, Figures())
         missing = lacking(one, figures, rules=self.rules.trial, now=tx.now)
         if missing:

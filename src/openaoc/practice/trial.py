@@ -17,6 +17,7 @@ from openaoc.practice.model import Figures, Package, PackageKind
 PACKAGE: Final = "openaoc.practice.rules"
 FILE: Final = "default.toml"
 HUNDRED: Final = 100
+NEVER: Final = "legal rules are read and compared, and never act from a package"
 
 Days = Annotated[int, Meta(ge=0, le=3_660)]
 Accounts = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -70,8 +71,11 @@ def practice_rules() -> PracticeRules:
 def lacking(one: Package, figures: Figures, *, rules: Trial, now: datetime) -> tuple[str, ...]:
     """What it lacks before persons may take it live; nothing: they may.
 
-    A playbook acts through people: they may follow it as soon as two of them have read it.
+    A playbook acts through people: they may follow it as soon as two of them have read it. Legal
+    rules act nowhere but in the files of their own centre.
     """
+    if one.bundle.kind is PackageKind.RULES:
+        return (NEVER,)
     if one.bundle.kind is not PackageKind.TYPOLOGY:
         return ()
     found = []

@@ -12,7 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
-from openaoc.public import check_order, contest, report
+from openaoc.public import check_order, contest, law, report
 from openaoc.public.forms import Language, PageRequest
 from openaoc.public.status_page import render
 from openaoc.statistics.model import LiveFigures
@@ -69,4 +69,5 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     *contest.ROUTES,
     *check_order.ROUTES,
     *report.ROUTES,
+    *law.ROUTES,
 )

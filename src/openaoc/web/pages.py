@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 ASSET_TYPES: Final = {
     "status.css": "text/css",
     "forms.css": "text/css",
+    "law.css": "text/css",
     "status.js": "text/javascript",
     "emblem.svg": "image/svg+xml",
 }

@@ -24,6 +24,7 @@ from openaoc.exchange.line import Line
 from openaoc.exchange.model import NoAgreement
 from openaoc.exchange.objects import ReleasedObject
 from openaoc.exchange.protection.shield import Shield
+from openaoc.holds.comparing import Comparison, compare
 from openaoc.holds.model import WAITING, OrderState
 from openaoc.holds.service import Holds
 from openaoc.indicators.service import Indicators
@@ -194,6 +195,14 @@ class Practising:
         verified = agreements.partners.verified_keys(tx, agreement.partner)
         keys = {key.kid: parse_public_jwk(key.jwk) for key in verified}
         return self.fetching.take(tx, one, agreement=agreement, keys=keys)
+
+    def rules(self, tx: Transaction, codes: Sequence[str] = ()) -> Comparison:
+        """Our legal rules and those that partners sent of theirs, side by side, as of today.
+
+        Raises NoSuchRule.
+        """
+        sent = self.packages.sent_rules(tx, partners=self._partners(tx))
+        return compare(codes, on=tx.now.date(), sent=sent)
 
     # Trying.
 

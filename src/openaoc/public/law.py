@@ -1,0 +1,39 @@
+"""Public: the page of legal rules side by side, to read and to print.
+
+Shows this centre's own files, as law is anybody's; what partners sent is for the staff.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from litestar import Response, get
+from litestar.params import QueryParameter
+
+from openaoc.holds.comparing import compare
+from openaoc.public.forms import Language, PageRequest
+from openaoc.web.law import ADDRESS, render_law
+from openaoc.web.pages import SECURITY_HEADERS
+from openaoc.web.words import choose_language
+
+Codes = Annotated[list[str] | None, QueryParameter(max_items=50, required=False)]
+
+
+@get(ADDRESS, include_in_schema=False, sync_to_thread=True)
+def law_page(
+    request: PageRequest, lang: Language = None, jurisdiction: Codes = None
+) -> Response[str]:
+    """The rules in force today; `lang` is th or en, `jurisdiction` may stand more than once."""
+    language = choose_language(lang, request.headers.get("accept-language"))
+    today = request.app.state.centre.clock.now().date()
+    page = render_law(compare(jurisdiction or (), on=today), language=language, whole=False)
+    headers = {
+        **SECURITY_HEADERS,
+        "Cache-Control": "no-store",
+        "Content-Language": language,
+        "Vary": "Accept-Language",
+    }
+    return Response(page, media_type="text/html", headers=headers)
+
+
+ROUTES: Final = (law_page,)
