@@ -20,7 +20,9 @@ from litestar import Litestar
 from litestar.datastructures import State
 from psycopg import sql
 
+from openaoc.api import misp as feed_routes
 from openaoc.api import taxii as routes
+from openaoc.api.problems import HANDLERS as ERROR_HANDLERS
 from openaoc.api.sign_ins import SignIns
 from openaoc.exchange.agreement import Agreement
 from openaoc.exchange.objects import ReleasedObject
@@ -76,7 +78,12 @@ class TaxiiSite(Site):
         self.keys = database.keys
         self.desk = Desk()
         self.collecting = build_collecting(
-            uow=self.uow, sharing=self.sharing, keys=database.keys, home="TH", receiver=self.desk
+            uow=self.uow,
+            sharing=self.sharing,
+            keys=database.keys,
+            home="TH",
+            name="TH-AOC",
+            receiver=self.desk,
         )
         self.url = ""
         self.api_keys: dict[str, str] = {}
@@ -92,7 +99,12 @@ class TaxiiSite(Site):
             matter=SimpleNamespace(collecting=self.collecting),
         )
         state = {"centre": centre, "rates": RateLimits(self._now_s), "sign_ins": SignIns()}
-        return Litestar(route_handlers=[*routes.HANDLERS], state=State(state), openapi_config=None)
+        return Litestar(
+            route_handlers=[*routes.HANDLERS, *feed_routes.HANDLERS],
+            exception_handlers=ERROR_HANDLERS,
+            state=State(state),
+            openapi_config=None,
+        )
 
     def _now_s(self) -> float:
         return self.monotonic_s

@@ -24,6 +24,9 @@ from tests.exchange.sharing_site import ADMINISTRATOR, SUPERVISOR, partner_user
 from tests.exchange.taxii_site import TaxiiSite, stix_indicator, taxii_site
 
 EARLY = "2026-01-05T03:00:00.000000Z"
+NEW = NewFeed(
+    partner="?", url="http://partner.example/root", collection="c1", secret="s3cret", every_s=60
+)
 _codes = iter(f"F{number}" for number in range(1, 100))
 
 
@@ -55,20 +58,33 @@ def answered(
 class Reader:
     """One feed of a partner of its own, read from a server that a test plays."""
 
-    def __init__(self, site: TaxiiSite, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    def __init__(
+        self,
+        site: TaxiiSite,
+        answer: Callable[[httpx.Request], httpx.Response],
+        new: NewFeed = NEW,
+    ) -> None:
         self.site, self.code = site, next(_codes)
         site.agree(self.code)
         self.remote = Remote(answer)
+        transport = httpx.MockTransport(self.remote)
+        events = EventFeeds(
+            uow=site.uow,
+            agreements=site.agreements,
+            client=MispClient(transport),
+            receiver=site.desk,
+            country="TH",
+        )
         self.polling = Polling(
             uow=site.uow,
             agreements=site.agreements,
-            client=TaxiiClient(httpx.MockTransport(self.remote)),
+            client=TaxiiClient(transport),
+            events=events,
             keys=site.keys,
         )
-        new = NewFeed(partner=self.code, url="http://partner.example/root", collection="c1",
-                      secret="s3cret", every_s=60)  # fmt: skip
         with site.uow.begin(ADMINISTRATOR) as tx:
-            self.id = self.polling.add(tx, new).id
+            added = msgspec.structs.replace(new, partner=self.code)
+            self.id = self.polling.add(tx, added).id
 
     def poll(self) -> FeedView:
         """Let a minute pass and read; the feed afterwards."""

@@ -89,7 +89,11 @@ def open_collections(request: ApiRequest, data: NewCollections) -> OpenedCollect
     request_max_body_size=BODY_BYTES_MAX,
     security=BEARER,
     tags=["exchange"],
-    summary="Read a partner's collection on schedule, or write ours into it",
+    summary="Read a partner's collection or MISP feed on schedule, or write ours into it",
+    description=(
+        "`form` `misp`: a MISP feed, its `url` where its manifest lies, over https; without "
+        "`username` the `secret` is the whole `Authorization` header."
+    ),
     responses={**described(FeedView, "The feed", 201), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )

@@ -30,7 +30,7 @@ def collections(partner_code: str, *, profile: str, as_json: bool) -> None:
     show_table(("id", "kind", "profile", "title"), rows)
 
 
-@click.group("feed", help="Partners' collections that are read or written on schedule.")
+@click.group("feed", help="Partners' collections and MISP feeds, read or written on schedule.")
 def feed() -> None:
     """Feeds."""
 
@@ -38,8 +38,9 @@ def feed() -> None:
 @feed.command("add")
 @click.argument("partner_code", metavar="PARTNER")
 @click.argument("url")
-@click.argument("collection")
-@click.option("--username", default="openaoc", show_default=True)
+@click.argument("collection", required=False)
+@click.option("--misp", is_flag=True, help="A MISP feed: URL is where its manifest.json lies.")
+@click.option("--username", help="For a password; openaoc for TAXII, for MISP none.")
 @click.option("--secret-file", type=click.Path(exists=True, dir_okay=False), required=True)
 @click.option("--publish", is_flag=True, help="Write what is released into it.")
 @click.option("--every", "every_s", type=int, default=60, show_default=True, help="Seconds.")
@@ -48,20 +49,27 @@ def add(
     partner_code: str,
     *,
     url: str,
-    collection: str,
-    username: str,
+    collection: str | None,
+    misp: bool,
+    username: str | None,
     secret_file: str,
     publish: bool,
     every_s: int,
     as_json: bool,
 ) -> None:
-    """Read COLLECTION of the API root at URL from now on; its password is in a file."""
+    """Read COLLECTION of the API root at URL from now on; its password is in a file.
+
+    With --misp: the MISP feed at URL. Without --username the file is the Authorization header.
+    """
     from openaoc.cli.client import CentreClient
 
+    if misp == (collection is not None):
+        raise click.UsageError("a COLLECTION, or --misp")
     body = {
         "partner": partner_code,
         "url": url,
-        "collection": collection,
+        "form": "misp" if misp else "taxii",
+        "collection": collection or "",
         "username": username,
         "secret": Path(secret_file).read_text("utf-8").strip(),
         "publish": publish,
@@ -71,7 +79,7 @@ def add(
     if as_json:
         show_json(made)
         return
-    say(f"{made['id']}  {made['url']}  {made['collection']}")
+    say(f"{made['id']}  {made['form']}  {made['url']}  {made['collection']}")
 
 
 @feed.command("list")
@@ -85,10 +93,19 @@ def list_feeds(*, as_json: bool) -> None:
         show_json(found)
         return
     rows = [
-        (f["id"], f["partner"], f["url"], f["added_after"], f["failures"], f["last_error"])
+        (
+            f["id"],
+            f["partner"],
+            f["form"],
+            f["url"],
+            f["added_after"],
+            f["failures"],
+            f["last_error"],
+        )
         for f in found["feeds"]
     ]
-    show_table(("id", "partner", "url", "read up to", "failures", "last error"), rows)
+    columns = ("id", "partner", "form", "url", "read up to", "failures", "last error")
+    show_table(columns, rows)
 
 
 @feed.command("remove")
@@ -110,7 +127,7 @@ def remove(feed_id: str, *, as_json: bool) -> None:
 @click.option("--after", type=int, default=0, help="A sequence.")
 @json_option
 def received(*, partner_code: str | None, after: int, as_json: bool) -> None:
-    """Show what partners sent over TAXII, and what of it could not be kept."""
+    """Show what partners sent over TAXII or MISP, and what of it could not be kept."""
     from openaoc.cli.client import CentreClient
 
     found = CentreClient().get("/v1/exchange/received", partner=partner_code, after=after)

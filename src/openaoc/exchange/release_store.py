@@ -17,10 +17,9 @@ from sqlalchemy.engine import Connection
 from openaoc.exchange.ledger_model import (
     Notice,
     RecallKind,
-    Received,
     ReleaseRow,
 )
-from openaoc.exchange.objects import BETWEEN_CENTRES, ObjectKind, ReleasedObject
+from openaoc.exchange.objects import ObjectKind, ReleasedObject
 from openaoc.kernel.offences import Offence
 from openaoc.storage.tables import metadata, moment
 
@@ -84,9 +83,8 @@ requests: Final = sa.Table(
     sa.Column("count", sa.BigInteger, nullable=False),
 )
 
-_BODY: Final = msgspec.json.Decoder(ReleasedObject)
-_CURRENT: Final = releases.c.ended_as.is_(None)
-_BETWEEN_CENTRES: Final = sorted(kind.value for kind in BETWEEN_CENTRES)
+BODY: Final = msgspec.json.Decoder(ReleasedObject)
+CURRENT: Final = releases.c.ended_as.is_(None)
 
 
 class NewRelease(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +124,7 @@ def held(connection: Connection, partner: str, ids: Sequence[str]) -> dict[str, 
         releases.c.why,
     ).where(
         releases.c.partner == partner,
-        _CURRENT,
+        CURRENT,
         releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
     )
     return {
@@ -158,7 +156,7 @@ def end(
         sa.update(releases)
         .where(
             releases.c.partner == partner,
-            _CURRENT,
+            CURRENT,
             releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
         )
         .values(ended_as=as_kind, ended_at=at, body=None),
@@ -208,47 +206,12 @@ def confirm(connection: Connection, partner: str, ids: Sequence[str], *, agreeme
         sa.update(releases)
         .where(
             releases.c.partner == partner,
-            _CURRENT,
+            CURRENT,
             releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
         )
         .values(confirmed=agreement),
         {"ids": list(ids)},
     )
-
-
-def view(
-    connection: Connection,
-    partner: str,
-    *,
-    agreement: str,
-    after: int,
-    limit: int,
-    kinds: Collection[ObjectKind] | None = None,
-) -> list[Received]:
-    """What the partner has now that may leave under the agreement, in order.
-
-    Of these kinds; by default of all that a polled view shows.
-    """
-    wanted = releases.c.kind.not_in(_BETWEEN_CENTRES)
-    if kinds is not None:
-        wanted = releases.c.kind.in_(sorted(kind.value for kind in kinds))
-    query = (
-        sa.select(releases.c.sequence, releases.c.released_at, releases.c.body)
-        .where(
-            releases.c.partner == partner,
-            _CURRENT,
-            releases.c.confirmed == agreement,
-            wanted,
-            releases.c.sequence > after,
-            releases.c.body.is_not(None),
-        )
-        .order_by(releases.c.sequence)
-        .limit(limit)
-    )
-    return [
-        Received(sequence=row.sequence, released_at=row.released_at, object=_BODY.decode(row.body))
-        for row in connection.execute(query)
-    ]
 
 
 class CurrentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,7 +235,7 @@ def _current(row: sa.Row[*tuple[object, ...]]) -> CurrentRow:
         confirmed=row.confirmed,
         purpose=Offence(row.purpose),
         keep_until=row.keep_until,
-        body=None if row.body is None else _BODY.decode(row.body),
+        body=None if row.body is None else BODY.decode(row.body),
         speaks_of=frozenset(map(bytes, row.speaks_of)),
     )
 
@@ -281,7 +244,7 @@ def receivers(connection: Connection, object_id: str) -> list[CurrentRow]:
     """Everybody who has the object now, by partner, locked."""
     query = (
         sa.select(releases)
-        .where(releases.c.object_id == object_id, _CURRENT)
+        .where(releases.c.object_id == object_id, CURRENT)
         .order_by(releases.c.partner)
         .with_for_update()
     )
@@ -294,7 +257,7 @@ def of_partner(connection: Connection, partner: str, ids: Sequence[str]) -> list
         sa.select(releases)
         .where(
             releases.c.partner == partner,
-            _CURRENT,
+            CURRENT,
             releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
         )
         .order_by(releases.c.object_id)
@@ -309,7 +272,7 @@ def speaking_of(connection: Connection, digests: Collection[bytes]) -> list[tupl
     What was withdrawn before is among them, as long as it says more than which it is.
     """
     query = sa.select(releases.c.partner, releases.c.object_id).where(
-        _CURRENT,
+        CURRENT,
         releases.c.kind != ObjectKind.REFERRAL.value,
         releases.c.speaks_of.overlap(sa.bindparam("digests", type_=ARRAY(sa.LargeBinary))),
     )
@@ -320,7 +283,7 @@ def speaking_of(connection: Connection, digests: Collection[bytes]) -> list[tupl
 def held_by(connection: Connection, ids: Collection[str]) -> list[tuple[str, str]]:
     """Partner and object of every present release of one of these objects, withdrawn ones too."""
     query = sa.select(releases.c.partner, releases.c.object_id).where(
-        _CURRENT,
+        CURRENT,
         releases.c.object_id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Text))),
     )
     rows = connection.execute(query, {"ids": list(ids)})
@@ -331,7 +294,7 @@ def kept_too_long(connection: Connection, *, now: datetime, limit: int) -> list[
     """Present releases whose time is over, locked, the longest over first."""
     query = (
         sa.select(releases)
-        .where(_CURRENT, releases.c.keep_until <= now)
+        .where(CURRENT, releases.c.keep_until <= now)
         .order_by(releases.c.keep_until, releases.c.sequence)
         .limit(limit)
         .with_for_update(skip_locked=True)

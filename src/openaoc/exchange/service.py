@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from openaoc.exchange import approval_store, release_store
+from openaoc.exchange import approval_store, release_store, view_store
 from openaoc.exchange.agreeing import Agreements
 from openaoc.exchange.agreement import Agreement
 from openaoc.exchange.catalogue import Catalogue
@@ -121,29 +121,45 @@ class Exchange:
         after: int,
         limit: int,
         kinds: Collection[ObjectKind] | None = None,
+        day: str | None = None,
     ) -> ReceivedPage:
         """What a partner has now, in order, from behind a sequence: what its channels show.
 
-        `kinds`: these alone; by default those of a view that is polled. Nothing without an
-        agreement in force. A partner's user may ask for its own alone.
+        `kinds`: these alone; by default those of a view that is polled. `day`: what was created
+        on it alone. Nothing without an agreement in force. A partner's user may ask for its own
+        alone.
         """
-        if tx.actor.partner is not None and tx.actor.partner != partner:
-            return ReceivedPage(objects=[], more=False)
-        if not permits(tx.actor, Permission.EXCHANGE_RECEIVE):
-            require(tx.actor, Permission.EXCHANGE_READ)
-        agreement = self.agreements.in_force(tx, partner)
+        agreement = self._viewed(tx, partner)
         if agreement is None:
             return ReceivedPage(objects=[], more=False)
         limit = min(limit, VIEW_PAGE_MAX)
-        found = release_store.view(
+        found = view_store.view(
             tx.connection,
             partner,
             agreement=agreement.id,
             after=after,
             limit=limit + 1,
             kinds=kinds,
+            day=day,
         )
         return ReceivedPage(objects=found[:limit], more=len(found) > limit)
+
+    def view_days(
+        self, tx: Transaction, partner: str, *, kinds: Collection[ObjectKind]
+    ) -> dict[str, int]:
+        """By day of creation, how many objects of these kinds the partner's view shows."""
+        agreement = self._viewed(tx, partner)
+        if agreement is None:
+            return {}
+        return view_store.days(tx.connection, partner, agreement=agreement.id, kinds=kinds)
+
+    def _viewed(self, tx: Transaction, partner: str) -> Agreement | None:
+        """The agreement by which the actor may see the partner's view; None: there is nothing."""
+        if tx.actor.partner is not None and tx.actor.partner != partner:
+            return None
+        if not permits(tx.actor, Permission.EXCHANGE_RECEIVE):
+            require(tx.actor, Permission.EXCHANGE_READ)
+        return self.agreements.in_force(tx, partner)
 
     def _published(self, tx: Transaction, object_id: str) -> SharedObject:
         found = self.catalogue.find(tx, [object_id]).get(object_id)

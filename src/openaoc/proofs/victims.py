@@ -21,6 +21,7 @@ from openaoc.exchange.files.service import Files
 from openaoc.exchange.ledger_model import NewApproval
 from openaoc.exchange.matching.answering import unprotected
 from openaoc.exchange.matching.sets import Identifier
+from openaoc.exchange.misp.feed import events_in
 from openaoc.exchange.model import NoAgreement, NoSuchObject, PartnerKind, SecondPerson
 from openaoc.exchange.objects import (
     FIELDS,
@@ -103,7 +104,7 @@ class _Site(Exchanging):
         super().__init__(database, clock)
         producer = producer_of(database.keys, home="TH")
         self.collecting = build_collecting(
-            uow=self.uow, sharing=self.sharing, keys=database.keys, home="TH"
+            uow=self.uow, sharing=self.sharing, keys=database.keys, home="TH", name="OPENAOC-TH"
         )
         self.shelf: dict[str, SharedObject] = {}
         self.sharing.catalogue.register(self)
@@ -148,6 +149,9 @@ class _Site(Exchanging):
             for collection in taxii.collections(tx).collections:
                 page = taxii.objects(tx, collection.id, Query(limit=1_000, all=True))
                 texts.append(page.body.decode("utf-8"))
+            misp = self.collecting.misp
+            manifest = misp.manifest(tx)
+            texts += [misp.event(tx, event).decode("utf-8") for event in events_in(manifest)]
         return "\n".join(texts)
 
 

@@ -1,4 +1,4 @@
-"""Workflow: builds the collections of the exchange: served, filled, handed on.
+"""Workflow: builds the collections and feeds of the exchange: served, filled, handed on.
 
 Nothing is handed on before a stage that receives is named by the wiring.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from openaoc.exchange.context import KINDS
 from openaoc.exchange.indicators import IndicatorReceiver
+from openaoc.exchange.misp.client import MispClient
+from openaoc.exchange.misp.polling import EventFeeds
+from openaoc.exchange.misp.serving import MispServing
 from openaoc.exchange.objects import ObjectKind, keyed_object_id
 from openaoc.exchange.recalling import OBJECT_RECALLED
 from openaoc.exchange.receiving import Nobody, Receiver
@@ -40,9 +43,17 @@ class Collecting:
     """The collections, and the two threads that work for them: neither holds up a hold order."""
 
     def __init__(
-        self, *, uow: UnitOfWork, taxii: Taxii, filling: Filling, handing: Handing, polling: Polling
+        self,
+        *,
+        uow: UnitOfWork,
+        taxii: Taxii,
+        misp: MispServing,
+        filling: Filling,
+        handing: Handing,
+        polling: Polling,
     ) -> None:
         self.taxii, self.filling, self.handing, self.polling = taxii, filling, handing, polling
+        self.misp = misp
         self._uow = uow
         self._shown = Ticker("collections", self.work, every_s=WORK_SECONDS)
         self._read = Ticker("feeds", polling.poll_due, every_s=POLL_SECONDS)
@@ -95,17 +106,32 @@ def build_collecting(
     sharing: Sharing,
     keys: Keyring,
     home: str,
+    name: str,
     receiver: Receiver | None = None,
 ) -> Collecting:
-    """Build it; without a receiver what partners send is kept and reported as not taken."""
+    """Build it; without a receiver what partners send is kept and reported as not taken.
+
+    `name`: the code under which partners know this centre.
+    """
+    receiver = receiver or Nobody()
     producer = producer_of(keys, home=home)
     taxii = Taxii(sharing.agreements)
     filling = Filling(uow=uow, exchange=sharing.exchange, producer=producer, country=home)
-    handing = Handing(
-        uow=uow, agreements=sharing.agreements, receiver=receiver or Nobody(), country=home
+    handing = Handing(uow=uow, agreements=sharing.agreements, receiver=receiver, country=home)
+    events = EventFeeds(
+        uow=uow,
+        agreements=sharing.agreements,
+        client=MispClient(),
+        receiver=receiver,
+        country=home,
     )
-    polling = Polling(uow=uow, agreements=sharing.agreements, client=TaxiiClient(), keys=keys)
-    return Collecting(uow=uow, taxii=taxii, filling=filling, handing=handing, polling=polling)
+    polling = Polling(
+        uow=uow, agreements=sharing.agreements, client=TaxiiClient(), events=events, keys=keys
+    )
+    misp = MispServing(sharing.exchange, name=name)
+    return Collecting(
+        uow=uow, taxii=taxii, misp=misp, filling=filling, handing=handing, polling=polling
+    )
 
 
 def build_receiver(sharing: Sharing, indicators: Indicators, *, region: str) -> Receiver:

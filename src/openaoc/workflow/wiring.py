@@ -301,7 +301,12 @@ def _outward(means: Means, core: Core, pooled: PooledAccounts) -> Outward:
     sharing.marking.find_objects_with(functools.partial(published_of, indicators))
     receiver = build_receiver(sharing, indicators, region=settings.jurisdiction)
     collecting = build_collecting(
-        uow=means.uow, sharing=sharing, keys=keys, home=settings.jurisdiction, receiver=receiver
+        uow=means.uow,
+        sharing=sharing,
+        keys=keys,
+        home=settings.jurisdiction,
+        name=settings.centre_code,
+        receiver=receiver,
     )
     return Outward(
         indicators=indicators,

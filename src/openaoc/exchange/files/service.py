@@ -33,8 +33,7 @@ from openaoc.exchange.files.model import (
 )
 from openaoc.exchange.files.packing import read_misp, read_stix
 from openaoc.exchange.files.sheet import read_xlsx, write_xlsx
-from openaoc.exchange.misp.feed import feed_of
-from openaoc.exchange.misp.model import MispOrg
+from openaoc.exchange.misp.feed import ORG_NAMESPACE, feed_of, org_of
 from openaoc.exchange.model import NoAgreement
 from openaoc.exchange.objects import ObjectKind, ReleasedObject
 from openaoc.exchange.receiving import RECEIVED_AT_ONCE_MAX, Receiver
@@ -52,7 +51,6 @@ SIGNED_WITHIN: Final = timedelta(days=30)
 """A file may lie about for so long before it is brought."""
 LOST_SHOWN_MAX: Final = 200
 VOUCHED_CHARACTERS_MIN: Final = 3
-ORG_NAMESPACE: Final = uuid.UUID("0a6f4f0e-5a3d-4a86-9d4c-4a0c2f7d1b11")
 TAKEN: Final = "exchange.file.taken"
 MADE: Final = "exchange.file.made"
 
@@ -181,10 +179,7 @@ class Files:
         if form is Form.XLSX:
             return write_xlsx(header, objects), 0
         if form is Form.MISP:
-            org = MispOrg(
-                name=self._name,
-                uuid=str(uuid.uuid5(ORG_NAMESPACE, self._name)),
-            )
+            org = org_of(self._name)
             feed = feed_of(objects, name=self._name, org=org, now=header.made_at)
             return _packed(feed.files, header), len(feed.lost)
         return self._stix(header, objects, agreement=agreement)

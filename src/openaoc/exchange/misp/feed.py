@@ -8,15 +8,15 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from openaoc.exchange.misp.model import Lost, ManifestEntry, MispEvent, MispOrg
 from openaoc.exchange.misp.reading import LOST_MAX, Reading, read_event
-from openaoc.exchange.misp.writing import OBJECTS_PER_EVENT_MAX, encode_event, event_of
+from openaoc.exchange.misp.writing import OBJECTS_PER_EVENT_MAX, encode_event, event_of, head_of
 from openaoc.exchange.objects import ReleasedObject
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.markings import Marking
@@ -25,6 +25,7 @@ MANIFEST: Final = "manifest.json"
 HASHES: Final = "hashes.csv"
 EVENTS_MAX: Final = 10_000
 MANIFEST_BYTES_MAX: Final = 16 << 20
+ORG_NAMESPACE: Final = uuid.UUID("0a6f4f0e-5a3d-4a86-9d4c-4a0c2f7d1b11")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -33,6 +34,55 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
 
     files: dict[str, bytes]
     lost: tuple[Lost, ...]
+
+
+class Part(NamedTuple):
+    """The objects of one event, under the id and name it always has."""
+
+    uuid: str
+    info: str
+    objects: Sequence[ReleasedObject]
+
+
+def org_of(name: str) -> MispOrg:
+    """The centre of this code as MISP sees it, always the same."""
+    return MispOrg(name=name, uuid=str(uuid.uuid5(ORG_NAMESPACE, name)))
+
+
+def day_of(one: ReleasedObject) -> str:
+    """The day on which it was created, by which objects are put into events."""
+    return one.created.strftime("%Y-%m-%d")
+
+
+def event_uuid(org: MispOrg, *, scope: str, day: str, part: int) -> str:
+    """The id of a day's event: where a day needs several, the first is 0."""
+    return str(uuid.uuid5(uuid.UUID(org.uuid), f"{scope}/{day}/{part}"))
+
+
+def parts_of(
+    objects: Sequence[ReleasedObject], *, name: str, org: MispOrg, scope: str
+) -> Iterator[Part]:
+    """The events these objects make, by day. `scope`: another one gives the events other ids."""
+    days: dict[str, list[ReleasedObject]] = {}
+    for one in sorted(objects, key=lambda one: (one.created, one.id)):
+        days.setdefault(day_of(one), []).append(one)
+    for day, found in days.items():
+        for part, start in enumerate(range(0, len(found), OBJECTS_PER_EVENT_MAX)):
+            yield Part(
+                uuid=event_uuid(org, scope=scope, day=day, part=part),
+                info=f"{name} {day}" if not part else f"{name} {day} ({part + 1})",
+                objects=found[start : start + OBJECTS_PER_EVENT_MAX],
+            )
+
+
+def manifest_of(parts: Iterator[Part], *, org: MispOrg, changed: Mapping[str, datetime]) -> bytes:
+    """The manifest of these events. `changed`: by object, when the reader's view of it changed."""
+    entries = {}
+    for part in parts:
+        now = max(changed[one.id] for one in part.objects)
+        event = head_of(part.objects, event_uuid=part.uuid, info=part.info, org=org, now=now)
+        entries[event.uuid] = _entry(event)
+    return msgspec.json.encode(entries)
 
 
 def feed_of(
@@ -48,27 +98,17 @@ def feed_of(
     The same objects give the same events, so that a reader updates what it has. `hashes`: also
     MISP's quick lookup, plain MD5 that anybody can try numbers against: for the trust group alone.
     """
-    days: dict[str, list[ReleasedObject]] = {}
-    for one in sorted(objects, key=lambda one: (one.created, one.id)):
-        days.setdefault(one.created.strftime("%Y-%m-%d"), []).append(one)
     files: dict[str, bytes] = {}
     lost: list[Lost] = []
     manifest: dict[str, ManifestEntry] = {}
     lines: list[str] = []
-    for day, found in days.items():
-        for part, start in enumerate(range(0, len(found), OBJECTS_PER_EVENT_MAX)):
-            written = event_of(
-                found[start : start + OBJECTS_PER_EVENT_MAX],
-                event_uuid=str(uuid.uuid5(uuid.UUID(org.uuid), f"{name}/{day}/{part}")),
-                info=f"{name} {day}" if not part else f"{name} {day} ({part + 1})",
-                org=org,
-                now=now,
-            )
-            lost += written.lost
-            event = written.event
-            manifest[event.uuid] = _entry(event)
-            files[f"{event.uuid}.json"] = encode_event(event)
-            lines += _hashes(event) if hashes else []
+    for part in parts_of(objects, name=name, org=org, scope=name):
+        written = event_of(part.objects, event_uuid=part.uuid, info=part.info, org=org, now=now)
+        lost += written.lost
+        event = written.event
+        manifest[event.uuid] = _entry(event)
+        files[f"{event.uuid}.json"] = encode_event(event)
+        lines += hashes_of(event) if hashes else []
     files[MANIFEST] = msgspec.json.encode(manifest)
     if hashes:
         files[HASHES] = "".join(lines).encode("ascii")
@@ -87,7 +127,7 @@ def _entry(event: MispEvent) -> ManifestEntry:
     )
 
 
-def _hashes(event: MispEvent) -> list[str]:
+def hashes_of(event: MispEvent) -> list[str]:
     """`md5(value),event` for what may be looked for, as MISP's own feeds have it."""
     return [
         f"{hashlib.md5(one.value.encode(), usedforsecurity=False).hexdigest()},{event.uuid}\n"

@@ -81,6 +81,7 @@ def event_of(
     """The objects as one event. Raises TooLarge above OBJECTS_PER_EVENT_MAX."""
     if len(objects) > OBJECTS_PER_EVENT_MAX:
         raise TooLarge(f"at most {OBJECTS_PER_EVENT_MAX} objects in an event")
+    head = head_of(objects, event_uuid=event_uuid, info=info, org=org, now=now)
     lost: list[Lost] = []
     written = []
     for one in objects:
@@ -88,9 +89,22 @@ def event_of(
             written.append(_object(one))
         else:
             lost.append(Lost(path=one.id, reason=f"a {one.kind.value} is not for an event"))
+    event = msgspec.structs.replace(head, objects=tuple(written))
+    return Written(event=event, lost=tuple(lost))
+
+
+def head_of(
+    objects: Sequence[ReleasedObject],
+    *,
+    event_uuid: str,
+    info: str,
+    org: MispOrg,
+    now: datetime,
+) -> MispEvent:
+    """The event of these objects, without them: what a manifest says of it."""
     highest = strictest(Marking.CLEAR, *(one.marking for one in objects))
     stamp = int(now.timestamp())
-    event = MispEvent(
+    return MispEvent(
         uuid=event_uuid,
         info=info,
         date=min((one.created for one in objects), default=now).strftime("%Y-%m-%d"),
@@ -98,10 +112,8 @@ def event_of(
         publish_timestamp=stamp,
         orgc=org,
         tags=(MispTag(name=f"{TLP}{highest.value}"),),
-        objects=tuple(written),
         distribution=DISTRIBUTIONS.get(highest, 0),
     )
-    return Written(event=event, lost=tuple(lost))
 
 
 def encode_event(event: MispEvent) -> bytes:

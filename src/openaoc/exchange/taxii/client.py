@@ -142,19 +142,20 @@ class TaxiiClient:
                 headers=headers,
                 auth=httpx.BasicAuth(server.username, server.secret),
             ) as response:
-                body = _read(response, until=until)
+                body = read_reply(response, until=until, bytes_max=REPLY_BYTES_MAX)
                 _check(response, wanted=(HTTPStatus.OK, HTTPStatus.ACCEPTED))
                 return response.headers, body
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotAnswered(type(error).__name__) from error
 
 
-def _read(response: httpx.Response, *, until: float) -> bytes:
+def read_reply(response: httpx.Response, *, until: float, bytes_max: int) -> bytes:
+    """The whole of a reply. Raises NotAnswered for one that is too long, or takes too long."""
     received = bytearray()
     for chunk in response.iter_bytes():
         received += chunk
-        if len(received) > REPLY_BYTES_MAX:
-            raise NotAnswered(f"more than {REPLY_BYTES_MAX} bytes")
+        if len(received) > bytes_max:
+            raise NotAnswered(f"more than {bytes_max} bytes")
         if time.monotonic() > until:
             raise NotAnswered("took too long")
     return bytes(received)

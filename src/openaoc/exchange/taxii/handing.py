@@ -98,7 +98,7 @@ class Handing:
             lost, kept = [Lost(path="$", reason=refused or "")], 0
             if refused is None:
                 lost, kept = self._believed(tx, agreement, [body for _, body in rows])
-            self._record(tx, one, objects=len(rows), kept=kept, lost=lost)
+            record_batch(tx, one, objects=len(rows), kept=kept, lost=lost)
             self._reached(tx, one, rows[-1][0])
             return len(rows)
 
@@ -130,22 +130,23 @@ class Handing:
         after = msgspec.structs.replace(one, handed=place)
         store.update_collection(tx.connection, after, "handed")
 
-    @staticmethod
-    def _record(
-        tx: Transaction, one: Collection, *, objects: int, kept: int, lost: Sequence[Lost]
-    ) -> None:
-        feed_store.add_receipt(
-            tx.connection,
-            Receipt(
-                sequence=0,
-                collection=one.id,
-                partner=one.partner,
-                at=tx.now,
-                objects=objects,
-                kept=kept,
-                lost=len(lost),
-                report=tuple(lost[:LOST_MAX]),
-            ),
-        )
-        mark = ReceiptMark(collection=one.id, objects=objects, kept=kept, lost=len(lost))
-        tx.journal(action="exchange.objects.taken", subject=one.partner, after=mark)
+
+def record_batch(
+    tx: Transaction, one: Collection, *, objects: int, kept: int, lost: Sequence[Lost]
+) -> None:
+    """Keep what became of a batch, and enter its counts in the journal."""
+    feed_store.add_receipt(
+        tx.connection,
+        Receipt(
+            sequence=0,
+            collection=one.id,
+            partner=one.partner,
+            at=tx.now,
+            objects=objects,
+            kept=kept,
+            lost=len(lost),
+            report=tuple(lost[:LOST_MAX]),
+        ),
+    )
+    mark = ReceiptMark(collection=one.id, objects=objects, kept=kept, lost=len(lost))
+    tx.journal(action="exchange.objects.taken", subject=one.partner, after=mark)

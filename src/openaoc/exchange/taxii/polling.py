@@ -1,4 +1,4 @@
-"""Exchange, TAXII 2.1: reads partners' collections on a schedule, and writes ours into theirs.
+"""Exchange: reads partners' collections and MISP feeds on a schedule, writes ours into theirs.
 
 Each page is kept with how far one got in one transaction; what comes twice is known by its id and
 version. Objects wait in the feed's collection for their receiver. Nothing is read or written
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 import structlog
@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Meta
 
 from openaoc.exchange.agreeing import Agreements
+from openaoc.exchange.misp.client import check_secrecy
+from openaoc.exchange.misp.feed import MANIFEST
+from openaoc.exchange.misp.polling import EventFeeds
 from openaoc.exchange.stix.model import Lost, Profile
 from openaoc.exchange.stix.reading import LOST_MAX
 from openaoc.exchange.taxii import feed_store, store
@@ -52,6 +55,8 @@ PAUSE_MAX: Final = timedelta(hours=6)
 EVERY_S_MIN: Final = 10
 SENT_AT_ONCE_MAX: Final = 500
 SECRET_LABEL: Final = "openaoc feed secrets v1"  # noqa: S105 - names the purpose, is not a secret
+USERNAME: Final = "openaoc"
+"""Who we are at a TAXII server that was not told otherwise."""
 _NONCE_BYTES: Final = 12
 _PURPOSE: Final = "read partners' collections"
 _LOG = structlog.get_logger(__name__)
@@ -62,15 +67,18 @@ class NoSuchFeed(NotFound):
 
 
 class NewFeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A collection of a partner's server to read, or with `publish` to write to.
+    """A collection of a partner's server to read, or with `publish` to write to; or its MISP feed.
 
-    `url`: of the API root. `secret`: the password or key the partner gave us.
+    `url`: of the API root; of a MISP feed: where its manifest lies, and no collection. `secret`:
+    the password or key the partner gave us. `username`: with it as in Basic; of a MISP feed
+    without one the secret is the whole of the `Authorization` header.
     """
 
     partner: Annotated[str, Meta(min_length=1, max_length=32)]
     url: Annotated[str, Meta(max_length=500)]
-    collection: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
-    username: Annotated[str, Meta(pattern=r"^[^:\x00-\x1f]{0,200}\Z")] = "openaoc"
+    form: Literal["taxii", "misp"] = "taxii"
+    collection: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}\Z")] = ""
+    username: Annotated[str, Meta(pattern=r"^[^:\x00-\x1f]{0,200}\Z")] | None = None
     secret: Annotated[str, Meta(max_length=1_000)]
     publish: bool = False
     every_s: Annotated[int, Meta(ge=EVERY_S_MIN, le=86_400)] = 60
@@ -81,6 +89,7 @@ class FeedView(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     partner: str
+    form: Literal["taxii", "misp"]
     url: str
     collection: str
     publish: bool
@@ -110,9 +119,16 @@ class Polling:
     """Reads and writes feeds. One instance per centre."""
 
     def __init__(
-        self, *, uow: UnitOfWork, agreements: Agreements, client: TaxiiClient, keys: Keyring
+        self,
+        *,
+        uow: UnitOfWork,
+        agreements: Agreements,
+        client: TaxiiClient,
+        events: EventFeeds,
+        keys: Keyring,
     ) -> None:
         self._uow = uow
+        self._events = events
         self._agreements = agreements
         self._client = client
         self._keys = keys
@@ -126,10 +142,13 @@ class Polling:
         url = check_endpoint(new.url)
         if url is None or len(feed_store.list_feeds(tx.connection)) >= FEEDS_MAX:
             raise BadInput(f"an address, and at most {FEEDS_MAX} feeds", where="url")
+        remote, username = _remote(new, url), new.username
+        if username is None:
+            username = "" if new.form == "misp" else USERNAME
         one = new_collection(
             partner=partner.code,
             kind=CollectionKind.FEED,
-            title=f"{url} {new.collection}"[:TITLE_CHARACTERS_MAX],
+            title=f"{url} {remote}"[:TITLE_CHARACTERS_MAX],
             profile=Profile.CORE,
             now=tx.now,
         )
@@ -137,8 +156,8 @@ class Polling:
         feed = Feed(
             collection=one.id,
             url=url,
-            remote=new.collection,
-            username=new.username,
+            remote=remote,
+            username=username,
             secret=self._sealed(one.id, new.secret),
             publish=new.publish,
             every_s=new.every_s,
@@ -148,7 +167,7 @@ class Polling:
             last_error=None,
         )
         feed_store.add_feed(tx.connection, feed)
-        mark = FeedMark(partner=partner.code, url=url, remote=new.collection, publish=new.publish)
+        mark = FeedMark(partner=partner.code, url=url, remote=remote, publish=new.publish)
         tx.journal(action="exchange.feed.added", subject=one.id, after=mark)
         return _view(feed, partner.code)
 
@@ -197,6 +216,8 @@ class Polling:
 
     def _poll(self, feed: Feed) -> bool:
         """Read pages until there are no more, or as many as at once; whether there are more."""
+        if feed.remote == MANIFEST:
+            return self._events.poll(feed, self._server(feed))
         after = None if feed.added_after is None else feed.added_after - OVERLAP
         following: str | None = None
         for _ in range(PAGES_AT_ONCE_MAX):
@@ -319,6 +340,18 @@ class Polling:
             raise Corrupt("a feed's secret was changed", where=collection_id) from error
 
 
+def _remote(new: NewFeed, url: str) -> str:
+    """What is read there: a collection's id, or MISP's manifest, which is never one."""
+    if new.form == "taxii":
+        if not new.collection:
+            raise BadInput("which collection", where="collection")
+        return new.collection
+    if new.collection or new.publish:
+        raise BadInput("a MISP feed has no collections, and is only read", where="collection")
+    check_secrecy(url)
+    return MANIFEST
+
+
 def _rows(
     tx: Transaction, one: Collection, page: RemotePage
 ) -> tuple[list[store.NewRow], list[Lost]]:
@@ -361,8 +394,9 @@ def _view(one: Feed, partner: str) -> FeedView:
     return FeedView(
         id=one.collection,
         partner=partner,
+        form="misp" if one.remote == MANIFEST else "taxii",
         url=one.url,
-        collection=one.remote,
+        collection="" if one.remote == MANIFEST else one.remote,
         publish=one.publish,
         every_s=one.every_s,
         added_after=one.added_after,
