@@ -13,7 +13,6 @@ import httpx
 import msgspec
 import pytest
 
-from openaoc.api.rates import PARTNER_GUESSES
 from openaoc.exchange.agreement import Grant, Minimisation
 from openaoc.exchange.ledger_model import NewRecall, RecallKind
 from openaoc.exchange.objects import ObjectKind, SharedObject, new_object_id
@@ -21,7 +20,6 @@ from openaoc.exchange.stix import ids, model
 from openaoc.exchange.stix.reading import check_object
 from openaoc.exchange.taxii.model import MEDIA_TYPE, CollectionKind
 from openaoc.exchange.taxii.publishing import SWEEP_EVERY
-from openaoc.exchange.taxii.query import VALUES_MAX
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.errors import BadInput, Unavailable
 from openaoc.kernel.markings import Marking
@@ -240,35 +238,6 @@ def test_no_id_can_be_tried_out_against_telephone_numbers(
             assert hashlib.new(name, guess.encode()).hexdigest()[:32] not in text
         assert str(uuid.uuid5(ids.NAMESPACE, guess)) not in text
         assert str(uuid.uuid5(ids.OURS, guess)) not in text
-
-
-def test_ids_cannot_be_tried_without_end_and_pages_count_nothing(
-    site: TaxiiSite, code: str
-) -> None:
-    other = next(_codes)
-    site.join(code)
-    site.join(other)
-    site.publish(code, site.indicator())
-    own = released(site, code)
-    names = ",".join(new_object_id(ObjectKind.INDICATOR) for _ in range(VALUES_MAX))
-    filters, rest = divmod(PARTNER_GUESSES.burst, VALUES_MAX)
-    assert rest == 0
-    with site.client(code) as client, site.client(other) as another:
-        mine = client.get(f"{own}objects/").json()["objects"][0]["id"]
-        for _ in range(30):
-            assert client.get(f"{own}objects/?limit=1").status_code == 200
-            assert client.get(f"{own}objects/{mine}/").status_code == 200
-        for _ in range(filters - 1):
-            assert client.get(f"{own}objects/?match[id]={names}").status_code == 200
-        for _ in range(VALUES_MAX):
-            unknown = new_object_id(ObjectKind.INDICATOR)
-            assert client.get(f"{own}objects/{unknown}/").status_code == 404
-        for path in (f"{own}objects/{mine}/", f"{own}objects/{unknown}/", "collections/"):
-            answer = client.get(path)
-            assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1"), path
-        assert another.get("collections/").status_code == 200, "nobody else waits for it"
-        site.monotonic_s += 1.0
-        assert client.get(f"{own}objects/{mine}/").status_code == 200
 
 
 def test_two_partners_pseudonyms_do_not_meet(site: TaxiiSite, code: str) -> None:

@@ -1,4 +1,4 @@
-"""Others' clients drive our TAXII server and read what it gives."""
+"""Others' clients drive our TAXII server, read what it gives, and cannot try ids without end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ import pytest
 import stix2
 import taxii2client.v21 as taxii2
 
+from openaoc.api.rates import PARTNER_GUESSES
+from openaoc.exchange.objects import ObjectKind, new_object_id
 from openaoc.exchange.stix.model import Profile
+from openaoc.exchange.taxii.model import CollectionKind
+from openaoc.exchange.taxii.query import VALUES_MAX
 from openaoc.storage.postgres import EmbeddedPostgres
 from tests.exchange.taxii_site import TaxiiSite, taxii_site
 
@@ -43,3 +47,30 @@ def test_taxii2_client_and_stix2_read_and_write(site: TaxiiSite, profile: Profil
     writable.delete_object(one.id)
     with pytest.raises(Exception, match="404"):
         writable.get_object(one.id)
+
+
+def test_ids_cannot_be_tried_without_end_and_pages_count_nothing(site: TaxiiSite) -> None:
+    code, other = "TRIES", "READS"
+    site.join(code)
+    site.join(other)
+    site.publish(code, site.indicator())
+    own = f"collections/{site.collection(code, CollectionKind.RELEASED)}/"
+    names = ",".join(new_object_id(ObjectKind.INDICATOR) for _ in range(VALUES_MAX))
+    filters, rest = divmod(PARTNER_GUESSES.burst, VALUES_MAX)
+    assert rest == 0
+    with site.client(code) as client, site.client(other) as another:
+        mine = client.get(f"{own}objects/").json()["objects"][0]["id"]
+        for _ in range(30):
+            assert client.get(f"{own}objects/?limit=1").status_code == 200
+            assert client.get(f"{own}objects/{mine}/").status_code == 200
+        for _ in range(filters - 1):
+            assert client.get(f"{own}objects/?match[id]={names}").status_code == 200
+        for _ in range(VALUES_MAX):
+            unknown = new_object_id(ObjectKind.INDICATOR)
+            assert client.get(f"{own}objects/{unknown}/").status_code == 404
+        for path in (f"{own}objects/{mine}/", f"{own}objects/{unknown}/", "collections/"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1"), path
+        assert another.get("collections/").status_code == 200, "nobody else waits for it"
+        site.monotonic_s += 1.0
+        assert client.get(f"{own}objects/{mine}/").status_code == 200
