@@ -433,6 +433,28 @@ def test_what_is_deleted_reaches_its_receiver_as_taken_back(site: TaxiiSite, cod
     ]  # fmt: skip
 
 
+def test_what_was_sent_is_kept_no_longer_than_agreed(site: TaxiiSite, code: str) -> None:
+    site.join(code, retention_days=2)
+    inbox = site.collection(code, CollectionKind.INBOX)
+
+    def kept() -> list[str]:
+        site.collecting.work()
+        with site.client(code) as client:
+            found = client.get(f"collections/{inbox}/objects/?match[version]=first").json()
+        return [one["modified"] for one in found.get("objects", [])]
+
+    old, other = stix_indicator(1), stix_indicator(2, modified="2026-01-05T05:00:00.000Z")
+    newer = {**old, "modified": "2026-01-05T04:00:00.000Z"}
+    sent(site, code, old)
+    site.clock.advance(timedelta(days=1))
+    sent(site, code, newer, other)
+    assert kept() == [old["modified"], other["modified"]]
+    site.clock.advance(timedelta(days=1, hours=1))
+    assert kept() == [newer["modified"], other["modified"]], "the next version is now the first"
+    site.clock.advance(timedelta(days=1))
+    assert kept() == []
+
+
 def test_after_the_agreement_nothing_is_handed_on(site: TaxiiSite, code: str) -> None:
     site.join(code)
     sent(site, code, stix_indicator(1))

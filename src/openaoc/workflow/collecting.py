@@ -81,6 +81,7 @@ class Collecting:
                 break
         with self._uow.begin(SYSTEM, purpose="forget what nobody asks for") as tx:
             self.taxii.forget_statuses(tx)
+            self.taxii.forget_received(tx)
         return done
 
     def _changed(self, tx: Transaction, event: Event) -> None:

@@ -23,6 +23,9 @@ PAGE_BYTES_MAX: Final = 16 << 20
 POSTED_PER_DAY_MAX: Final = 2_000_000
 """Objects a partner may write into its inbox in a day."""
 STATUS_KEPT_DAYS: Final = 7
+RECEIVED_KEPT_DAYS: Final = 30
+"""What a partner sent, where no agreement says how long."""
+FORGOTTEN_AT_ONCE_MAX: Final = 5_000
 TITLE_CHARACTERS_MAX: Final = 200
 LEGACY: Final = "2.0"
 
@@ -37,10 +40,6 @@ class NoSuchStored(NotFound):
 
 class NoSuchStatus(NotFound):
     """There is no such status, or it is not yours."""
-
-
-class NotReadable(Refused):
-    """This collection cannot be read."""
 
 
 class NotWritable(Refused):

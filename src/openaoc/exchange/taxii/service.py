@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -20,7 +20,9 @@ from openaoc.exchange.stix.reading import NotKept, check_object
 from openaoc.exchange.taxii import store
 from openaoc.exchange.taxii.model import (
     ENVELOPE_OBJECTS_MAX,
+    FORGOTTEN_AT_ONCE_MAX,
     POSTED_PER_DAY_MAX,
+    RECEIVED_KEPT_DAYS,
     STATUS_KEPT_DAYS,
     STIX_TYPE,
     TITLE_CHARACTERS_MAX,
@@ -56,6 +58,7 @@ _WORDS: Final = {
 }
 DELETED: Final = "deleted by the partner"
 FAILURE_CHARACTERS_MAX: Final = 300
+FORGET_EVERY: Final = timedelta(minutes=10)
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -89,6 +92,8 @@ class Taxii:
     def __init__(self, agreements: Agreements) -> None:
         self._agreements = agreements
         self._wake: Callable[[], object] = lambda: None
+        self._forgotten_at: datetime | None = None
+        """When nothing was left to forget."""
 
     def wake_with(self, call: Callable[[], object]) -> None:
         """Call this after objects were written that somebody has to read."""
@@ -127,7 +132,28 @@ class Taxii:
     def forget_statuses(self, tx: Transaction) -> int:
         """Delete what nobody asks for any more; how many."""
         oldest = tx.now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return store.delete_statuses(tx.connection, before=_days_before(oldest, STATUS_KEPT_DAYS))
+        before = oldest - timedelta(days=STATUS_KEPT_DAYS)
+        return store.delete_statuses(tx.connection, before=before)
+
+    def forget_received(self, tx: Transaction) -> int:
+        """Delete what was handed on and is older than the days agreed on; how many rows.
+
+        What was made of it stands by its own rules. Looks every FORGET_EVERY.
+        """
+        if self._forgotten_at is not None and tx.now - self._forgotten_at < FORGET_EVERY:
+            return 0
+        days = {
+            one.partner: one.terms.retention_days for one in self._agreements.all_in_force(tx)
+        }
+        gone = 0
+        kinds = (CollectionKind.INBOX, CollectionKind.FEED)
+        for one in store.list_collections(tx.connection, kinds=kinds):
+            kept = timedelta(days=days.get(one.partner, RECEIVED_KEPT_DAYS))
+            until = min(one.handed, tx.now - kept)
+            gone += store.forget(tx.connection, one.id, until=until, limit=FORGOTTEN_AT_ONCE_MAX)
+        if not gone:
+            self._forgotten_at = tx.now
+        return gone
 
     # For partners
 
@@ -310,10 +336,6 @@ def new_collection(
         posted_on=now.replace(hour=0, minute=0, second=0, microsecond=0),
         posted=0,
     )
-
-
-def _days_before(moment: datetime, days: int) -> datetime:
-    return datetime.fromtimestamp(moment.timestamp() - days * 86_400, UTC)
 
 
 def _view(one: Collection) -> CollectionView:

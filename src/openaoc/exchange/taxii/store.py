@@ -214,6 +214,23 @@ def delete_versions(
     return [bytes(body) for last, body in gone if last]
 
 
+_FORGET: Final = """
+DELETE FROM taxii_objects WHERE collection = %(collection)s AND added = ANY(ARRAY(
+    SELECT added FROM taxii_objects WHERE collection = %(collection)s AND added <= %(until)s
+    ORDER BY added LIMIT %(limit)s)) RETURNING object_id
+"""
+
+
+def forget(connection: Connection, collection_id: str, *, until: datetime, limit: int) -> int:
+    """Delete the oldest rows that were added by then; how many."""
+    driver = _driver(connection)
+    asked = {"collection": collection_id, "until": until, "limit": limit}
+    gone = [row[0] for row in driver.execute(_FORGET, asked).fetchall()]
+    if gone:
+        driver.execute(_ENDS, {"collection": collection_id, "ids": sorted(set(gone))})
+    return len(gone)
+
+
 def delete_origins(connection: Connection, collection_id: str, origins: Sequence[str]) -> None:
     """Delete all that was written from these released objects."""
     connection.execute(
