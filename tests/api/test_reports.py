@@ -245,3 +245,9 @@ def test_wrong_paging_is_refused(world: World, query: str) -> None:
     answer = world.as_("investigator").get(f"/v1/cases?{query}")
     assert answer.status_code == 400, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_wrong_filter_is_named_as_it_was_asked(world: World) -> None:
+    for path in ("/v1/cases", "/v1/holds"):
+        answer = world.as_("supervisor").get(path, params={"state": "nonsense"})
+        assert [fault["path"] for fault in answer.json()["errors"]] == ["state"]

@@ -63,6 +63,9 @@ def test_second_start_continues_and_signals_end_it_cleanly(tmp_path: Path) -> No
         view = server.run_json("case", "show", made["case"])
         assert view["located_minor"] == 500_000
         assert server.stop(signal.SIGINT) == 0
+        said = ("{", "OpenAOC on ", "data in ", "the administrator's key ")
+        other = [line for line in server.log().splitlines() if not line.startswith(said)]
+        assert not other, "its address, and a log of JSON lines"
 
 
 def test_port_in_use_is_told_before_anything_starts(tmp_path: Path, server: Server) -> None:

@@ -286,6 +286,7 @@ def test_bank_switches_its_key_and_endpoint(server: Server, tmp_path: Path) -> N
         (["practice", "read", "nothing"], 1, b"no such file"),
         (["hold", "list", "--limit", "0"], 2, b""),
         (["bench", "nonsense"], 2, b"No such command"),
+        (["bench", "trace", "--transfers", "0"], 2, b"not in the range"),
     ],
 )
 def test_refusals_and_wrong_usage(

@@ -16,6 +16,7 @@ from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import ParameterKwarg
 
 from openaoc.api.rates import PARTNER_GUESSES
 from openaoc.kernel.actor import Actor
@@ -144,12 +145,24 @@ def on_our_error(request: ApiRequest, error: OpenAOCError) -> Response[Problem]:
     return _respond(problem, headers)
 
 
+def _asked_as(request: ApiRequest, name: str) -> str:
+    """What the caller calls a parameter: its name in the query or header, not in the code."""
+    handler = request.scope.get("route_handler")
+    known = handler.parsed_fn_signature.parameters if handler is not None else {}
+    kind = known[name].kwarg_definition if name in known else None
+    if not isinstance(kind, ParameterKwarg):
+        return name
+    return kind.query or kind.header or name
+
+
 def on_http_error(request: ApiRequest, error: HTTPException) -> Response[Problem]:
     """What the framework itself refuses: no such route, wrong method, a parameter's type."""
     status = HTTPStatus(error.status_code)
     extra = error.extra if isinstance(error.extra, list) else []
     faults = [
-        Fault(path=str(item.get("key", "")), reason=str(item.get("message", "")))
+        Fault(
+            path=_asked_as(request, str(item.get("key", ""))), reason=str(item.get("message", ""))
+        )
         for item in extra
         if isinstance(item, dict)
     ]

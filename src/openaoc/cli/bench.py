@@ -21,8 +21,8 @@ BENCHES: Final = {
     "match": "Two centres find what both know, without showing the rest.",
 }
 _KINDS: Final[dict[str, click.ParamType[Any]]] = {
-    "int": click.INT,
-    "float": click.FLOAT,
+    "int": click.IntRange(min=1),
+    "float": click.FloatRange(min=0, min_open=True),
     "str": click.STRING,
     "bool": click.BOOL,
 }

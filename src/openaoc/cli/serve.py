@@ -16,7 +16,7 @@ import rich_click as click
 
 from openaoc.cli.output import json_option, say, show_json
 from openaoc.kernel.errors import Conflict, Unavailable
-from openaoc.kernel.interpreter import suit_interpreter
+from openaoc.kernel.interpreter import suit_end, suit_interpreter
 from openaoc.kernel.settings import Settings
 
 BACKLOG: Final = 2048
@@ -100,6 +100,7 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
             uvicorn.Server(config).run(sockets=[listener])
         finally:
             centre.stop()
+            suit_end()
 
 
 @contextlib.contextmanager
