@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from openaoc.cli import client, ledger
 from openaoc.ledger.refusals import RefusedRows
 from openaoc.ledger.table import TransferTable, parse_transfers, read_transfers, resolve_duplicates
 from tests.ledger_files.rows import Row, as_csv, as_ndjson, row
@@ -227,3 +230,29 @@ def test_the_banks_of_a_payment_that_both_told_cannot_change() -> None:
     with pytest.raises(RefusedRows, match="cannot change the banks"):
         resolved(rows)
     assert amounts(resolved([rows[0], rows[2]])) == [("T1", 15_000)]
+
+
+class Taking:
+    """A centre that takes everything, and what it took."""
+
+    taken: ClassVar[list[str]] = []
+
+    def post(self, path: str, **_: object) -> dict[str, int]:
+        self.taken.append(path)
+        return {"accepted": 2, "repeated": 0, "corrected": 0}
+
+
+def test_a_file_of_several_batches_is_checked_whole_before_any_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "ROWS_PER_BATCH", 2)
+    monkeypatch.setattr(client, "CentreClient", Taking)
+    path = tmp_path / "t.csv"
+    rows = [row(transfer_id=f"T{n}") for n in range(4)]
+    path.write_bytes(as_csv([*rows, row(transfer_id="T0", amount_minor=1)]))
+    refused = CliRunner().invoke(ledger.import_files, [str(path)])
+    assert isinstance(refused.exception, RefusedRows)
+    assert (refused.exception.rows[0].row, Taking.taken) == (5, [])
+    path.write_bytes(as_csv([*rows, row(transfer_id="T0")]))
+    assert CliRunner().invoke(ledger.import_files, [str(path)]).exit_code == 0
+    assert len(Taking.taken) == 3

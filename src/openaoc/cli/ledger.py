@@ -45,9 +45,13 @@ def import_files(
     nothing.
     """
     from openaoc.cli.client import CentreClient
-    from openaoc.ledger.table import read_transfers
+    from openaoc.ledger.table import read_transfers, resolve_duplicates
 
     table = read_transfers(list(files), assume_utc=assume_utc, skip_bad=skip_bad)
+    if table.rows > ROWS_PER_BATCH and table.table["corrects"].null_count == table.rows:
+        # The centre refuses the batch that contradicts another: by then the other is taken. What
+        # corrections correct, it alone knows.
+        resolve_duplicates(table)
     for text in table.notes:
         note(text)
     for row in table.refused[:SHOWN_MAX]:
