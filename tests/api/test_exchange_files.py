@@ -132,3 +132,26 @@ def test_a_wrong_file_is_refused_with_the_place(world: World, agreed: Path, tmp_
         headers={"Content-Type": "application/json"},
     )
     assert answer.status_code == 415
+
+
+def test_a_misp_feed_is_fetched_and_named_by_command(
+    agreed: Path, world: World, tmp_path: Path
+) -> None:
+    assert agreed.exists()
+    own = world.as_(CODE).get("/misp/manifest.json")
+    assert (own.status_code, own.headers["content-type"]) == (200, "application/json")
+    assert isinstance(own.json(), dict)
+    for who, status in (("nobody", 401), ("KBANK-machine", 403), ("supervisor", 403)):
+        assert world.as_(who).get("/misp/manifest.json").status_code == status, who
+    secret = tmp_path / "key.txt"
+    secret.write_text("their-key\n")
+    add = ("exchange", "feed", "add", CODE, "http://127.0.0.1:9/feed")
+    where = ("--secret-file", str(secret), "--every", "86400")
+    made = world.server.run_json(*add, "--misp", *where)
+    assert (made["form"], made["collection"]) == ("misp", "")
+    listed = world.server.run("exchange", "feed", "list").stdout.decode()
+    assert "misp" in listed
+    assert "their-key" not in listed
+    for wrong in (where, ("c1", "--misp", *where), ("--misp", "--publish", *where)):
+        assert world.server.run(*add, *wrong).returncode != 0, wrong
+    assert world.server.run("exchange", "feed", "remove", made["id"]).returncode == 0

@@ -354,4 +354,5 @@ def test_this_machines_own_address_needs_no_https(site: TaxiiSite) -> None:
         with site.uow.begin(ADMINISTRATOR) as tx:
             polling = site.collecting.polling
             added = polling.add(tx, msgspec.structs.replace(FEED, partner="HERE", url=url))
+            assert added.url == url
             polling.remove(tx, added.id)

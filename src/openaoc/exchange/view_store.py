@@ -15,7 +15,13 @@ from openaoc.exchange.ledger_model import Received
 from openaoc.exchange.objects import BETWEEN_CENTRES, ObjectKind
 from openaoc.exchange.release_store import BODY, CURRENT, releases
 
-created_day: Final = sa.func.substring(releases.c.body, r'"created":"(\d{4}-\d\d-\d\d)')
+_CREATED: Final = '"created":"'
+_DAY_CHARACTERS: Final = len("2026-01-05")
+created_day: Final = sa.func.substr(
+    releases.c.body,
+    sa.func.strpos(releases.c.body, _CREATED) + len(_CREATED),
+    _DAY_CHARACTERS,
+)
 """The first place of the body that is called so is the object's own: only its id stands before."""
 _BETWEEN_CENTRES: Final = sorted(kind.value for kind in BETWEEN_CENTRES)
 
