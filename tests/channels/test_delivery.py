@@ -9,6 +9,7 @@ from random import Random
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from openaoc.channels.model import (
     REFUSALS_MAX,
     BadEndpoint,
     InlineAnswer,
+    MessageState,
     MessageTooLarge,
     check_endpoint,
 )
@@ -34,6 +36,7 @@ from openaoc.parties.model import InstitutionKind
 from openaoc.parties.service import Parties
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from tests.channels.institution import Stub
+from tests.row_order import check_rows_are_taken_by_id
 
 WAIT_SECONDS_MAX = 15.0
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
@@ -132,6 +135,21 @@ def test_rolled_back_message_is_never_sent(channels: Channels, uow: UnitOfWork, 
     send(channels, uow)
     assert wait_for(lambda: len(bank.effects) == 1)
     assert [m["body"]["order"] for m in bank.effects.values()] == ["ord_0"]
+
+
+def test_messages_that_end_together_are_taken_by_id(channels: Channels, uow: UnitOfWork) -> None:
+    def end(tx: Transaction, ids: Sequence[str]) -> None:
+        store.end_messages(tx.connection, ids, state=MessageState.DELIVERED, now=tx.now)
+
+    def settle(tx: Transaction, _: Sequence[str]) -> None:
+        channels.settle_many(tx, subjects=[f"ord_{number}" for number in range(5)])
+
+    for number, change in enumerate((settle, end)):
+        send(channels, uow, orders=range(5 * number, 5 * number + 5))
+        with uow.read(SYSTEM) as tx:
+            waiting = sa.select(store.messages.c.id).where(store.messages.c.state == "waiting")
+            ids = tx.connection.execute(waiting).scalars().all()
+        check_rows_are_taken_by_id(uow, store.messages, ids, change)
 
 
 def test_same_content_enqueued_twice_is_one_message(

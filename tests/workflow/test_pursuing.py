@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import msgspec
 
+from openaoc.cases.store import cases as case_rows
 from openaoc.kernel.actor import SYSTEM
 from openaoc.workflow.rhythm import RETRACE_FIRST
+from tests.row_order import check_rows_are_taken_by_id
 from tests.workflow import invariants
 from tests.workflow.centre import SUPERVISOR, Centre
 
@@ -70,6 +72,19 @@ def test_a_case_as_it_was_is_put_off_and_one_that_was_touched_is_not(centre: Cen
     assert centre.matter.pursuit.retrace_due() == 0
     centre.clock.advance(RETRACE_FIRST + timedelta(seconds=1))
     assert centre.matter.pursuit.put_off_unchanged() == 2
+
+
+def test_cases_that_become_due_together_are_taken_by_id(centre: Centre) -> None:
+    paid = [centre.pay(f"KBANK:{n}", f"SCB:M{n}", 1_000) for n in range(5)]
+    ids = [centre.file(p).case for p in paid]
+    matter, uow = centre.matter, centre.database.uow
+    centre.clock.advance(RETRACE_FIRST + timedelta(seconds=1))
+    check_rows_are_taken_by_id(
+        uow, case_rows, ids, lambda tx, ids: matter.cases.put_off(tx, [(i, tx.now) for i in ids])
+    )
+    check_rows_are_taken_by_id(
+        uow, case_rows, ids, lambda tx, ids: matter.cases.mark_due(tx, ids, at=tx.now)
+    )
 
 
 def test_a_case_with_a_payment_not_found_yet_is_looked_at_again(centre: Centre) -> None:

@@ -234,12 +234,16 @@ def due(connection: Connection, *, now: datetime, limit: int) -> list[str]:
 
 def set_due(connection: Connection, ids: Sequence[str], *, at: datetime) -> None:
     """These cases are due for a new trace at `at`, or before if they already were."""
-    connection.execute(
-        sa.update(cases)
-        .where(cases.c.id == sa.any_(sa.bindparam("ids", list(ids), type_=sa.ARRAY(sa.Text))))
-        .where(sa.or_(cases.c.retrace_at.is_(None), cases.c.retrace_at > at, ~cases.c.retrace_must))
-        .values(retrace_at=sa.func.least(cases.c.retrace_at, at), retrace_must=True)
-    )
+    connection.execute(_SET_DUE, {"ids": list(ids), "at": at})
+
+
+# Several institutions answer for one case at once: rows are locked by id, so that two changes of
+# many cases never wait for each other.
+_SET_DUE: Final = sa.text(
+    "UPDATE cases SET retrace_at = least(retrace_at, CAST(:at AS timestamptz)), retrace_must = true"
+    " WHERE id IN (SELECT id FROM cases WHERE id = ANY(CAST(:ids AS text[]))"
+    " AND (retrace_at IS NULL OR retrace_at > :at OR NOT retrace_must) ORDER BY id FOR UPDATE)"
+)
 
 
 class Due(NamedTuple):
@@ -269,9 +273,11 @@ def put_off(
 
 
 _PUT_OFF: Final = sa.text(
-    "UPDATE cases SET retrace_at = fresh.at FROM unnest(CAST(:ids AS text[]),"
+    "WITH same AS (SELECT id FROM cases WHERE id = ANY(CAST(:ids AS text[]))"
+    " AND NOT retrace_must AND retrace_at <= :now ORDER BY id FOR UPDATE)"
+    " UPDATE cases SET retrace_at = fresh.at FROM same, unnest(CAST(:ids AS text[]),"
     " CAST(:times AS timestamptz[])) AS fresh (id, at)"
-    " WHERE cases.id = fresh.id AND NOT retrace_must AND retrace_at <= :now"
+    " WHERE cases.id = same.id AND fresh.id = same.id"
 )
 
 

@@ -176,7 +176,8 @@ def end_messages(
 
 _END: Final = sa.text(
     "UPDATE channels_messages SET state = :state, ended_at = :now, attempts = attempts + 1"
-    " WHERE id = ANY(:ids) AND state = 'waiting'"
+    " WHERE id IN (SELECT id FROM channels_messages WHERE id = ANY(:ids) AND state = 'waiting'"
+    " ORDER BY id FOR UPDATE)"
 )
 
 
@@ -187,7 +188,8 @@ def settle_subjects(tx: Transaction, *, subjects: Sequence[str], kinds: Sequence
 
 _SETTLE: Final = sa.text(
     "UPDATE channels_messages SET state = 'settled', ended_at = :now"
-    " WHERE subject = ANY(:subjects) AND kind = ANY(:kinds) AND state = 'waiting'"
+    " WHERE id IN (SELECT id FROM channels_messages WHERE subject = ANY(:subjects)"
+    " AND kind = ANY(:kinds) AND state = 'waiting' ORDER BY id FOR UPDATE)"
 )
 
 
