@@ -6,6 +6,7 @@ invariants.py, payments in restitution's own check, what institutions block in l
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 
@@ -18,7 +19,9 @@ from openaoc.holds.model import ENDED, HOLDING, WAITING, OrderState
 from openaoc.holds.record import OrderRecord
 from openaoc.holds.suspicion_model import STILL
 from openaoc.kernel.actor import CITIZEN, SYSTEM
+from openaoc.kernel.clock import to_us
 from openaoc.kernel.identifiers.kinds import Identifier, Kind
+from openaoc.tracing.conduct import known_balance
 from openaoc.workflow.noticing import UNANSWERED
 from tests.workflow.centre import BANKS, SUPERVISOR, Centre
 from tests.workflow.invariants import all_orders
@@ -209,7 +212,9 @@ class LifeFacts:
             account = self.centre.ledger.account_index(*order.place)
             assert account is not None
             until = self.centre.clock.now() + timedelta(microseconds=1)
-            known = self.centre.tracing.conduct(account, before=until).known_balance_minor
+            known = self.centre.tracing.account_history(
+                account, functools.partial(known_balance, before_us=to_us(until))
+            )
             taken = sum(
                 one.active_minor
                 for one in self._orders.values()

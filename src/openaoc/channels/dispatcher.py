@@ -7,6 +7,7 @@ sweep, and after a crash the sweep finds everything.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -21,6 +22,9 @@ log = structlog.get_logger("openaoc.channels")
 DELIVERY_THREADS: Final = 24
 REST_SECONDS: Final = 0.2
 """Between two runs for one institution: what is enqueued meanwhile goes out together."""
+RESTS_PER_RUN: Final = 4.0
+"""It rests so many times longer than a run took: a busy centre sends fewer and larger batches."""
+REST_SECONDS_MAX: Final = 1.0
 SWEEP_SECONDS: Final = 0.5
 STOP_SECONDS_MAX: Final = 20.0
 
@@ -85,6 +89,7 @@ class Dispatcher:
         while more and not self._stopping.is_set():
             with self._lock:
                 self._again.discard(institution)
+            began = time.monotonic()
             try:
                 more = self._deliver(institution)
             except Exception as error:
@@ -96,7 +101,8 @@ class Dispatcher:
                     self._running.discard(institution)
                     return
                 more = True
-            self._stopping.wait(REST_SECONDS)
+            rest = RESTS_PER_RUN * (time.monotonic() - began)
+            self._stopping.wait(min(max(rest, REST_SECONDS), REST_SECONDS_MAX))
         with self._lock:
             self._running.discard(institution)
 

@@ -37,7 +37,6 @@ class Conduct(msgspec.Struct, frozen=True, kw_only=True):
     days_active: int
     first_seen_us: int | None
     dwell_median_us: int | None
-    known_balance_minor: int
 
 
 def conduct(arrays: LedgerArrays, account: int, *, before_us: int) -> Conduct:
@@ -51,24 +50,28 @@ def conduct(arrays: LedgerArrays, account: int, *, before_us: int) -> Conduct:
     # Sets of a few numbers: numpy's own sorting costs many times what it sorts here.
     times = [*in_times.tolist(), *out_times.tolist()]
     payees = {payee for payee in arrays.creditor[outs].tolist() if payee >= 0}
-    in_end, out_end = int(arrays.base_in[account]), int(arrays.base_out[account])
-    if len(ins):
-        in_end = int(arrays.in_start[ins[-1]] + arrays.amount[ins[-1]])
-    if len(outs):
-        out_end = int(arrays.out_start[outs[-1]] + arrays.amount[outs[-1]])
     return Conduct(
         inflows=len(ins),
         outflows=len(outs),
         payers=len(set(arrays.debtor[ins].tolist())),
         payees=len(payees),
-        inflow_minor=int(arrays.amount[ins].sum()),
-        outflow_minor=int(arrays.amount[outs].sum()),
+        inflow_minor=sum(arrays.amount[ins].tolist()),
+        outflow_minor=sum(arrays.amount[outs].tolist()),
         exits=int(np.count_nonzero(arrays.flags[outs] & EXIT)),
         days_active=len({moment // DAY_US for moment in times}),
         first_seen_us=min(times, default=None),
         dwell_median_us=_median(dwells) if dwells else None,
-        known_balance_minor=max(0, in_end - out_end),
     )
+
+
+def known_balance(arrays: LedgerArrays, account: int, *, before_us: int) -> int:
+    """What the ledger saw come to the account and not leave it before a moment, in minor units."""
+    in_end, out_end = int(arrays.base_in[account]), int(arrays.base_out[account])
+    if len(ins := rows_of(arrays, account, before_us, inwards=True)):
+        in_end = int(arrays.in_start[ins[-1]] + arrays.amount[ins[-1]])
+    if len(outs := rows_of(arrays, account, before_us, inwards=False)):
+        out_end = int(arrays.out_start[outs[-1]] + arrays.amount[outs[-1]])
+    return max(0, in_end - out_end)
 
 
 def _median(ordered: list[int]) -> int:

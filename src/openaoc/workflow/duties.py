@@ -7,6 +7,7 @@ the thread only calls them often enough.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
@@ -26,6 +27,9 @@ EVERY: Final = timedelta(milliseconds=500)
 """How often the duties are looked at; an event wakes them before."""
 REST_SECONDS: Final = 0.5
 """Between two rounds, however often it is woken: what becomes due meanwhile is done together."""
+RESTS_PER_ROUND: Final = 3.0
+"""It rests so many times longer than a round took: reports and answers come before second looks."""
+REST_SECONDS_MAX: Final = 3.0
 ROUNDS_MAX: Final = 20
 """One duty runs at most so often in a row before the others get their turn."""
 UNHURRIED_ROUNDS: Final = 20
@@ -132,6 +136,7 @@ class Duties:
             self._wake.clear()
             if self._stop.is_set():
                 return
+            began = time.monotonic()
             try:
                 self.run_due(hurried=self._next_round() > 0)
             except (Busy, Unavailable) as error:
@@ -142,7 +147,8 @@ class Duties:
                 _LOG.exception("workflow.duties.failed")
             else:
                 self._outage.back()
-            self._stop.wait(REST_SECONDS)
+            rest = RESTS_PER_ROUND * (time.monotonic() - began)
+            self._stop.wait(min(max(rest, REST_SECONDS), REST_SECONDS_MAX))
 
     def _next_round(self) -> int:
         this = self._rounds

@@ -166,14 +166,24 @@ class Intake:
 
     def _transact(self, batch: Sequence[Incoming]) -> list[Taken | Exception]:
         with self._uow.begin(SYSTEM, purpose="take reports in") as tx:
+            # Nobody but us files reports: what concerns them alone comes before the matter.
+            refused = accept_together(tx, [incoming.verified for incoming in batch])
+            known = self._known(tx, batch)
+            free = self._free_numbers(tx, len(batch))
             hold_matter(tx)
             self._pursuit.registry.refresh(tx)
-            return self._take(tx, batch)
+            numbers = self._numbers(tx, batch, free)
+            return self._take(tx, batch, refused=refused, known=known, numbers=numbers)
 
-    def _take(self, tx: Transaction, batch: Sequence[Incoming]) -> list[Taken | Exception]:
-        refused = accept_together(tx, [incoming.verified for incoming in batch])
-        known = self._known(tx, batch)
-        numbers = self._numbers(tx, batch)
+    def _take(
+        self,
+        tx: Transaction,
+        batch: Sequence[Incoming],
+        *,
+        refused: Sequence[Exception | None],
+        known: dict[tuple[str, str, str], Earlier],
+        numbers: Numbers,
+    ) -> list[Taken | Exception]:
         results: list[Taken | Exception | Opened] = []
         fresh: dict[tuple[str, str, str], Opened] = {}
         for incoming, error in zip(batch, refused, strict=True):
@@ -277,12 +287,16 @@ class Intake:
             claims=claims,
         )
 
-    def _numbers(self, tx: Transaction, batch: Sequence[Incoming]) -> Numbers:
-        """Enough fresh numbers for all of a batch, in two statements."""
-        payments = sum(len(incoming.report.payments) for incoming in batch)
-        wanted = {new_case_id() for _ in range(2 * len(batch) + CASE_NUMBERS_SPARE)}
+    def _free_numbers(self, tx: Transaction, count: int) -> Sequence[str]:
+        """At least so many case numbers that nobody has."""
+        wanted = {new_case_id() for _ in range(2 * count + CASE_NUMBERS_SPARE)}
         free = sorted(wanted - self._cases.taken(tx, sorted(wanted)))
-        assert len(free) >= len(batch), "random numbers are almost never taken"
+        assert len(free) >= count, "random numbers are almost never taken"
+        return free
+
+    def _numbers(self, tx: Transaction, batch: Sequence[Incoming], free: Sequence[str]) -> Numbers:
+        """Enough numbers for all of a batch; the filing numbers in the order of the matter."""
+        payments = sum(len(incoming.report.payments) for incoming in batch)
         return Numbers(cases=iter(free), filing=iter(self._cases.filing_numbers(tx, payments)))
 
     def _plan(self, tx: Transaction, opened: Sequence[Opened]) -> list[Takeover]:

@@ -14,6 +14,7 @@ import msgspec
 
 from openaoc.holds.doubt import Holder, certain, weigh
 from openaoc.holds.drafting import Grounds, draft
+from openaoc.holds.history import history_missing
 from openaoc.holds.merchant import Trade, Verdict, judge
 from openaoc.holds.model import WAITING, OrderState, RuleAmounts
 from openaoc.holds.plan import (
@@ -25,9 +26,11 @@ from openaoc.holds.plan import (
     ranked,
 )
 from openaoc.holds.record import OrderRecord
-from openaoc.kernel.clock import from_us
+from openaoc.kernel.clock import from_us, to_us
+from openaoc.ledger.arrays import LedgerArrays
 from openaoc.safety.breakers import Gate
-from openaoc.tracing.conduct import Conduct
+from openaoc.tracing.conduct import Conduct, known_balance
+from openaoc.tracing.conduct import conduct as conduct_until
 from openaoc.tracing.service import CaseLook, Doubt, LocatedLook, Tracing
 
 PlaceKey = tuple[str, str, str]
@@ -79,7 +82,6 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan needs beside the trace."""
 
     tracing: Tracing
-    history_missing: Callable[[int], bool]
     now: datetime
     floor_minor: int
     mode_of: ModeOf
@@ -175,15 +177,14 @@ def plan_one(
         return first
     # Only where something would be ordered: the other rules' traces cost more than all else.
     amounts = amounts_of(around.tracing.doubt(look, found.account_index))
-    before = around.tracing.conduct(found.account_index, before=found.received_at)
-    today = around.tracing.conduct(
-        found.account_index, before=around.now + timedelta(microseconds=1)
+    past = past_of(
+        around.tracing, found.account_index, received_at=found.received_at, now=around.now
     )
-    verdict = judge(trade_of(before))
+    verdict = judge(trade_of(past.conduct))
     holder = Holder(
         likely_innocent=verdict.likely_innocent,
-        history_missing=around.history_missing(found.account_index),
-        balance_minor=today.known_balance_minor,
+        history_missing=past.missing,
+        balance_minor=past.balance_minor,
         held_by_all_minor=around.held_by_all.get(key, 0),
     )
     doubt = weigh(
@@ -193,7 +194,9 @@ def plan_one(
         holder=holder,
         floor_minor=around.floor_minor,
     )
-    known = msgspec.structs.replace(place, exits_seen=before.exits > 0, half_life=_dwell(before))
+    known = msgspec.structs.replace(
+        place, exits_seen=past.conduct.exits > 0, half_life=_dwell(past.conduct)
+    )
     outcome = plan_place(known, doubt, now=around.now)
     if not isinstance(outcome, PlannedOrder):
         return None
@@ -235,6 +238,32 @@ def _place_key(order: PlannedOrder) -> PlaceKey:
 
 def _live_rule(grounds: Grounds) -> bool:
     return grounds.rule.confirmed
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an account beside a case's trace."""
+
+    conduct: Conduct
+    """Before the case's money came."""
+    balance_minor: int
+    """What the ledger has seen come in and not leave by now."""
+    missing: bool
+    """Whether it spent money that the ledger never saw come in."""
+
+
+def past_of(tracing: Tracing, account_index: int, *, received_at: datetime, now: datetime) -> Past:
+    """The account's past, read at one moment of the ledger."""
+    before_us, until_us = to_us(received_at), to_us(now) + 1
+
+    def read(arrays: LedgerArrays, account: int) -> Past:
+        return Past(
+            conduct=conduct_until(arrays, account, before_us=before_us),
+            balance_minor=known_balance(arrays, account, before_us=until_us),
+            missing=history_missing(arrays, account),
+        )
+
+    # What is enough for the earlier moment is enough for the later one.
+    return tracing.account_history(account_index, read, before_us=min(before_us, until_us))
 
 
 def amounts_of(doubt: Doubt) -> RuleAmounts:

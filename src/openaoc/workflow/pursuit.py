@@ -21,7 +21,6 @@ from openaoc.cases.model import NO_FIGURES, UNDER_WORK, CaseState, Figures
 from openaoc.cases.service import CaseRow, Cases
 from openaoc.holds.continuing import Takeover
 from openaoc.holds.drafting import Grounds
-from openaoc.holds.history import history_missing
 from openaoc.holds.legal import LegalRule, rulebook
 from openaoc.holds.lock import hold_matter, join_matter
 from openaoc.holds.model import WAITING, OrderState, WrongTransition
@@ -410,7 +409,6 @@ class Pursuit:
 
         return Surroundings(
             tracing=self._tracing,
-            history_missing=self.history_missing,
             now=tx.now,
             floor_minor=self.floor_minor,
             mode_of=mode_of,
@@ -422,10 +420,6 @@ class Pursuit:
     def floor_minor(self) -> int:
         """Living money that stays free on a likely innocent holder's account."""
         return max(self._settings.floor_minor, self._rules.floor_minor)
-
-    def history_missing(self, account: int) -> bool:
-        """Whether the ledger saw the account spend money it never saw come in."""
-        return self._tracing.account_history(account, history_missing)
 
     def mode_at(self, tx: Transaction, institution: str) -> Literal["live", "shadow"]:
         """Whether orders to the institution are sent."""

@@ -6,8 +6,6 @@ Brings tracing and holds together; judges nothing. Used only while the matter is
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from datetime import timedelta
 
 import structlog
 
@@ -21,7 +19,7 @@ from openaoc.holds.service import Holds
 from openaoc.kernel.actor import SYSTEM
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.tracing.service import CaseLook, Tracing
-from openaoc.workflow.placing import amounts_of, trade_of
+from openaoc.workflow.placing import amounts_of, past_of, trade_of
 from openaoc.workflow.registry import LedgerNumbers, Registry
 
 _LOG = structlog.get_logger(__name__)
@@ -36,7 +34,6 @@ class SecondLook:
         uow: UnitOfWork,
         tracing: Tracing,
         ledger: LedgerNumbers,
-        history_missing: Callable[[int], bool],
         registry: Registry,
         holds: Holds,
         cases: Cases,
@@ -45,7 +42,6 @@ class SecondLook:
         self._uow = uow
         self._tracing = tracing
         self._ledger = ledger
-        self._history_missing = history_missing
         self._registry = registry
         self._holds = holds
         self._cases = cases
@@ -75,9 +71,8 @@ class SecondLook:
         doubt = self._tracing.doubt_held(look, account)
         free = [place.amount_minor for place in look.located if place.account_index == account]
         held = [kept.amount_minor for kept in look.numbers.held if kept.account == account]
-        before = self._tracing.conduct(account, before=order.received_at)
-        today = self._tracing.conduct(account, before=tx.now + timedelta(microseconds=1))
-        trade = trade_of(before)
+        past = past_of(self._tracing, account, received_at=order.received_at, now=tx.now)
+        trade = trade_of(past.conduct)
         return HeldFacts(
             located_minor=sum(free),
             held_minor=sum(held),
@@ -85,8 +80,8 @@ class SecondLook:
             unknown=doubt.unknown,
             trade=trade,
             verdict=judge(trade),
-            history_missing=self._history_missing(account),
-            balance_minor=today.known_balance_minor,
+            history_missing=past.missing,
+            balance_minor=past.balance_minor,
             held_by_all_minor=held_by_all,
             cases_on_account=cases,
         )

@@ -408,7 +408,6 @@ def _ends(means: Means, core: Core) -> Ends:
         uow=means.uow,
         tracing=means.tracing,
         ledger=means.ledger,
-        history_missing=pursuit.history_missing,
         registry=core.registry,
         holds=holds,
         cases=cases,
