@@ -225,6 +225,7 @@ def test_person_reads_the_same_without_json(server: Server, people: dict[str, st
         done = server.run(*words)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip()
+    assert b"at least 2 witnesses" in server.run("journal", "witness", "list").stderr
     case = server.run_json("case", "list")["cases"][0]["case"]
     shown = server.run("case", "show", case)
     assert b"loss 5,000.00 THB = located" in shown.stdout

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import rich_click as click
 
 from openaoc.cli.output import REFUSED, json_option, note, say, show_json, show_table
+
+WITNESSES_LEAST: Final = 2
+"""One may be bought, lost or late."""
 
 
 @click.group(help="Verify the journal of every change.")
@@ -181,3 +184,5 @@ def witness_list(*, as_json: bool) -> None:
         return
     rows = [(w["url"], w["size"], w["seen_at"], w["last_error"]) for w in found["witnesses"]]
     show_table(("witness", "rows", "last seen", "error"), rows)
+    if len(rows) < WITNESSES_LEAST:
+        note(f"have at least {WITNESSES_LEAST} witnesses, with people who do not report to you")
