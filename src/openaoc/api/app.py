@@ -51,6 +51,7 @@ from openaoc.api import (
     taxii,
     witnesses,
 )
+from openaoc.api.exercise import marking
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import HANDLERS as ERROR_HANDLERS
 from openaoc.api.sign_ins import SignIns
@@ -113,7 +114,7 @@ def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) 
         exception_handlers=dict(ERROR_HANDLERS),
         request_max_body_size=DEFAULT_BODY_BYTES_MAX,
         response_headers=HEADERS,
-        middleware=[metrics.middleware],
+        middleware=[metrics.middleware, *([marking] if centre.settings.exercise else [])],
         state=State(
             {"centre": centre, "rates": RateLimits(), "metrics": metrics, "sign_ins": SignIns()}
         ),

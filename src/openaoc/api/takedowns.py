@@ -17,6 +17,7 @@ from openaoc.api.bodies import Body, media_type
 from openaoc.api.decisions import Deciding, Thing, decision
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, UnsupportedType, described, problems
+from openaoc.channels.keys import EXERCISE
 from openaoc.exchange.model import PartnerCode, Reason
 from openaoc.exchange.takedowns.documents import Form, document
 from openaoc.exchange.takedowns.model import (
@@ -189,9 +190,10 @@ def takedown_document(request: ApiRequest, takedown: str, form: OneForm) -> Resp
     require(request.user, Permission.TAKEDOWN_WORK)
     with centre.uow.begin(request.user, purpose="hand over a take-down") as tx:
         one = _outreach(request).takedowns.asking.show(tx, found)
-        text = document(
-            one, form=form, centre=centre.settings.centre_code, contact=centre.settings.contact
-        )
+        named = centre.settings.centre_code
+        if centre.settings.exercise:
+            named = EXERCISE + named
+        text = document(one, form=form, centre=named, contact=centre.settings.contact)
         tx.journal(action="exchange.takedown.handed_over", subject=one.id, reason=form.value)
     kind = "application/json" if form is Form.XARF else "text/plain; charset=utf-8"
     return Response(text, media_type=kind)

@@ -36,6 +36,10 @@ EXERCISE: Final = "EXERCISE-"
 """How the key ids of a centre begin that is in an exercise, and no other's."""
 
 
+EXERCISE_HEADER: Final = "OpenAOC-Exercise"
+"""In every answer of a centre that is in an exercise: `true`."""
+
+
 def is_of_exercise(kid: str) -> bool:
     """Whether what is signed by this key is an exercise's."""
     return kid.upper().startswith(EXERCISE)

@@ -109,10 +109,11 @@ def build_collecting(
     home: str,
     name: str,
     receiver: Receiver | None = None,
+    exercise: bool = False,
 ) -> Collecting:
     """Build it; without a receiver what partners send is kept and reported as not taken.
 
-    `name`: the code under which partners know this centre.
+    `name`: the code under which partners know this centre. `exercise`: whether it is in one.
     """
     receiver = receiver or Nobody()
     producer = producer_of(keys, home=home)
@@ -122,12 +123,16 @@ def build_collecting(
     events = EventFeeds(
         uow=uow,
         agreements=sharing.agreements,
-        client=MispClient(),
+        client=MispClient(exercise=exercise),
         receiver=receiver,
         country=home,
     )
     polling = Polling(
-        uow=uow, agreements=sharing.agreements, client=TaxiiClient(), events=events, keys=keys
+        uow=uow,
+        agreements=sharing.agreements,
+        client=TaxiiClient(exercise=exercise),
+        events=events,
+        keys=keys,
     )
     misp = MispServing(sharing.exchange, name=name)
     return Collecting(

@@ -307,6 +307,7 @@ def _outward(means: Means, core: Core, pooled: PooledAccounts) -> Outward:
         home=settings.jurisdiction,
         name=settings.centre_code,
         receiver=receiver,
+        exercise=settings.exercise,
     )
     return Outward(
         indicators=indicators,

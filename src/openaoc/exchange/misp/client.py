@@ -19,6 +19,7 @@ from openaoc.exchange.taxii.client import (
     NotAnswered,
     NotPermitted,
     Server,
+    of_our_kind,
     read_reply,
 )
 from openaoc.kernel.errors import BadInput, NotFound
@@ -34,9 +35,12 @@ class NotThere(NotFound):
 class MispClient:
     """Fetches files of feeds. One instance per centre; thread-safe."""
 
-    def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
-        """`transport`: in place of the network, for tests."""
+    def __init__(
+        self, transport: httpx.BaseTransport | None = None, *, exercise: bool = False
+    ) -> None:
+        """`transport`: in place of the network, for tests. `exercise`: whether we are in one."""
         self._http = httpx.Client(
+            event_hooks={"response": [of_our_kind(exercise=exercise)]},
             transport=transport,
             timeout=httpx.Timeout(REPLY_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
             follow_redirects=False,

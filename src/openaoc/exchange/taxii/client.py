@@ -6,6 +6,7 @@ Believes nothing of what comes back: pages are bytes until they are checked. Nev
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final, TypeVar
@@ -13,6 +14,7 @@ from typing import Final, TypeVar
 import httpx
 import msgspec
 
+from openaoc.channels.keys import EXERCISE_HEADER
 from openaoc.exchange.taxii.model import MEDIA_TYPE, Collections, CollectionView, taxii_time
 from openaoc.kernel.clock import parse_time
 from openaoc.kernel.errors import BadInput, Refused, Unavailable
@@ -70,9 +72,12 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 class TaxiiClient:
     """Speaks to partners' servers. One instance per centre; thread-safe."""
 
-    def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
-        """`transport`: in place of the network, for tests."""
+    def __init__(
+        self, transport: httpx.BaseTransport | None = None, *, exercise: bool = False
+    ) -> None:
+        """`transport`: in place of the network, for tests. `exercise`: whether we are in one."""
         self._http = httpx.Client(
+            event_hooks={"response": [of_our_kind(exercise=exercise)]},
             transport=transport,
             timeout=httpx.Timeout(REPLY_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
             follow_redirects=False,
@@ -147,6 +152,17 @@ class TaxiiClient:
                 return response.headers, body
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotAnswered(type(error).__name__) from error
+
+
+def of_our_kind(*, exercise: bool) -> Callable[[httpx.Response], None]:
+    """A look at every answer: an exercise and a real centre take nothing of each other."""
+
+    def look(response: httpx.Response) -> None:
+        marked = response.headers.get(EXERCISE_HEADER) == "true"
+        if response.is_success and marked is not exercise:
+            raise NotAnswered("an exercise and a real centre take nothing of each other")
+
+    return look
 
 
 def read_reply(response: httpx.Response, *, until: float, bytes_max: int) -> bytes:
