@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from pymisp import MISPEvent
 
+from openaoc.api import misp
 from openaoc.exchange.ledger_model import NewRecall, RecallKind
 from openaoc.exchange.misp import feed as feeds
 from openaoc.exchange.misp import serving
@@ -21,6 +22,7 @@ from openaoc.exchange.misp.feed import MANIFEST_BYTES_MAX
 from openaoc.exchange.taxii.polling import NewFeed
 from openaoc.kernel.errors import BadInput
 from openaoc.storage.postgres import EmbeddedPostgres
+from openaoc.web.rates import Rate
 from tests.exchange.sharing_site import ADMINISTRATOR, SUPERVISOR
 from tests.exchange.taxii_site import TaxiiSite, taxii_site
 from tests.exchange.test_taxii_client import Reader
@@ -124,6 +126,15 @@ def test_nobody_reads_what_is_not_theirs(site: TaxiiSite) -> None:
     assert fetch(site, "manifest.json", owner).json() == {}
     assert fetch(site, "hashes.csv", owner).text == ""
     assert fetch(site, f"{number}.json", owner).status_code == 404
+
+
+def test_whole_feeds_are_not_asked_for_without_end(
+    site: TaxiiSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(misp, "MISP_WHOLE", Rate(name="a test", per_minute=1, burst=2))
+    key = site.join("PH")
+    asked = [fetch(site, name, key).status_code for name in ("manifest.json", "hashes.csv") * 2]
+    assert asked == [200, 200, 429, 429]
 
 
 def test_staff_have_no_feed(site: TaxiiSite) -> None:

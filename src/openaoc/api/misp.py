@@ -12,8 +12,15 @@ from litestar import Response, get
 from litestar.handlers import BaseRouteHandler
 from litestar.params import PathParameter
 
-from openaoc.api.access import API_KEY_CHARACTERS_MAX, Connection, centre_of, sign_in
+from openaoc.api.access import (
+    API_KEY_CHARACTERS_MAX,
+    Connection,
+    centre_of,
+    limits_of,
+    sign_in,
+)
 from openaoc.api.problems import ApiRequest
+from openaoc.api.rates import MISP_WHOLE
 from openaoc.api.taxii import partner_signed_in
 from openaoc.exchange.misp.feed import HASHES, MANIFEST
 from openaoc.exchange.misp.serving import NoSuchEvent
@@ -51,9 +58,15 @@ def _route(summary: str) -> dict[str, Any]:
     }
 
 
+def _count_whole(request: ApiRequest) -> None:
+    """One look at all a partner has. Raises RateLimited."""
+    limits_of(request).take(MISP_WHOLE, request.user.partner or "")
+
+
 @get(f"{ROOT}/{MANIFEST}", **_route("The manifest of a partner's MISP feed"))
 def manifest(request: ApiRequest) -> Response[bytes]:
     """The events there are, and when each last changed."""
+    _count_whole(request)
     centre = centre_of(request)
     with centre.uow.read(request.user, purpose="a partner reads its MISP feed") as tx:
         found = centre.matter.collecting.misp.manifest(tx)
@@ -63,6 +76,7 @@ def manifest(request: ApiRequest) -> Response[bytes]:
 @get(f"{ROOT}/{HASHES}", **_route("What a partner's MISP feed can be searched by"))
 def hashes(request: ApiRequest) -> Response[bytes]:
     """MD5 of each value, with its event."""
+    _count_whole(request)
     centre = centre_of(request)
     with centre.uow.read(request.user, purpose="a partner reads its MISP feed") as tx:
         found = centre.matter.collecting.misp.hashes(tx)

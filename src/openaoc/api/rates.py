@@ -15,6 +15,8 @@ CASES_SHOWN: Final = Rate(name="cases shown to one person", per_minute=240, burs
 PARTNER_GUESSES: Final = Rate(name="ids a partner tries", per_minute=1_200, burst=1_200)
 """What a partner asked for by an id and is not there for it, and every id in a filter. Pages and
 objects it has count nothing: a whole collection is read at full speed."""
+MISP_WHOLE: Final = Rate(name="whole MISP feeds of a partner", per_minute=60, burst=60)
+"""Manifest and hashes look at everything a partner has; MISP asks a few times a day."""
 CONTROL_BY_SECRET: Final = Rate(name="account control by secret", per_minute=20, burst=20)
 FAILED_SIGN_INS: Final = Rate(name="failed sign-ins", per_minute=60, burst=60)
 PUBLIC_FIGURES: Final = Rate(name="public figures", per_minute=1200, burst=600)

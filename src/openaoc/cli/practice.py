@@ -114,7 +114,7 @@ def show(package: str, *, cacao: bool, as_json: bool) -> None:
     if bundle["kind"] == "playbook":
         _steps(bundle["playbook"])
     elif bundle["kind"] == "rules":
-        say_rules(_sheet(bundle))
+        say_rules(_sheet(found["package"]))
     else:
         say(_typology(bundle["typology"]))
 
@@ -411,22 +411,26 @@ def _typology(document: dict[str, Any]) -> str:
     return msgspec.convert(document, Typology).words()
 
 
-def _sheet(bundle: dict[str, Any]) -> JurisdictionRules:
+def _sheet(package: dict[str, Any]) -> JurisdictionRules:
     """A package's legal rules as of today."""
     import msgspec
 
-    from openaoc.holds.comparing import Sender, SentRules, sheet_of
+    from openaoc.holds.comparing import Sender, sheet_of
     from openaoc.holds.legal import Rulebook
     from openaoc.kernel.clock import SystemClock, parse_time
 
+    bundle = package["bundle"]
     sender = Sender(
         partner=bundle["author"],
         package=bundle["id"],
         version=bundle["version"],
         made_at=parse_time(bundle["made_at"]),
     )
-    sent = SentRules(sender=sender, book=msgspec.convert(bundle["rules"], Rulebook))
-    return sheet_of(sent, on=SystemClock().now().date())
+    return sheet_of(
+        msgspec.convert(bundle["rules"], Rulebook),
+        on=SystemClock().now().date(),
+        sender=None if package["partner"] is None else sender,
+    )
 
 
 def _steps(document: dict[str, Any]) -> None:

@@ -42,7 +42,11 @@ class SentRules(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def column(self) -> str:
         """Its name beside our own sheets."""
-        return f"{self.book.jurisdiction} ({self.sender.partner})"
+        return _column(self.book, self.sender)
+
+
+def _column(book: Rulebook, sender: Sender | None) -> str:
+    return book.jurisdiction if sender is None else f"{book.jurisdiction} ({sender.partner})"
 
 
 class RuleView(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,20 +110,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def rules_of(jurisdiction: str, *, on: date) -> JurisdictionRules:
     """What is in force in the jurisdiction on that day. Raises NoSuchRule."""
-    return _sheet(rulebook(jurisdiction), column=jurisdiction, on=on)
+    return sheet_of(rulebook(jurisdiction), on=on)
 
 
-def sheet_of(sent: SentRules, *, on: date) -> JurisdictionRules:
-    """What a partner says is in force on that day."""
-    return _sheet(sent.book, column=sent.column, on=on, sender=sent.sender)
-
-
-def _sheet(
-    book: Rulebook, *, column: str, on: date, sender: Sender | None = None
-) -> JurisdictionRules:
+def sheet_of(book: Rulebook, *, on: date, sender: Sender | None = None) -> JurisdictionRules:
+    """What is in force on that day by this book; by a partner's word, or by our own."""
     missing = book.unconfirmed(on)
     return JurisdictionRules(
-        column=column,
+        column=_column(book, sender),
         sent=sender,
         jurisdiction=book.jurisdiction,
         name=book.name,
@@ -147,7 +145,11 @@ def compare(codes: Sequence[str] = (), *, on: date, sent: Sequence[SentRules] = 
         if code not in known:
             raise NoSuchRule(f"no legal rules for jurisdiction {code[:8]!r}")
         found += [rules_of(code, on=on)] if code in ours else []
-        found += [sheet_of(one, on=on) for one in sent if one.book.jurisdiction == code]
+        found += [
+            sheet_of(one.book, on=on, sender=one.sender)
+            for one in sent
+            if one.book.jurisdiction == code
+        ]
     return Comparison(
         on=on,
         jurisdictions=found,
