@@ -58,6 +58,12 @@ def test_institution_sees_its_own_orders_alone(world: World, number: str) -> Non
     for query in ({}, {"institution": "SCB"}, {"case": "x"}):
         found = stranger.get("/v1/holds", params=query).json()["orders"]
         assert all(one["institution"] == "BBL" for one in found)
+    path = f"/v1/holds/{order['order']}"
+    own = world.as_("SCB-liaison").get(path)
+    assert (own.status_code, own.json()["order"]) == (200, order["order"])
+    assert stranger.get(path).status_code == 404
+    assert world.as_("oversight").get(path).status_code == 403
+    assert world.as_("nobody").get(path).status_code == 401
     assert answer(stranger, order, applied(1)).status_code == 404
     assert answer(world.as_("BBL-machine"), order, applied(1)).status_code == 404
 
