@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, need_id, own_partner, signed_in
 from openaoc.api.bodies import Body
-from openaoc.api.decisions import Deciding, Thing, decision
+from openaoc.api.decisions import Deciding, Thing, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.takedowns import Said
 from openaoc.exchange.advisories.model import (
@@ -91,50 +91,38 @@ def draft_advisory(request: ApiRequest, data: Content) -> Advisory:
         return _advisories(request).writing.draft(tx, data)
 
 
-@get(
+@look(
     "/v1/advisories",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["advisories"],
+    words="The newest",
+    purpose="list advisories",
     summary="Advisories and incident reports, newest first",
-    responses={**described(AdvisoryList, "The newest"), **problems(401, 403)},
-    sync_to_thread=True,
 )
-def list_advisories(request: ApiRequest) -> AdvisoryList:
+def list_advisories(on: Deciding) -> AdvisoryList:
     """The newest."""
-    with centre_of(request).uow.read(request.user, purpose="list advisories") as tx:
-        return _advisories(request).writing.page(tx)
+    return on.centre.between.outreach.advisories.writing.page(on.tx)
 
 
-@get(
+@look(
     "/v1/advisories/received",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["advisories"],
+    words="The newest",
+    purpose="list advisories received",
     summary="Advisories of partners' centres to us, newest first",
-    responses={**described(ReceivedAdvisories, "The newest"), **problems(401, 403)},
-    sync_to_thread=True,
 )
-def received_advisories(request: ApiRequest) -> ReceivedAdvisories:
+def received_advisories(on: Deciding) -> ReceivedAdvisories:
     """The newest."""
-    with centre_of(request).uow.read(request.user, purpose="list advisories received") as tx:
-        return _advisories(request).receiving.page(tx)
+    return on.centre.between.outreach.advisories.receiving.page(on.tx)
 
 
-@get(
+@look(
     "/v1/advisories/{advisory:str}",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["advisories"],
+    on=ADVISORY,
+    words="One",
+    purpose="show an advisory",
     summary="One advisory, who has it, and who has not acknowledged it",
-    responses={**described(AdvisoryView, "One"), **problems(401, 403, 404)},
-    sync_to_thread=True,
 )
-def show_advisory(request: ApiRequest, advisory: str) -> AdvisoryView:
+def show_advisory(on: Deciding) -> AdvisoryView:
     """One."""
-    found = need_id(advisory, what="advisory")
-    with centre_of(request).uow.read(request.user, purpose="show an advisory") as tx:
-        return _advisories(request).writing.show(tx, found)
+    return on.centre.between.outreach.advisories.writing.show(on.tx, on.id)
 
 
 @post(
@@ -213,19 +201,16 @@ def acknowledge_received(on: Deciding, said: ReadHere) -> ReceivedAdvisory:
     return receiving.acknowledge(on.tx, on.id, partner=said.partner, by=said.by)
 
 
-@get(
+@look(
     "/v1/sectors",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["advisories"],
+    words="The closed list",
+    purpose="list sectors",
     summary="The sectors that are warned, and who belongs to each",
-    responses={**described(SectorList, "The closed list"), **problems(401, 403)},
-    sync_to_thread=True,
+    tag="advisories",
 )
-def list_sectors(request: ApiRequest) -> SectorList:
+def list_sectors(on: Deciding) -> SectorList:
     """The closed list."""
-    with centre_of(request).uow.read(request.user, purpose="list sectors") as tx:
-        return _advisories(request).writing.sectors(tx)
+    return on.centre.between.outreach.advisories.writing.sectors(on.tx)
 
 
 @decision(

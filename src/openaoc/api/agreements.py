@@ -21,6 +21,7 @@ from openaoc.api.access import (
     signed_in,
 )
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, Thing, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.channels.idempotency import once
 from openaoc.exchange.agreeing import Agreements
@@ -35,6 +36,9 @@ from openaoc.exchange.model import (
     PartnerView,
     Reason,
 )
+
+PARTNER: Final = Thing("partner", "partner")
+AGREEMENT: Final = Thing("agreement", "agreement")
 
 BODY_BYTES_MAX: Final = 64 << 10
 PartnerFilter = Annotated[str | None, Parameter(query="partner", max_length=32, required=False)]
@@ -102,35 +106,27 @@ def add_partner(
         return Response(made, status_code=201)
 
 
-@get(
+@look(
     "/v1/exchange/partners",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["exchange"],
+    words="By code",
+    purpose="list partners",
     summary="List partners",
-    responses={**described(PartnerList, "By code"), **problems(401, 403)},
-    sync_to_thread=True,
 )
-def list_partners(request: ApiRequest) -> PartnerList:
+def list_partners(on: Deciding) -> PartnerList:
     """Every partner; a partner's user sees its own."""
-    with centre_of(request).uow.read(request.user, purpose="list partners") as tx:
-        return _agreements(request).partners.list(tx)
+    return on.centre.matter.sharing.agreements.partners.list(on.tx)
 
 
-@get(
+@look(
     "/v1/exchange/partners/{partner:str}",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["exchange"],
+    on=PARTNER,
+    words="It",
+    purpose="show a partner",
     summary="Show a partner with its keys",
-    responses={**described(PartnerView, "It"), **problems(401, 403, 404)},
-    sync_to_thread=True,
 )
-def show_partner(request: ApiRequest, partner: str) -> PartnerView:
+def show_partner(on: Deciding) -> PartnerView:
     """One partner."""
-    code = need_id(partner, what="partner")
-    with centre_of(request).uow.read(request.user, purpose="show a partner") as tx:
-        return _agreements(request).partners.show(tx, code)
+    return on.centre.matter.sharing.agreements.partners.show(on.tx, on.id)
 
 
 @post(
@@ -305,20 +301,16 @@ def list_agreements(request: ApiRequest, partner: PartnerFilter = None) -> Agree
         return _agreements(request).list(tx, partner=partner)
 
 
-@get(
+@look(
     "/v1/exchange/agreements/{agreement:str}",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["exchange"],
+    on=AGREEMENT,
+    words="It",
+    purpose="show an agreement",
     summary="Show one version of an agreement",
-    responses={**described(Agreement, "It"), **problems(401, 403, 404)},
-    sync_to_thread=True,
 )
-def show_agreement(request: ApiRequest, agreement: str) -> Agreement:
+def show_agreement(on: Deciding) -> Agreement:
     """One version with its terms, and who approved it."""
-    found = need_id(agreement, what="agreement")
-    with centre_of(request).uow.read(request.user, purpose="show an agreement") as tx:
-        return _agreements(request).show(tx, found)
+    return on.centre.matter.sharing.agreements.show(on.tx, on.id)
 
 
 @post(
@@ -338,24 +330,16 @@ def approve_agreement(request: ApiRequest, agreement: str) -> Agreement:
         return _agreements(request).approve(tx, found)
 
 
-@post(
+@decision(
     "/v1/exchange/agreements/{agreement:str}/suspend",
-    guards=[signed_in],
-    dto=Body[WhyAgreement],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    on=AGREEMENT,
+    words="It now",
+    purpose="suspend an agreement",
     summary="Suspend an agreement at once; one person is enough",
-    responses={**described(Agreement, "It now"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
 )
-def suspend(request: ApiRequest, agreement: str, data: WhyAgreement) -> Agreement:
+def suspend(on: Deciding, said: WhyAgreement) -> Agreement:
     """Nothing leaves under it from now on."""
-    found = need_id(agreement, what="agreement")
-    with centre_of(request).uow.begin(request.user, purpose="suspend an agreement") as tx:
-        return _agreements(request).suspend(tx, found, reason=data.reason)
+    return on.centre.matter.sharing.agreements.suspend(on.tx, on.id, reason=said.reason)
 
 
 @post(
@@ -375,24 +359,16 @@ def resume(request: ApiRequest, agreement: str) -> Agreement:
         return _agreements(request).resume(tx, found)
 
 
-@post(
+@decision(
     "/v1/exchange/agreements/{agreement:str}/end",
-    guards=[signed_in],
-    dto=Body[WhyAgreement],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    on=AGREEMENT,
+    words="It now",
+    purpose="end an agreement",
     summary="End an agreement",
-    responses={**described(Agreement, "It now"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
 )
-def end_agreement(request: ApiRequest, agreement: str, data: WhyAgreement) -> Agreement:
+def end_agreement(on: Deciding, said: WhyAgreement) -> Agreement:
     """It is over; recalls still reach whoever received something."""
-    found = need_id(agreement, what="agreement")
-    with centre_of(request).uow.begin(request.user, purpose="end an agreement") as tx:
-        return _agreements(request).end(tx, found, reason=data.reason)
+    return on.centre.matter.sharing.agreements.end(on.tx, on.id, reason=said.reason)
 
 
 HANDLERS: Final = (

@@ -14,6 +14,7 @@ from litestar.params import Parameter
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, look
 from openaoc.api.exchange import After
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
@@ -103,19 +104,15 @@ def add_feed(request: ApiRequest, data: NewFeed) -> FeedView:
         return _collecting(request).polling.add(tx, data)
 
 
-@get(
+@look(
     "/v1/exchange/feeds",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["exchange"],
+    words="All of them",
+    purpose="list feeds",
     summary="Feeds, how far each was read, and what went wrong last",
-    responses={**described(FeedList, "All of them"), **problems(401, 403)},
-    sync_to_thread=True,
 )
-def list_feeds(request: ApiRequest) -> FeedList:
+def list_feeds(on: Deciding) -> FeedList:
     """By when they are due."""
-    with centre_of(request).uow.read(request.user, purpose="list feeds") as tx:
-        return _collecting(request).polling.list(tx)
+    return on.centre.matter.collecting.polling.list(on.tx)
 
 
 @delete(

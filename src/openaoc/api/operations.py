@@ -11,6 +11,7 @@ from litestar import get, post
 
 from openaoc.api.access import BEARER, centre_of, signed_in
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, look
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.exchange.objects import check_object_id
 from openaoc.exchange.operations.model import (
@@ -51,19 +52,15 @@ def open_operation(request: ApiRequest, data: NewOperation) -> Operation:
         return _operations(request).open(tx, data)
 
 
-@get(
+@look(
     "/v1/operations",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["operations"],
+    words="Those you may see",
+    purpose="list operations",
     summary="Joint operations, newest first",
-    responses={**described(OperationList, "Those you may see"), **problems(401, 403)},
-    sync_to_thread=True,
 )
-def list_operations(request: ApiRequest) -> OperationList:
+def list_operations(on: Deciding) -> OperationList:
     """Those this person may see."""
-    with centre_of(request).uow.read(request.user, purpose="list operations") as tx:
-        return _operations(request).list(tx)
+    return on.centre.between.together.operations.list(on.tx)
 
 
 @get(

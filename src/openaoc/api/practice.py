@@ -11,8 +11,9 @@ import msgspec
 from litestar import get, post
 from litestar.params import Parameter
 
-from openaoc.api.access import BEARER, centre_of, signed_in
+from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, Thing, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.rules import Codes
 from openaoc.api.wire import CaseDecision
@@ -22,7 +23,6 @@ from openaoc.parties.permissions import Permission, require
 from openaoc.practice.fetching import Fetched
 from openaoc.practice.model import (
     NewPackage,
-    NoSuchPackage,
     ObservationList,
     PackageKind,
     PackageList,
@@ -34,7 +34,6 @@ from openaoc.practice.script_model import (
     AskedScript,
     LikeScripts,
     NewScript,
-    NoSuchScript,
     Script,
     ScriptList,
     ScriptState,
@@ -43,7 +42,8 @@ from openaoc.workflow.practising import Practising
 
 BODY_BYTES_MAX: Final = 256 << 10
 SMALL_BODY_BYTES_MAX: Final = 16 << 10
-ID_CHARACTERS_MAX: Final = 80
+PACKAGE: Final = Thing("package", "package")
+SCRIPT: Final = Thing("script", "script")
 
 OneKind = Annotated[PackageKind | None, Parameter(query="kind", required=False)]
 OneStanding = Annotated[Standing | None, Parameter(query="standing", required=False)]
@@ -73,18 +73,6 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 def _practising(request: ApiRequest) -> Practising:
     return centre_of(request).matter.practising
-
-
-def _package(name: str) -> str:
-    if len(name) > ID_CHARACTERS_MAX or not name.isprintable():
-        raise NoSuchPackage
-    return name
-
-
-def _script(name: str) -> str:
-    if len(name) > ID_CHARACTERS_MAX or not name.isprintable():
-        raise NoSuchScript
-    return name
 
 
 @get(
@@ -146,34 +134,28 @@ def compare_rules(request: ApiRequest, jurisdiction: Codes = None) -> Comparison
         return _practising(request).rules(tx, jurisdiction or ())
 
 
-@get(
+@look(
     "/v1/practice/{package:str}",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["practice"],
+    on=PACKAGE,
+    words="The package",
+    purpose="show a package",
     summary="One package, its figures, and what it lacks before it may go live",
-    responses={**described(PackageView, "The package"), **problems(400, 401, 403, 404)},
-    sync_to_thread=True,
 )
-def show_package(request: ApiRequest, package: str) -> PackageView:
+def show_package(on: Deciding) -> PackageView:
     """One package."""
-    with centre_of(request).uow.read(request.user, purpose="show a package") as tx:
-        return _practising(request).packages.show(tx, _package(package))
+    return on.centre.matter.practising.packages.show(on.tx, on.id)
 
 
-@get(
+@look(
     "/v1/practice/{package:str}/observations",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["practice"],
+    on=PACKAGE,
+    words="At most 500",
+    purpose="what a typology named",
     summary="Accounts a typology names or would have named, the newest first",
-    responses={**described(ObservationList, "At most 500"), **problems(400, 401, 403, 404)},
-    sync_to_thread=True,
 )
-def observed(request: ApiRequest, package: str) -> ObservationList:
+def observed(on: Deciding) -> ObservationList:
     """For who works with it."""
-    with centre_of(request).uow.read(request.user, purpose="what a typology named") as tx:
-        return _practising(request).packages.observed(tx, _package(package))
+    return on.centre.matter.practising.packages.observed(on.tx, on.id)
 
 
 @post(
@@ -193,95 +175,55 @@ def observed(request: ApiRequest, package: str) -> ObservationList:
 def share_package(request: ApiRequest, package: str) -> PackageView:
     """It leaves by itself to everybody whose agreement lets it."""
     with centre_of(request).uow.begin(request.user, purpose="share a package") as tx:
-        return _practising(request).packages.share(tx, _package(package))
+        return _practising(request).packages.share(tx, need_id(package, what=PACKAGE.word))
 
 
-@post(
+@decision(
     "/v1/practice/{package:str}/take-on",
-    guards=[signed_in],
-    dto=Body[CaseDecision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["practice"],
+    on=PACKAGE,
+    words="Waiting for a second person, or live",
+    purpose="take a package live",
     summary="Say that a package may act; with a second person's word it does",
-    responses={
-        **described(PackageView, "Waiting for a second person, or live"),
-        **problems(400, 401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def take_on(request: ApiRequest, package: str, data: CaseDecision) -> PackageView:
+def take_on(on: Deciding, said: CaseDecision) -> PackageView:
     """Only what was tried enough."""
-    with centre_of(request).uow.begin(request.user, purpose="take a package live") as tx:
-        return _practising(request).packages.take_on(tx, _package(package), reason=data.reason)
+    return on.centre.matter.practising.packages.take_on(on.tx, on.id, reason=said.reason)
 
 
-@post(
+@decision(
     "/v1/practice/{package:str}/stop",
-    guards=[signed_in],
-    dto=Body[CaseDecision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["practice"],
+    on=PACKAGE,
+    words="Stopped",
+    purpose="stop a package",
     summary="Stop a package; what it proposed is taken back",
-    responses={
-        **described(PackageView, "Stopped"),
-        **problems(400, 401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def stop_package(request: ApiRequest, package: str, data: CaseDecision) -> PackageView:
+def stop_package(on: Deciding, said: CaseDecision) -> PackageView:
     """One person is enough."""
-    with centre_of(request).uow.begin(request.user, purpose="stop a package") as tx:
-        return _practising(request).packages.stop(tx, _package(package), reason=data.reason)
+    return on.centre.matter.practising.packages.stop(on.tx, on.id, reason=said.reason)
 
 
-@post(
+@decision(
     "/v1/practice/{package:str}/try-again",
-    guards=[signed_in],
-    dto=Body[CaseDecision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["practice"],
+    on=PACKAGE,
+    words="In shadow",
+    purpose="try a package again",
     summary="Put a stopped package back into shadow",
-    responses={
-        **described(PackageView, "In shadow"),
-        **problems(400, 401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def try_again(request: ApiRequest, package: str, data: CaseDecision) -> PackageView:
+def try_again(on: Deciding, said: CaseDecision) -> PackageView:
     """Its days begin anew."""
-    with centre_of(request).uow.begin(request.user, purpose="try a package again") as tx:
-        return _practising(request).packages.try_again(tx, _package(package), reason=data.reason)
+    return on.centre.matter.practising.packages.try_again(on.tx, on.id, reason=said.reason)
 
 
-@post(
+@decision(
     "/v1/practice/{package:str}/withdraw",
-    guards=[signed_in],
-    dto=Body[CaseDecision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["practice"],
+    on=PACKAGE,
+    words="Withdrawn",
+    purpose="withdraw a package",
     summary="Take a package of ours back, here and from everybody who received it",
-    responses={
-        **described(PackageView, "Withdrawn"),
-        **problems(400, 401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
 )
-def withdraw_package(request: ApiRequest, package: str, data: CaseDecision) -> PackageView:
+def withdraw_package(on: Deciding, said: CaseDecision) -> PackageView:
     """It comes back only as another version."""
-    with centre_of(request).uow.begin(request.user, purpose="withdraw a package") as tx:
-        return _practising(request).packages.withdraw(tx, _package(package), reason=data.reason)
+    return on.centre.matter.practising.packages.withdraw(on.tx, on.id, reason=said.reason)
 
 
 @post(
@@ -362,63 +304,43 @@ def draft_script(request: ApiRequest, data: NewScript) -> Script:
         return _practising(request).scripts.draft(tx, data)
 
 
-@get(
+@look(
     "/v1/scripts/{script:str}",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["practice"],
+    on=SCRIPT,
+    words="The script",
+    purpose="show a script",
     summary="One script, and how many places of each kind stand in it",
-    responses={**described(Script, "The script"), **problems(400, 401, 403, 404)},
-    sync_to_thread=True,
+    tag="practice",
 )
-def show_script(request: ApiRequest, script: str) -> Script:
+def show_script(on: Deciding) -> Script:
     """One script."""
-    with centre_of(request).uow.read(request.user, purpose="show a script") as tx:
-        return _practising(request).scripts.show(tx, _script(script))
+    return on.centre.matter.practising.scripts.show(on.tx, on.id)
 
 
-@post(
+@decision(
     "/v1/scripts/{script:str}/approve",
-    guards=[signed_in],
-    dto=Body[ApprovedScript],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["practice"],
+    on=SCRIPT,
+    words="Approved",
+    purpose="approve a script",
     summary="Say that nobody can be told from a script; it may leave by agreement",
-    responses={
-        **described(Script, "Approved"),
-        **problems(400, 401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
+    tag="practice",
 )
-def approve_script(request: ApiRequest, script: str, data: ApprovedScript) -> Script:
+def approve_script(on: Deciding, said: ApprovedScript) -> Script:
     """A person read it."""
-    with centre_of(request).uow.begin(request.user, purpose="approve a script") as tx:
-        return _practising(request).scripts.approve(tx, _script(script), data)
+    return on.centre.matter.practising.scripts.approve(on.tx, on.id, said)
 
 
-@post(
+@decision(
     "/v1/scripts/{script:str}/withdraw",
-    guards=[signed_in],
-    dto=Body[CaseDecision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["practice"],
+    on=SCRIPT,
+    words="Withdrawn",
+    purpose="withdraw a script",
     summary="Take a script of ours back, here and from everybody who received it",
-    responses={
-        **described(Script, "Withdrawn"),
-        **problems(400, 401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
+    tag="practice",
 )
-def withdraw_script(request: ApiRequest, script: str, data: CaseDecision) -> Script:
+def withdraw_script(on: Deciding, said: CaseDecision) -> Script:
     """It is found no more."""
-    with centre_of(request).uow.begin(request.user, purpose="withdraw a script") as tx:
-        return _practising(request).scripts.withdraw(tx, _script(script), reason=data.reason)
+    return on.centre.matter.practising.scripts.withdraw(on.tx, on.id, reason=said.reason)
 
 
 @post(

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from litestar import get, post
+from litestar import post
 
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, look
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.wire import Reason
 from openaoc.exchange.objects import check_object_id
@@ -62,19 +63,15 @@ def mark(request: ApiRequest, data: NewMark) -> Marked:
         return _sharing(request).marking.mark(tx, data)
 
 
-@get(
+@look(
     "/v1/protection/marks",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["protection"],
+    words="The newest",
+    purpose="list marks",
     summary="Marks, newest first, without who is meant",
-    responses={**described(MarkList, "The newest"), **problems(401, 403)},
-    sync_to_thread=True,
 )
-def list_marks(request: ApiRequest) -> MarkList:
+def list_marks(on: Deciding) -> MarkList:
     """For trained people."""
-    with centre_of(request).uow.read(request.user, purpose="list marks") as tx:
-        return _sharing(request).marking.list(tx)
+    return on.centre.matter.sharing.marking.list(on.tx)
 
 
 @post(
@@ -134,19 +131,15 @@ def propose_referral(request: ApiRequest, data: NewReferral) -> Referral:
         return _sharing(request).referring.propose(tx, data)
 
 
-@get(
+@look(
     "/v1/protection/referrals",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["protection"],
+    words="The newest",
+    purpose="list referrals",
     summary="Referrals, newest first",
-    responses={**described(ReferralList, "The newest"), **problems(401, 403)},
-    sync_to_thread=True,
 )
-def list_referrals(request: ApiRequest) -> ReferralList:
+def list_referrals(on: Deciding) -> ReferralList:
     """For trained people."""
-    with centre_of(request).uow.read(request.user, purpose="list referrals") as tx:
-        return _sharing(request).referring.list(tx)
+    return on.centre.matter.sharing.referring.list(on.tx)
 
 
 @post(

@@ -14,7 +14,7 @@ from litestar.params import Parameter
 from openaoc.api.access import BEARER, centre_of, need_id, own_partner, signed_in
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
 from openaoc.api.bodies import Body, media_type
-from openaoc.api.decisions import Deciding, Thing, decision
+from openaoc.api.decisions import Deciding, Thing, decision, look
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, UnsupportedType, described, problems
 from openaoc.channels.keys import EXERCISE
@@ -143,35 +143,27 @@ def list_takedowns(
         )
 
 
-@get(
+@look(
     "/v1/takedowns/received",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["takedowns"],
+    words="The newest",
+    purpose="list take-downs received",
     summary="What partners' centres ask to be taken down here, newest first",
-    responses={**described(ReceivedTakedowns, "The newest"), **problems(401, 403)},
-    sync_to_thread=True,
 )
-def received_takedowns(request: ApiRequest) -> ReceivedTakedowns:
+def received_takedowns(on: Deciding) -> ReceivedTakedowns:
     """The newest."""
-    with centre_of(request).uow.read(request.user, purpose="list take-downs received") as tx:
-        return _outreach(request).takedowns.receiving.page(tx)
+    return on.centre.between.outreach.takedowns.receiving.page(on.tx)
 
 
-@get(
+@look(
     "/v1/takedowns/{takedown:str}",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["takedowns"],
+    on=TAKEDOWN,
+    words="One",
+    purpose="show a take-down",
     summary="One take-down with its receipts",
-    responses={**described(Takedown, "One"), **problems(401, 403, 404)},
-    sync_to_thread=True,
 )
-def show_takedown(request: ApiRequest, takedown: str) -> Takedown:
+def show_takedown(on: Deciding) -> Takedown:
     """One."""
-    found = need_id(takedown, what="take-down")
-    with centre_of(request).uow.read(request.user, purpose="show a take-down") as tx:
-        return _outreach(request).takedowns.asking.show(tx, found)
+    return on.centre.between.outreach.takedowns.asking.show(on.tx, on.id)
 
 
 @get(
