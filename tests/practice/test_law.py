@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
-from openaoc.exchange.objects import ReleasedObject
-from openaoc.holds.legal import Rulebook
+from openaoc.channels.signing import new_signing_key, sign
+from openaoc.exchange.objects import ObjectKind, new_object_id
+from openaoc.holds.legal import rulebook
 from openaoc.kernel.errors import BadInput
-from openaoc.practice.model import BadPackage, Measured, NeverActs
-from openaoc.practice.publishing import shared_package
+from openaoc.kernel.offences import Offence
+from openaoc.practice.model import (
+    BadPackage,
+    Bundle,
+    Measured,
+    NeverActs,
+    NotMeasured,
+    PackageKind,
+)
+from openaoc.practice.sealing import bundle_bytes, opened
+from openaoc.practice.typology import Typology
+from openaoc.storage.canonical import canonical_json
 from tests.conftest import START
 from tests.exchange.two import Country
 from tests.practice.test_two_centres import NEW, fetch, make
@@ -60,33 +72,77 @@ def test_legal_rules_travel_to_be_read_and_never_act(countries: tuple[Country, C
     assert sent() == []
 
 
-def test_a_partners_rules_that_are_broken_are_refused(countries: tuple[Country, Country]) -> None:
-    home, abroad = countries
-    with home.database.uow.begin(INVESTIGATOR) as tx:
-        packages = home.matter.practising.packages
-        made = packages.make(tx, msgspec.structs.replace(NEW, typology=None, rules="VN")).package
-    book = made.bundle.rules
-    assert isinstance(book, Rulebook)
-    texts = msgspec.structs.replace(book.rule[0].reason, en="{amount:>9999999999}")
-    hostile = [msgspec.structs.replace(book.rule[0], reason=texts), *book.rule[1:]]
+VIETNAM = rulebook("VN")
+FIRST = VIETNAM.rule[0]
+HOSTILE = msgspec.structs.replace(FIRST.reason, en="{amount:>9999999999}")
+HOSTILE_RULE = msgspec.structs.replace(FIRST, reason=HOSTILE)
+ENDLESS = msgspec.structs.replace(FIRST, longest_from="law", source="x" * 2_001)
+KEY = new_signing_key()
+LAW = Bundle(
+    format="openaoc-package-1",
+    id=new_object_id(ObjectKind.PACKAGE),
+    kind=PackageKind.RULES,
+    name="Law of Vietnam",
+    summary="As its centre goes by it",
+    author="VN-AOC",
+    version=1,
+    licence="CC0-1.0",
+    offences=(Offence.MULE_ACCOUNT,),
+    made_at=START,
+    error=NotMeasured(why="a law has no measured error"),
+    rules=VIETNAM,
+)
+
+
+def arrived(bundle: Bundle) -> Bundle:
+    """As it is taken from its author."""
+    return opened(
+        canonical_json(bundle),
+        signature=sign(
+            canonical_json(bundle),
+            key=KEY,
+            method="PACKAGE",
+            path=f"/{bundle.id}/{bundle.version}",
+            now=START,
+        ),
+        author="VN-AOC",
+        keys={KEY.kid: KEY.public()},
+        now=START,
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"rule": [HOSTILE_RULE, *VIETNAM.rule[1:]]}, "reason text names"),
+        ({"rule": [ENDLESS, *VIETNAM.rule[1:]]}, "too long"),
+        ({"name": "Viet\x1b[2Jnam"}, "cannot be printed"),
+        ({"default": "nowhere"}, "no rule nowhere"),
+        ({"currency": "XXQ"}, "currency"),
+        ({"floor_minor": -1}, "positive"),
+        ({"jurisdiction": "../TH"}, "two letters"),
+        ({"rule": []}, "1 to 100 rules"),
+    ],
+)
+def test_a_partners_rules_that_are_broken_are_refused(wrong: dict[str, Any], why: str) -> None:
+    assert arrived(LAW) == LAW
+    book = msgspec.structs.replace(VIETNAM, **wrong)
+    with pytest.raises(BadInput, match=why):
+        arrived(msgspec.structs.replace(LAW, rules=book))
+
+
+def test_a_package_without_rules_is_the_same_bytes_as_before_there_were_any() -> None:
+    typology = Typology(
+        payers_min=4, window_minutes=120, passed_on_percent_min=80, within_minutes=60
+    )
+    other = msgspec.structs.replace(
+        LAW, kind=PackageKind.TYPOLOGY, typology=typology, rules=msgspec.UNSET
+    )
+    assert b"rules" not in bundle_bytes(other)
+    assert arrived(other) == other
     for wrong in (
-        msgspec.structs.replace(book, rule=hostile),
-        msgspec.structs.replace(book, name="Viet\x1b[2Jnam"),
-        msgspec.structs.replace(book, default="nowhere"),
-        msgspec.structs.replace(book, currency="XXQ"),
-        msgspec.structs.replace(book, jurisdiction="../TH"),
-        msgspec.structs.replace(book, rule=[]),
+        msgspec.structs.replace(other, rules=VIETNAM),
+        msgspec.structs.replace(LAW, rules=msgspec.UNSET),
     ):
-        bundle = msgspec.structs.replace(made.bundle, rules=wrong)
-        signature = packages._signature(tx, bundle)
-        one = shared_package(msgspec.structs.replace(made, bundle=bundle, signature=signature))
-        left = ReleasedObject(
-            id=one.id,
-            kind=one.kind,
-            created=one.created,
-            modified=one.modified,
-            marking=one.marking,
-            fields=one.fields,
-        )
-        with abroad.database.uow.begin(INVESTIGATOR) as tx2, pytest.raises(BadInput):
-            abroad.matter.practising.bring(tx2, home.code, left)
+        with pytest.raises(BadPackage, match="just what its kind says"):
+            arrived(wrong)
