@@ -19,7 +19,7 @@ from stix2validator import validate_string
 
 from openaoc.channels.keys import CentreKeys
 from openaoc.channels.signing import SigningKey, new_signing_key, sign, verify
-from openaoc.exchange.agreement import Agreement, Grant
+from openaoc.exchange.agreement import Agreement, Grant, Onward, OnwardKind
 from openaoc.exchange.files.jsonl import read_jsonl, write_jsonl
 from openaoc.exchange.files.model import BadFile, Content, Form, Header, NotSigned
 from openaoc.exchange.files.service import METHOD, Files, Given
@@ -186,7 +186,8 @@ class Partner:
         said = KeyVerification(fingerprint=added.fingerprint, compared_with="Ms Tan, by phone")
         with site.uow.begin(SUPERVISOR) as tx:
             site.agreements.partners.verify_key(tx, "SG", kid=added.kid, said=said)
-        site.agree("SG", grants={ObjectKind.INDICATOR: GRANT})
+        onward = Onward(kind=OnwardKind.NAMED, to=("Fraud desk", "Bank"))
+        site.agree("SG", grants={ObjectKind.INDICATOR: GRANT}, onward=onward)
 
     def signed(self, site: Site, data: bytes, form: Form, *, to: str = HOME) -> str:
         return sign(
@@ -266,6 +267,7 @@ def test_what_a_partner_may_have_leaves_signed(
     if form in (Form.JSONL, Form.XLSX):
         assert b"duty@centre.example" in text, "whom to tell here, not the partner's own desk"
         assert DESK.email.encode() not in text
+        assert b"named: Fraud desk; Bank" in text, "who may have it next"
     if form is Form.STIX:
         assert validate_string(made.data.decode()).is_valid
 

@@ -254,6 +254,7 @@ def test_5_2_a_collection_is_listed_as_it_is_shown(client: httpx.Client) -> None
         assert client.get(f"collections/{one['id']}/").json() == one
         assert uuid.UUID(one["id"]).version == 4
         assert one["media_types"] == ["application/stix+json;version=2.1"]
+    assert "at most 30 days. Onward sharing: none." in listed[0]["description"]
 
 
 @pytest.mark.parametrize(

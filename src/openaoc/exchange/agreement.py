@@ -94,6 +94,11 @@ class Onward(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kind: OnwardKind = OnwardKind.NONE
     to: Annotated[tuple[Annotated[str, Meta(min_length=2, max_length=200)], ...], Meta()] = ()
 
+    @property
+    def words(self) -> str:
+        """As whoever receives something reads it: the kind, and the receivers' names."""
+        return f"{self.kind.value}: {'; '.join(self.to)}" if self.to else self.kind.value
+
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What of one kind may leave: each field and reference by name, and what becomes of it."""

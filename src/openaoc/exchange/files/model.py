@@ -20,6 +20,8 @@ OBJECTS_MAX: Final = 20_000
 """Objects of one file; what is beyond is in the next, from the mark on."""
 PROBLEMS_SHOWN_MAX: Final = 20
 _NAME_CHARACTERS_MAX: Final = 200
+_ONWARD_CHARACTERS_MAX: Final = 12_000
+"""All whom an agreement may name."""
 
 
 class Form(enum.StrEnum):
@@ -52,7 +54,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     made_at: Annotated[datetime, Meta(tz=True)]
     objects: Annotated[int, Meta(ge=0, le=OBJECTS_MAX)]
     mark: Annotated[int, Meta(ge=0, le=2**53)] = 0
-    onward: Annotated[str, Meta(max_length=_NAME_CHARACTERS_MAX)] = ""
+    onward: Annotated[str, Meta(max_length=_ONWARD_CHARACTERS_MAX)] = ""
     object_to: Annotated[str, Meta(max_length=1_000)] = ""
     """Whom to tell that something in it is wrong."""
     format: Literal["openaoc-objects"] = "openaoc-objects"

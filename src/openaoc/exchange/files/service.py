@@ -124,7 +124,7 @@ class Files:
             made_at=tx.now,
             objects=len(objects),
             mark=page.objects[-1].sequence if page.objects else after,
-            onward=agreement.terms.onward.kind.value,
+            onward=agreement.terms.onward.words,
             object_to=self._desk,
         )
         data, lost = self._written(header, objects, form=form, agreement=agreement)

@@ -53,7 +53,8 @@ from openaoc.storage.unit_of_work import Transaction
 _ENCODER: Final = msgspec.json.Encoder()
 _SHOWN: Final = (CollectionKind.RELEASED, CollectionKind.INBOX)
 _WORDS: Final = {
-    CollectionKind.RELEASED: "What the agreement in force lets you have.",
+    CollectionKind.RELEASED: "What the agreement in force lets you have. Keep each object at most"
+    " {days} days. Onward sharing: {onward}.",
     CollectionKind.INBOX: "What you send to this centre.",
 }
 DELETED: Final = "deleted by the partner"
@@ -142,9 +143,7 @@ class Taxii:
         """
         if self._forgotten_at is not None and tx.now - self._forgotten_at < FORGET_EVERY:
             return 0
-        days = {
-            one.partner: one.terms.retention_days for one in self._agreements.all_in_force(tx)
-        }
+        days = {one.partner: one.terms.retention_days for one in self._agreements.all_in_force(tx)}
         gone = 0
         kinds = (CollectionKind.INBOX, CollectionKind.FEED)
         for one in store.list_collections(tx.connection, kinds=kinds):
@@ -163,11 +162,11 @@ class Taxii:
         if agreement is None:
             return Collections()
         found = store.list_collections(tx.connection, partner=partner, kinds=_SHOWN)
-        return Collections(collections=[_view(one) for one in found])
+        return Collections(collections=[_view(one, agreement) for one in found])
 
     def collection(self, tx: Transaction, collection_id: str) -> CollectionView:
         """One of them. Raises NoSuchCollection, for another partner's too."""
-        return _view(self._own(tx, collection_id)[0])
+        return _view(*self._own(tx, collection_id))
 
     def objects(self, tx: Transaction, collection_id: str, query: Query) -> Page:
         """A page of objects as an envelope. Raises NoSuchCollection, Busy while it is filled."""
@@ -338,11 +337,13 @@ def new_collection(
     )
 
 
-def _view(one: Collection) -> CollectionView:
+def _view(one: Collection, agreement: Agreement) -> CollectionView:
     return CollectionView(
         id=one.id,
         title=one.title,
-        description=_WORDS[one.kind],
+        description=_WORDS[one.kind].format(
+            days=agreement.terms.retention_days, onward=agreement.terms.onward.words
+        ),
         can_read=True,
         can_write=one.kind is CollectionKind.INBOX,
         media_types=[STIX_TYPE],
