@@ -144,7 +144,10 @@ def test_messages_that_end_together_are_taken_by_id(channels: Channels, uow: Uni
     def settle(tx: Transaction, _: Sequence[str]) -> None:
         channels.settle_many(tx, subjects=[f"ord_{number}" for number in range(5)])
 
-    for number, change in enumerate((settle, end)):
+    def escalate(tx: Transaction, ids: Sequence[str]) -> None:
+        store.mark_escalated(tx.connection, ids, now=tx.now)
+
+    for number, change in enumerate((settle, end, escalate)):
         send(channels, uow, orders=range(5 * number, 5 * number + 5))
         with uow.read(SYSTEM) as tx:
             waiting = sa.select(store.messages.c.id).where(store.messages.c.state == "waiting")

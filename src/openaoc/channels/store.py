@@ -333,7 +333,13 @@ def to_escalate(
 
 def mark_escalated(connection: Connection, ids: Sequence[str], *, now: datetime) -> None:
     """These were told of once; they are not told of again."""
-    connection.execute(sa.update(messages).where(messages.c.id.in_(ids)).values(escalated_at=now))
+    connection.execute(_ESCALATED, {"ids": list(ids), "now": now})
+
+
+_ESCALATED: Final = sa.text(
+    "UPDATE channels_messages SET escalated_at = :now WHERE id IN (SELECT id FROM channels_messages"
+    " WHERE id = ANY(CAST(:ids AS text[])) ORDER BY id FOR UPDATE)"
+)
 
 
 def too_old(connection: Connection, *, before: datetime, limit: int) -> list[OutboxMessage]:
