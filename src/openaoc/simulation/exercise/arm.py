@@ -83,22 +83,26 @@ class ExerciseArm(LinkedArm):
         return other
 
     def _ordered(self) -> list[Ordered]:
-        whence = self._from_next_door()
+        whence, orders = self._from_next_door(), self.orders_of()
+        passed_on = {order.continues for order in orders}
         return [
-            self._as_ordered(order, whence.get(order.case))
-            for order in self.orders_of()
+            self._as_ordered(order, whence.get(order.case), passed_on=order.order in passed_on)
+            for order in orders
             if order.mode == "live" and order.state is not OrderState.DRAFTED
         ]
 
-    def _as_ordered(self, order: OrderView, whence: tuple[Origin | None, int] | None) -> Ordered:
+    def _as_ordered(
+        self, order: OrderView, whence: tuple[Origin | None, int] | None, *, passed_on: bool
+    ) -> Ordered:
+        """`passed_on`: its block went over to another order, and counts there."""
         origin, more = whence or (self.origin_of(order.case), 0)
         sent_s = self.desks.sent_s.get(order.order)
         return Ordered(
             origin=origin,
             layer=order.layer + more,
             account=account_at(self.life.population, order.institution, order.account),
-            amount_minor=order.amount_minor,
-            applied_minor=order.applied_minor,
+            amount_minor=0 if passed_on else order.amount_minor,
+            applied_minor=0 if passed_on else order.applied_minor,
             told_s=0.0 if sent_s is None else self.told_s(order.case),
             sent_s=sent_s,
             applied_s=self._applied_s.get(order.order),

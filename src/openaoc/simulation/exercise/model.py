@@ -107,7 +107,8 @@ class LayerRow(msgspec.Struct, frozen=True, kw_only=True):
 
     came = moved_on + crossed + gone + stayed; gone is split by what stood in its way. found: of
     what came, what a trace of this side's centre carried. ordered: what orders ask for at the end;
-    applied: what institutions blocked for them, whosever it was; held: stolen money alone.
+    applied: what institutions blocked for them, whosever it was, each block once; held: stolen
+    money alone.
     Times run from the report, wherever it was made.
     """
 
