@@ -31,6 +31,7 @@ FEED = NewFeed(
     partner="?", form="misp", url="https://misp.example/feed", secret="s3cret", every_s=60
 )
 DAY = timedelta(days=1)
+SETTLED = serving.SETTLED_AFTER + serving.FILLED_AFTER
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,10 @@ def test_a_partner_fetches_what_it_may_have_as_misp_does(site: TaxiiSite) -> Non
     assert manifest.headers["cache-control"] == "no-store"
     first = manifest.json()
     assert len(first) == 2, "one event a day"
+    site.clock.advance(SETTLED)
+    first = fetch(site, "manifest.json", key).json()
+    site.clock.advance(SETTLED)
+    assert fetch(site, "manifest.json", key).json() == first, "nothing has changed since"
     assert {one["Orgc"]["name"] for one in first.values()} == {"TH-AOC"}
     events = fetched(site, key)
     assert values(events) == {"+66810000001", "+66810000002", "+66810000003"}
@@ -92,7 +97,6 @@ def test_a_partner_fetches_what_it_may_have_as_misp_does(site: TaxiiSite) -> Non
     for bearer in (f"Bearer {key}", httpx.BasicAuth("misp", key)._auth_header):
         assert fetch(site, "manifest.json", bearer).json() == first
 
-    site.clock.advance(timedelta(minutes=1))
     with site.uow.begin(SUPERVISOR) as tx:
         gone = NewRecall(object=old[0].id, kind=RecallKind.WITHDRAWN, reason="it was a shop")
         site.exchange.recalling.recall(tx, gone)
@@ -100,6 +104,21 @@ def test_a_partner_fetches_what_it_may_have_as_misp_does(site: TaxiiSite) -> Non
     changed = [one for one in after if after[one]["timestamp"] > first[one]["timestamp"]]
     assert changed == [one for one in after if one != event_of_it], "only the event it was in"
     assert values(fetched(site, key)) == {"+66810000002", "+66810000003"}
+
+
+def test_what_is_released_within_the_second_of_a_fetch_is_fetched_later(site: TaxiiSite) -> None:
+    key = site.join("BN")
+    site.clock.advance(SETTLED)
+    seen: dict[str, int] = {}
+    for number in (31, 32):
+        site.publish("BN", phone(site, number, created=site.clock.now() - 9 * DAY))
+        ((event, entry),) = fetch(site, "manifest.json", key).json().items()
+        seen.setdefault(event, entry["timestamp"])
+        site.clock.advance(timedelta(milliseconds=200))
+    site.clock.advance(SETTLED)
+    ((event, entry),) = fetch(site, "manifest.json", key).json().items()
+    assert entry["timestamp"] > seen[event]
+    assert values(fetched(site, key)) == {"+66810000031", "+66810000032"}
 
 
 def test_nobody_reads_what_is_not_theirs(site: TaxiiSite) -> None:
@@ -164,6 +183,7 @@ def test_two_centres_exchange_a_feed_over_http(site: TaxiiSite) -> None:
     with site.uow.begin(ADMINISTRATOR) as tx:
         added = site.collecting.polling.add(tx, new)
     assert (added.form, added.collection) == ("misp", "")
+    site.clock.advance(SETTLED)
     site.desk.got.clear()
     site.collecting.polling.poll_due()
     left = site.shown("GIVER")
@@ -181,6 +201,7 @@ def test_two_centres_exchange_a_feed_over_http(site: TaxiiSite) -> None:
     assert again() == []
     newer = phone(site, 23, created=site.clock.now() - 3 * DAY)
     site.publish("GIVER", newer)
+    site.clock.advance(serving.SETTLED_AFTER)
     assert again() == [newer.id], "only the event that changed"
     with site.uow.read(SUPERVISOR) as tx:
         (found,) = [one for one in site.collecting.polling.list(tx).feeds if one.id == added.id]

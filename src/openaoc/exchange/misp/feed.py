@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -75,12 +75,11 @@ def parts_of(
             )
 
 
-def manifest_of(parts: Iterator[Part], *, org: MispOrg, changed: Mapping[str, datetime]) -> bytes:
-    """The manifest of these events. `changed`: by object, when the reader's view of it changed."""
+def manifest_of(parts: Iterator[Part], *, org: MispOrg, at: Callable[[Part], datetime]) -> bytes:
+    """The manifest of these events. `at`: when an event last changed for its reader."""
     entries = {}
     for part in parts:
-        now = max(changed[one.id] for one in part.objects)
-        event = head_of(part.objects, event_uuid=part.uuid, info=part.info, org=org, now=now)
+        event = head_of(part.objects, event_uuid=part.uuid, info=part.info, org=org, now=at(part))
         entries[event.uuid] = _entry(event)
     return msgspec.json.encode(entries)
 

@@ -6,11 +6,14 @@ request. An event that is not there and one of another partner are the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Final
 
+from openaoc.exchange.agreement import Agreement
 from openaoc.exchange.ledger_model import Received
 from openaoc.exchange.misp.feed import (
+    Part,
     event_uuid,
     hashes_of,
     manifest_of,
@@ -18,13 +21,17 @@ from openaoc.exchange.misp.feed import (
     parts_of,
 )
 from openaoc.exchange.misp.writing import CARRIED, OBJECTS_PER_EVENT_MAX, encode_event, event_of
-from openaoc.exchange.objects import ReleasedObject
 from openaoc.exchange.service import VIEW_PAGE_MAX, Exchange
 from openaoc.kernel.errors import NotFound, TooLarge
 from openaoc.storage.unit_of_work import Transaction
 
 FEED_OBJECTS_MAX: Final = 100_000
 """A larger exchange goes by TAXII, in pages."""
+SETTLED_AFTER: Final = timedelta(minutes=1)
+"""A reader compares whole seconds, and what is released may be committed a little later: for so
+long after a release its event counts as changed at each request."""
+FILLED_AFTER: Final = timedelta(minutes=10)
+"""Under a new agreement what was released before comes back without a new release, by then."""
 
 
 class NoSuchEvent(NotFound):
@@ -45,43 +52,45 @@ class MispServing:
 
         Raises TooLarge above FEED_OBJECTS_MAX objects.
         """
-        found = self._view(tx)
-        changed = {one.object.id: one.released_at for one in found}
-        parts = parts_of(_objects(found), name=self._name, org=self._org, scope=self._scope(tx))
-        return manifest_of(parts, org=self._org, changed=changed)
+        agreement = self._agreement(tx)
+        found = [] if agreement is None else self._view(tx)
+
+        def changed(part: Part) -> datetime:
+            assert agreement is not None, "there is nothing without one"
+            return _changed(tx, part, found=released, agreement=agreement)
+
+        released = {one.object.id: one.released_at for one in found}
+        return manifest_of(self._parts(tx, found), org=self._org, at=changed)
 
     def event(self, tx: Transaction, number: str) -> bytes:
         """One event of the manifest. Raises NoSuchEvent."""
-        for day, objects in self._exchange.view_days(tx, _partner(tx), kinds=CARRIED).items():
-            several = range(-(-objects // OBJECTS_PER_EVENT_MAX))
-            scope = self._scope(tx)
-            named = {event_uuid(self._org, scope=scope, day=day, part=n) for n in several}
-            if number in named:
-                return self._written(tx, number, day=day)
+        agreement, scope = self._agreement(tx), self._scope(tx)
+        days = self._exchange.view_days(tx, _partner(tx), kinds=CARRIED)
+        for day, objects in days.items():
+            for place in range(-(-objects // OBJECTS_PER_EVENT_MAX)):
+                named = event_uuid(self._org, scope=scope, day=day, part=place)
+                if named == number and agreement is not None:
+                    return self._written(tx, number, day=day, agreement=agreement)
         raise NoSuchEvent
 
     def hashes(self, tx: Transaction) -> bytes:
         """MISP's quick lookup over what this partner has: for itself alone."""
-        found = self._view(tx)
         lines: list[str] = []
-        for part in parts_of(
-            _objects(found), name=self._name, org=self._org, scope=self._scope(tx)
-        ):
+        for part in self._parts(tx, self._view(tx)):
             written = event_of(
                 part.objects, event_uuid=part.uuid, info=part.info, org=self._org, now=tx.now
             )
             lines += hashes_of(written.event)
         return "".join(lines).encode("ascii")
 
-    def _written(self, tx: Transaction, number: str, *, day: str) -> bytes:
+    def _written(self, tx: Transaction, number: str, *, day: str, agreement: Agreement) -> bytes:
         found = self._view(tx, day=day)
-        changed = {one.object.id: one.released_at for one in found}
-        scope = self._scope(tx)
-        for part in parts_of(_objects(found), name=self._name, org=self._org, scope=scope):
+        released = {one.object.id: one.released_at for one in found}
+        for part in self._parts(tx, found):
             if part.uuid == number:
-                now = max(changed[one.id] for one in part.objects)
+                at = _changed(tx, part, found=released, agreement=agreement)
                 written = event_of(
-                    part.objects, event_uuid=number, info=part.info, org=self._org, now=now
+                    part.objects, event_uuid=number, info=part.info, org=self._org, now=at
                 )
                 return encode_event(written.event)
         raise NoSuchEvent
@@ -101,6 +110,13 @@ class MispServing:
                 raise TooLarge(f"more than {FEED_OBJECTS_MAX} objects: use TAXII")
         return found
 
+    def _parts(self, tx: Transaction, found: list[Received]) -> Iterator[Part]:
+        objects = [one.object for one in found]
+        return parts_of(objects, name=self._name, org=self._org, scope=self._scope(tx))
+
+    def _agreement(self, tx: Transaction) -> Agreement | None:
+        return self._exchange.agreements.in_force(tx, _partner(tx))
+
     def _scope(self, tx: Transaction) -> str:
         """Two partners' events of one day are two events, and have two ids."""
         return f"{self._name}/{_partner(tx)}"
@@ -111,5 +127,10 @@ def _partner(tx: Transaction) -> str:
     return tx.actor.partner
 
 
-def _objects(found: Sequence[Received]) -> list[ReleasedObject]:
-    return [one.object for one in found]
+def _changed(
+    tx: Transaction, part: Part, *, found: dict[str, datetime], agreement: Agreement
+) -> datetime:
+    """When the event last changed for its reader; now, as long as that is not settled."""
+    newest = max(found[one.id] for one in part.objects)
+    since = max(agreement.changed_at, agreement.terms.starts_at)
+    return min(tx.now, max(newest + SETTLED_AFTER, since + FILLED_AFTER))
