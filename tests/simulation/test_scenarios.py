@@ -38,7 +38,7 @@ def figures_of(scenario: str) -> dict[str, Any]:
     wanted = scenario_named(scenario)
     found: dict[str, Any] = {
         name: getattr(wanted, name)
-        for name in ("coverage", "load", "crypto_delay_s", "heeding", "rule", "feed")
+        for name in ("coverage", "load", "crypto_delay_s", "heeding", "resuming", "rule", "feed")
     }
     nation = nation_of(PARAMETERS, wanted)
     for name in nation.__struct_fields__:

@@ -193,6 +193,20 @@ def test_warned_victims_do_not_pay_and_who_heeds_is_settled_once() -> None:
     check_money(arm, figures)
 
 
+def test_gangs_that_do_not_go_on_ask_nobody_for_more_once_they_are_blocked() -> None:
+    averted = []
+    for share in (1.0, 0.0):
+        scenario = msgspec.structs.replace(telephone().scenario, resuming=share)
+        arm = telephone(scenario)
+        for number in range(arm.life.scams.count):
+            for payment in arm.life.scams.scam(number).payments:
+                arm.burn(payment.payee)
+        figures = arm.run()
+        averted.append(figures.averted_minor)
+        check_money(arm, figures)
+    assert averted == [0, figures.attempted_minor]
+
+
 def test_the_same_seed_gives_the_same_bytes_whatever_the_process(tmp_path: Path) -> None:
     first = trial_json()
     code = (

@@ -174,11 +174,16 @@ class Arm:
         return float(self.chance(*key).exponential(mean_s))
 
     def _stops(self, scam: Scam, payment: int, at_s: float) -> bool:
-        """Whether the victim is warned and heeds; whether one does is settled once for all."""
+        """Whether the victim is warned and heeds, or the gang has given up for what is blocked.
+
+        Whether one does is settled once for all.
+        """
         del at_s
         payee = scam.payments[payment].payee
-        if not self.scenario.heeding or self.is_burnt(payee) or not self.known(payee):
-            return False  # where something is blocked the victim is told another account
+        if self.is_burnt(payee):  # the victim is told another account, where the gang goes on
+            return bool(self.chance(3, payee).random() >= self.scenario.resuming)
+        if not self.scenario.heeding or not self.known(payee):
+            return False
         if scam.number not in self._heeds:
             draw = self.chance(1, scam.number).random()
             self._heeds[scam.number] = bool(draw < self.scenario.heeding)

@@ -96,6 +96,7 @@ class TrialFigures(msgspec.Struct, frozen=True, kw_only=True):
     at_rest_share: float
     coverage: float
     heeding: float
+    resuming: float
     rule: str
     feed: bool
     centre: ArmFigures

@@ -47,6 +47,7 @@ def run_trial(
         at_rest_share=nation.layers.at_rest_share.value,
         coverage=scenario.coverage,
         heeding=scenario.heeding,
+        resuming=scenario.resuming,
         rule=scenario.rule,
         feed=scenario.feed,
         centre=with_centre(CentreArm, hop_by_hop=False) if scenario.feed else hop_by_hop,
@@ -70,6 +71,7 @@ def without_feed(trial: TrialFigures, scenario: Scenario, *, digest: str) -> Tri
 
 def digest_of(parameters: Parameters, scenario: Scenario) -> str:
     """Which figures a trial rests on: two trials of one digest and seed are the same."""
-    changes = (scenario.coverage, scenario.load, scenario.crypto_delay_s, scenario.heeding)
-    what = (nation_of(parameters, scenario), changes, scenario.rule, scenario.feed)
+    changes = (scenario.coverage, scenario.load, scenario.crypto_delay_s)
+    people = (scenario.heeding, scenario.resuming)
+    what = (nation_of(parameters, scenario), changes, people, scenario.rule, scenario.feed)
     return hashlib.sha256(msgspec.json.encode(what)).hexdigest()[:16]

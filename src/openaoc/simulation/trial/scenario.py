@@ -31,8 +31,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     load: reports a day over the ordinary. crypto_delay_s: how long every exit to a coin waits.
     rule: the rule by which the centre traces. heeding: share of victims who heed a warning at
     payment about an account of an open case; the centre of this version warns nobody, so that it
-    is 0 but where the sensitivity is asked for. feed: whether institutions tell the centre their
-    transfers; the arm hop by hop has none in any scenario.
+    is 0 but where the sensitivity is asked for. resuming: share of gangs that go on with another
+    account once theirs is blocked; the others ask nobody for more. feed: whether institutions tell
+    the centre their transfers; the arm hop by hop has none in any scenario.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     load: float = 1.0
     crypto_delay_s: float = 0.0
     heeding: float = 0.0
+    resuming: float = 1.0
     rule: str = "fifo"
     feed: bool = True
 

@@ -72,6 +72,12 @@ SENSITIVITY: Final = (
         heeding=0.60,
     ),
     Scenario(
+        name="resuming-0.35",
+        says="35 % of gangs, not all, go on once theirs is blocked",
+        change=_as_it_is,
+        resuming=0.35,
+    ),
+    Scenario(
         name="exit-delay-6h",
         says="coins leave 6 hours later",
         change=_as_it_is,
