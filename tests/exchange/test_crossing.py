@@ -17,11 +17,12 @@ from openaoc.exchange.crossborder.sums import Amounts
 from openaoc.exchange.objects import ObjectKind
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import ManualClock
+from openaoc.storage.centre_state import begin_epoch
 from openaoc.storage.database import connect_database
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
 from tests.conftest import START
-from tests.exchange.two import BANKS, OFFICER, Country, settle
+from tests.exchange.two import BANKS, OFFICER, Country, grant, settle
 from tests.workflow.centre import SECOND, SUPERVISOR
 
 Owner = Callable[[], dict[str, str]]
@@ -264,6 +265,12 @@ def test_what_a_restored_centre_forgot_is_said_again(
     assert [one.agrees for one in home.sent()] == [True, True]
     assert [one.amounts for one in home.sent()] == [one.amounts for one in abroad.received()]
     assert heard == [abroad.code], "whoever has more to say again hears of it, once"
+    for one, other in ((home, abroad), (abroad, home)):
+        one.agree(other, grants={ObjectKind.MATCH: grant(ObjectKind.MATCH)})
+    with abroad.database.uow.begin(SYSTEM) as tx:
+        begin_epoch(tx, why="restored", backup_at=tx.now)
+    home.step()
+    assert heard == [abroad.code] * 2, "without an agreement on requests too, and while it waits"
 
 
 def test_an_answer_to_what_the_asking_centre_forgot_is_kept_for_a_person(

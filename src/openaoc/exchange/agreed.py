@@ -11,7 +11,7 @@ from openaoc.channels.signing import parse_public_jwk
 from openaoc.exchange import release_store
 from openaoc.exchange.agreement import Agreement, Grant
 from openaoc.exchange.line import Peer
-from openaoc.exchange.model import NoAgreement
+from openaoc.exchange.model import NoAgreement, PartnerKind
 from openaoc.exchange.objects import ObjectKind, ReleasedObject, SharedObject
 from openaoc.exchange.service import Exchange
 from openaoc.kernel.offences import Offence
@@ -72,6 +72,16 @@ class AgreedPartners:
         """The partners in force with a grant of this kind, by code."""
         in_force = self._exchange.agreements.all_in_force(tx)
         return [one.partner for one in in_force if kind in one.terms.grants]
+
+    def centres(self, tx: Transaction) -> Sequence[str]:
+        """The partners in force that are centres and can be reached, by code."""
+        agreements = self._exchange.agreements
+        in_force = {one.partner for one in agreements.all_in_force(tx)}
+        return [
+            one.code
+            for one in agreements.partners.all_of(tx)
+            if one.code in in_force and one.kind is PartnerKind.CENTRE and one.endpoint is not None
+        ]
 
     def legal_basis(self, tx: Transaction, code: str) -> str:
         """Under which law it was agreed. Raises NoAgreement."""

@@ -102,6 +102,10 @@ class Agreed(Protocol):
         """The partners in force with a grant of this kind, by code."""
         ...
 
+    def centres(self, tx: Transaction) -> Sequence[str]:
+        """The partners in force that are centres and can be reached, by code."""
+        ...
+
 
 class _Problem(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""

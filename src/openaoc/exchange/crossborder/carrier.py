@@ -103,8 +103,10 @@ class Carrier:
         return found
 
     def _partners(self, tx: Transaction) -> list[str]:
+        """With whom requests were agreed on, and every centre: each hears when one was restored."""
         kinds = (ObjectKind.TRACE_REQUEST, ObjectKind.TRACE_ANSWER)
-        return sorted({one for kind in kinds for one in self._agreed.partners_with(tx, kind)})
+        asked = {one for kind in kinds for one in self._agreed.partners_with(tx, kind)}
+        return sorted(asked.union(self._agreed.centres(tx)))
 
     @staticmethod
     def _quiet(tx: Transaction, line: LineView | None) -> bool:
