@@ -136,12 +136,27 @@ def test_how_long_a_partner_saw_it_is_not_told_to_others(site: Site) -> None:
     site.clock.advance(timedelta(days=50))
     with site.uow.begin(SYSTEM) as tx:
         VERBS.expire_due(tx)
-    again = said(site, SourceKind.PARTNER, "partner:VN", ref="indicator--1")
-    assert again.status is Status.PROPOSED
+        ended = [VERBS.end_ours_due(tx), VERBS.end_ours_due(tx)]
+    assert ended == [1, 0]
     site.sharing.publishing.publish_due()
     gone = site.shown("SG")[one.id]
     assert gone.revoked, "ours is over, whoever else still names it"
     assert gone.fields == before.fields
+    assert site.told("SG") != []
+    again = said(site, SourceKind.PARTNER, "partner:VN", ref="indicator--1")
+    assert again.status is Status.PROPOSED
+    site.sharing.publishing.publish_due()
+    assert site.shown("SG")[one.id].revoked
+    with site.uow.begin(SUPERVISOR) as tx:
+        VERBS.confirm(tx, one.id, reason="called it")
+    site.clock.advance(timedelta(days=179))
+    with site.uow.begin(SYSTEM) as tx:
+        ended = [VERBS.end_ours_due(tx)]
+    said(site, SourceKind.PARTNER, "partner:VN", ref="indicator--1")
+    site.clock.advance(timedelta(days=1))
+    with site.uow.begin(SYSTEM) as tx:
+        ended += [VERBS.end_ours_due(tx), VERBS.end_ours_due(tx)]
+    assert ended == [0, 1, 0], "a person's word stands longer"
 
 
 def test_what_belongs_to_an_indicator_leaves_where_it_is_granted(site: Site) -> None:

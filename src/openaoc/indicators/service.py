@@ -65,6 +65,11 @@ class Indicators:
     def __init__(self, rules: Weighing | None = None) -> None:
         self._rules = rules or weighing()
         self._protected: Protected = _nobody
+        self._stands = [
+            (kind, status, self._rules.days_of(kind, confirmed=status is Status.CONFIRMED))
+            for kind in Kind
+            for status in (Status.PROPOSED, Status.CONFIRMED)
+        ]
 
     def keep_from_public(self, protected: Protected) -> None:
         """Ask before a public answer whether it is about somebody protected. For the wiring."""
@@ -161,6 +166,17 @@ class Indicators:
             gone = msgspec.structs.replace(before, status=after_step(before.status, Step.EXPIRE))
             self._finished(tx, before, gone, voices[before.id], action="expired", age=False)
         return len(due)
+
+    def end_ours_due(self, tx: Transaction) -> int:
+        """What we said ourselves is over where only partners' words keep it alive; how many.
+
+        The opinion stands, but it changed: who published it is to hear so.
+        """
+        _lock(tx)
+        over = store.over_here(tx.connection, self._stands, now=tx.now, limit=EXPIRED_AT_ONCE_MAX)
+        for one in over:
+            store.update(tx.connection, msgspec.structs.replace(one, changed_at=tx.now))
+        return len(over)
 
     def held_back_cases(self, tx: Transaction, *, after: str, limit: int) -> list[str]:
         """Cases whose voices do not change public answers yet, by number after the given one."""

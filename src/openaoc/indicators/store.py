@@ -186,6 +186,45 @@ def expired(connection: Connection, *, now: datetime, limit: int) -> list[Indica
     return _read(connection, statement)
 
 
+_OVER_HERE: Final = sa.text(
+    """
+    SELECT one.* FROM indicators one
+    JOIN unnest(CAST(:kinds AS text[]), CAST(:statuses AS text[]), CAST(:days AS integer[]))
+        AS stands(kind, status, days) ON stands.kind = one.kind AND stands.status = one.status
+    CROSS JOIN LATERAL (
+        SELECT greatest(
+            coalesce(max(last_seen) FILTER (WHERE taken_back_at IS NULL), max(last_seen)),
+            CASE WHEN one.status = 'confirmed' THEN one.decided_at END
+        ) AS last_seen
+        FROM indicator_sources WHERE indicator_id = one.id AND kind <> 'partner'
+        HAVING count(*) > 0
+    ) own
+    CROSS JOIN LATERAL (SELECT own.last_seen + make_interval(days => stands.days) AS until) here
+    WHERE one.status IN ('proposed', 'confirmed') AND one.valid_until > :now
+        AND least(one.first_seen, one.created_at) <= :now - make_interval(days => stands.days)
+        AND here.until <= :now AND one.changed_at < here.until
+    ORDER BY one.kind, one.value LIMIT :limit FOR UPDATE OF one SKIP LOCKED
+    """
+)
+
+
+def over_here(
+    connection: Connection, days: Sequence[tuple[Kind, Status, int]], *, now: datetime, limit: int
+) -> list[Indicator]:
+    """Those that stand by partners' words alone now, and did not change since; locked.
+
+    `days`: how long an opinion stands after our own sources saw it last.
+    """
+    values = {
+        "kinds": [kind.value for kind, _, _ in days],
+        "statuses": [status.value for _, status, _ in days],
+        "days": [count for _, _, count in days],
+        "now": now,
+        "limit": limit,
+    }
+    return [_indicator(row) for row in connection.execute(_OVER_HERE, values)]
+
+
 def update(connection: Connection, one: Indicator) -> Indicator:
     """Write an indicator's opinion; the indicator with its place in the order of changes."""
     values = msgspec.structs.asdict(one)

@@ -6,12 +6,13 @@ Each duty may run at any time, and twice. Never makes a report wait: reports are
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from openaoc.holds.model import WAITING, OrderState
 from openaoc.holds.service import Holds
 from openaoc.indicators.model import SAID_AT_ONCE_MAX
-from openaoc.indicators.service import Indicators
+from openaoc.indicators.service import EXPIRED_AT_ONCE_MAX, Indicators
 from openaoc.indicators.taking import said_in
 from openaoc.kernel.events import Event
 from openaoc.kernel.limits import INDICATORS_PER_REPORT_MAX, PAYMENTS_PER_REPORT_MAX
@@ -24,6 +25,7 @@ REPORTS_AT_ONCE_MAX: Final = SAID_AT_ONCE_MAX // (
 )
 """So that reports as long as they may be are still heard together."""
 CASES_AT_ONCE_MAX: Final = 500
+ENDED_EVERY: Final = timedelta(minutes=10)
 UNANSWERED: Final = WAITING | {OrderState.DRAFTED}
 """Orders whose account's holder must not learn of the case yet."""
 
@@ -46,6 +48,7 @@ class Noticing:
         self._pooled = pooled
         self._region = region
         self._looked = ""
+        self._ended_at: datetime | None = None
 
     def listen(self, uow: UnitOfWork) -> None:
         """Remember every report that is filed, in its own transaction."""
@@ -88,8 +91,17 @@ class Noticing:
         return 0  # the rest is for the next look, however many there are
 
     def expire_due(self, tx: Transaction) -> int:
-        """Opinions whose time is over expire; how many."""
-        return self._indicators.expire_due(tx)
+        """Opinions whose time is over expire; how many, at most EXPIRED_AT_ONCE_MAX.
+
+        Every ENDED_EVERY also what we said ourselves, where partners' words keep it alive.
+        """
+        expired = self._indicators.expire_due(tx)
+        if self._ended_at is not None and tx.now - self._ended_at < ENDED_EVERY:
+            return expired
+        ended = self._indicators.end_ours_due(tx)
+        if ended < EXPIRED_AT_ONCE_MAX:
+            self._ended_at = tx.now
+        return max(expired, ended)
 
     def _pursued(self, tx: Transaction, cases: Sequence[str]) -> set[str]:
         orders = self._holds.orders_of(tx, cases) if cases else ()
