@@ -120,6 +120,7 @@ def trial(seed: int, **changes: object) -> TrialFigures:
         at_rest_share=0.15,
         coverage=1.0,
         heeding=0.0,
+        resuming=1.0,
         rule="fifo",
         feed=True,
         centre=arm(**changes),
