@@ -39,7 +39,7 @@ from openaoc.exchange.crossborder.receiving import (
     told,
     view,
 )
-from openaoc.exchange.crossborder.store import Received
+from openaoc.exchange.crossborder.rows import Received
 from openaoc.exchange.crossborder.sums import country_of
 from openaoc.exchange.line import Agreed
 from openaoc.exchange.objects import ObjectKind

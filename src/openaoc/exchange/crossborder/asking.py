@@ -27,7 +27,7 @@ from openaoc.exchange.crossborder.model import (
     SentState,
     check_step,
 )
-from openaoc.exchange.crossborder.store import Sent
+from openaoc.exchange.crossborder.rows import Sent
 from openaoc.exchange.crossborder.sums import amounts_told, is_newer, local_code
 from openaoc.exchange.line import Agreed
 from openaoc.exchange.model import NoAgreement, VolumeReached

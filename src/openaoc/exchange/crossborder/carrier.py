@@ -34,7 +34,7 @@ from openaoc.exchange.crossborder.model import (
     RequestTaken,
 )
 from openaoc.exchange.crossborder.receiving import Receiving
-from openaoc.exchange.crossborder.store import Received, Sent
+from openaoc.exchange.crossborder.rows import Received, Sent
 from openaoc.exchange.line import Agreed, BadAnswer, Line, Peer, PeerBusy, PeerRefused
 from openaoc.exchange.model import NoAgreement
 from openaoc.exchange.objects import ObjectKind

@@ -26,7 +26,7 @@ from openaoc.exchange.crossborder.model import (
     Settled,
     check_step,
 )
-from openaoc.exchange.crossborder.store import Received
+from openaoc.exchange.crossborder.rows import Received
 from openaoc.exchange.crossborder.sums import (
     NOT_FOUND,
     PARTS,
