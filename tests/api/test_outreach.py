@@ -25,6 +25,7 @@ TAKE_DOWN = (
 ADVISORY = (
     "sort", "severity", "title_en", "happening_en", "action_en", "acknowledge_by", "indicators",
 )  # fmt: skip
+LINK = ("relationship_type", "source", "target")
 
 
 def terms() -> dict[str, Any]:
@@ -45,6 +46,8 @@ def terms() -> dict[str, Any]:
             "indicator": {"fields": dict.fromkeys(INDICATOR, "as-is"), "identifier_kinds": kinds},
             "take-down": {"fields": dict.fromkeys(TAKE_DOWN, "as-is"), "identifier_kinds": kinds},
             "advisory": {"fields": dict.fromkeys(ADVISORY, "as-is")},
+            "campaign": {"fields": {"name": "as-is", "scam_types": "as-is"}},
+            "relationship": {"fields": dict.fromkeys(LINK, "as-is")},
         },
     }
 
@@ -178,6 +181,36 @@ def test_an_advisory_by_command_is_acknowledged(
     gone = ("advisory", "withdraw", one["id"], "--reason", "the app is gone")
     assert run(*gone, key=world.keys["supervisor"])["state"] == "withdrawn"
     assert run("advisory", "received", key=world.keys["officer"]) == {"advisories": []}
+
+
+def test_a_campaign_by_command_is_read_with_its_indicator(
+    world: World, account: dict[str, Any]
+) -> None:
+    def run(*words: str, who: str = "investigator") -> Any:
+        return world.server.run_json("campaign", *words, key=world.keys[who])
+
+    seen = ("--first-seen", moment(60), "--scam", "unsorted-scam", "--marking", "green")
+    one = run("name", "False tax refunds", "--description", "A call, then an app.", *seen)
+    assert (one["state"], one["words"]) == ("named", None)
+    why = ("--reason", "the same app")
+    view = run("attach", one["id"], account["id"], *why)
+    assert [each["indicator"] for each in view["indicators"]] == [account["id"]]
+    again = run("correct", one["id"], "--name", "Tax refunds")
+    assert again["proposed"]["description"] == "A call, then an app."
+    assert run("approve", one["id"], *why, who="supervisor")["state"] == "published"
+    read = until(world, "/v1/exchange/objects", "objects", one["id"])
+    assert read["object"]["fields"] == {"name": "Tax refunds", "scam_types": ["unsorted-scam"]}
+    link = until(world, "/v1/exchange/objects", "objects", view["indicators"][0]["relationship"])
+    assert link["object"]["refs"] == {"source": [account["id"]], "target": [one["id"]]}
+    explain = ("exchange", "explain", one["id"], CODE)
+    told = world.server.run_json(*explain, key=world.keys["investigator"])
+    assert told["leaves"]
+    assert {f["name"] for f in told["fields"] if not f["leaves"]} == {"description", "first_seen"}
+    assert run("close", one["id"], *why)["state"] == "closed"
+    assert run("detach", one["id"], account["id"], *why)["indicators"] == []
+    assert run("withdraw", one["id"], *why)["state"] == "withdrawn"
+    assert run("show", one["id"])["campaign"]["why"] == "the same app"
+    assert one["id"] in {each["id"] for each in run("list")["campaigns"]}
 
 
 def test_plain_json_in_and_out(

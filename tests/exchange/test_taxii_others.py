@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import stix2
+import stix2validator
 import taxii2client.v21 as taxii2
 
 from openaoc.api.rates import PARTNER_GUESSES
@@ -14,7 +16,10 @@ from openaoc.exchange.objects import ObjectKind, new_object_id
 from openaoc.exchange.stix.model import Profile
 from openaoc.exchange.taxii.model import CollectionKind
 from openaoc.exchange.taxii.query import VALUES_MAX
+from openaoc.kernel.markings import Marking
 from openaoc.storage.postgres import EmbeddedPostgres
+from openaoc.workflow.sharing import publish_from
+from tests.exchange import test_campaigns as campaigns
 from tests.exchange.taxii_site import TaxiiSite, taxii_site
 
 
@@ -74,3 +79,45 @@ def test_ids_cannot_be_tried_without_end_and_pages_count_nothing(site: TaxiiSite
         assert another.get("collections/").status_code == 200, "nobody else waits for it"
         site.monotonic_s += 1.0
         assert client.get(f"{own}objects/{mine}/").status_code == 200
+
+
+def test_a_campaign_is_read_in_every_profile_by_who_may_have_it(site: TaxiiSite) -> None:
+    publish_from(site.sharing, campaigns.VERBS, institutions=lambda _: [], key=b"k")
+    codes = {profile: f"READS-{profile.value}".upper() for profile in Profile}
+    for profile, code in codes.items():
+        site.join(code, profile=profile, grants=campaigns.EVERYTHING)
+    site.join("NONE", grants={ObjectKind.INDICATOR: campaigns.PHONES})
+    phone = campaigns.number(site, "+66899999999", cases=6)
+    one = campaigns.named(site, marking=Marking.AMBER)
+    campaigns.attach(site, one.id, phone)
+    campaigns.approved(site, one.id)
+    campaigns.publish(site)
+    site.fill()
+    options = stix2validator.ValidationOptions(version="2.1")
+    for profile, code in codes.items():
+        found = read(site, code)
+        for each in found:
+            valid = stix2validator.validate_instance(each, options)
+            assert valid.is_valid, (profile, each, [str(error) for error in valid.errors])
+        (told,) = [each for each in found if each["id"] == one.id]
+        (link,) = [each for each in found if each.get("target_ref") == one.id]
+        assert (told["name"], told["labels"]) == ("Parcels that nobody sent", ["job"])
+        details = [each["fields"] for each in told.get("extensions", {}).values()]
+        assert details == ([] if profile is Profile.MISP else [{"cases": 6}])
+        assert (link["relationship_type"], link["source_ref"]) == ("indicates", phone)
+    others = json.dumps(read(site, "NONE"))
+    assert phone in others
+    assert not any(hidden in others for hidden in (one.id, link["id"], "arcel", "campaign"))
+    campaigns.ended(site, one.id)
+    campaigns.publish(site)
+    site.fill()
+    for code in codes.values():
+        gone = {each["id"] for each in read(site, code) if each.get("revoked")}
+        assert gone == {one.id, link["id"]}
+
+
+def read(site: TaxiiSite, code: str) -> list[dict[str, Any]]:
+    """All that the partner's collection gives it."""
+    with site.client(code) as client:
+        place = f"collections/{site.collection(code, CollectionKind.RELEASED)}/objects/"
+        return list(client.get(place).json().get("objects", []))

@@ -59,6 +59,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "advisory": Place(
         "openaoc.cli.advisory:command", "Warn critical sectors; report the centre's own incidents."
     ),
+    "campaign": Place(
+        "openaoc.cli.campaign:command", "Which indicators are one scam's; under which name."
+    ),
     "practice": Place(
         "openaoc.cli.practice:command", "Playbooks and typologies: try, share, take on."
     ),

@@ -12,6 +12,7 @@ from typing import Final
 
 from openaoc.exchange.agreement import Agreement
 from openaoc.exchange.beside import belonging_to, beside
+from openaoc.exchange.campaigns import publishing as campaigns
 from openaoc.exchange.catalogue import Changed
 from openaoc.exchange.objects import Fields, ObjectKind, ReleasedObject, SharedObject
 from openaoc.exchange.receiving import NotTaken
@@ -41,6 +42,8 @@ from openaoc.storage.unit_of_work import Transaction
 
 NAME: Final = "indicators"
 MARK_DIGITS_MAX: Final = 18
+OBJECTS_MAX: Final = 1_900
+"""Given at once: indicators with what belongs to them."""
 
 
 class IndicatorPublisher:
@@ -57,28 +60,39 @@ class IndicatorPublisher:
         """Indicators in the order in which they changed."""
         start = int(after) if after.isdecimal() and len(after) <= MARK_DIGITS_MAX else 0
         views = self._indicators.changed_after(tx, after=start, limit=limit)
+        parts, count = self._shared(tx, views), 0
+        for place, part in enumerate(parts):
+            count += len(part)
+            if count > OBJECTS_MAX:
+                # What belongs to one goes with it: the rest comes after what fits.
+                views, parts, limit = views[:place], parts[:place], place
+                break
         mark = str(views[-1].indicator.change) if views else after
-        return Changed(objects=self._shared(tx, views), mark=mark, more=len(views) == limit)
+        objects = {one.id: one for part in parts for one in part}
+        return Changed(objects=list(objects.values()), mark=mark, more=len(views) == limit)
 
     def find(self, tx: Transaction, ids: Sequence[str]) -> Sequence[SharedObject]:
         """Those of the ids that are our indicators, or belong to them."""
         wanted = set(ids)
-        found = self._shared(tx, self._indicators.views(tx, belonging_to(ids)))
-        return [one for one in found if one.id in wanted]
+        named = [*belonging_to(ids), *campaigns.linked(tx, ids)]
+        found = self._shared(tx, self._indicators.views(tx, named))
+        return [one for part in found for one in part if one.id in wanted]
 
-    def _shared(self, tx: Transaction, views: Sequence[IndicatorView]) -> list[SharedObject]:
-        """What only partners said is not ours to publish: it is left out altogether."""
+    def _shared(self, tx: Transaction, views: Sequence[IndicatorView]) -> list[list[SharedObject]]:
+        """Of each, it and what belongs to it; nothing of what only partners said: not ours."""
         own = [view for view in views if _own(view.sources)]
         sure = self._indicators.own_confidence(tx, own)
-        found: list[SharedObject] = []
+        found: dict[str, list[SharedObject]] = {}
         for view, confidence in zip(own, sure, strict=True):
             until = self._indicators.own_until(view)
             stands = self._indicators.may_be_published(
                 view.indicator, own_confidence=confidence, own_until=until, now=tx.now
             )
             shared = shared_of(view, confidence=confidence, until=until, stands=stands)
-            found += [shared, *beside(view, shared, key=self._key)]
-        return found
+            found[shared.id] = [shared, *beside(view, shared, key=self._key)]
+        for each, more in campaigns.beside(tx, [part[0] for part in found.values()]).items():
+            found[each] += more
+        return [found.get(view.indicator.id, []) for view in views]
 
 
 def published_of(

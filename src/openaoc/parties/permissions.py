@@ -78,6 +78,8 @@ class Permission(enum.StrEnum):
     TAKEDOWN_APPROVE = "exchange.takedown.approve"
     ADVISORY_WORK = "exchange.advisory.work"
     ADVISORY_APPROVE = "exchange.advisory.approve"
+    CAMPAIGN_WORK = "exchange.campaign.work"
+    CAMPAIGN_APPROVE = "exchange.campaign.approve"
     INDICATOR_READ = "indicators.read"
     INDICATOR_TELL = "indicators.tell"
     INDICATOR_DECIDE = "indicators.decide"
@@ -143,6 +145,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.TAKEDOWN_WORK,
             P.TAKEDOWN_APPROVE,
             P.ADVISORY_WORK,
+            P.CAMPAIGN_WORK,
             P.OPERATION_READ,
             P.OPERATION_WORK,
         }
@@ -197,6 +200,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.TAKEDOWN_APPROVE,
             P.ADVISORY_WORK,
             P.ADVISORY_APPROVE,
+            P.CAMPAIGN_WORK,
+            P.CAMPAIGN_APPROVE,
             P.PARTNER_MANAGE,
             P.PARTNER_VERIFY,
             P.AGREEMENT_DRAFT,
@@ -281,6 +286,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             P.EXCHANGE_CANARY,
             P.ADVISORY_WORK,
             P.ADVISORY_APPROVE,
+            P.CAMPAIGN_WORK,
+            P.CAMPAIGN_APPROVE,
             P.PARTNER_MANAGE,
             P.PARTNER_VERIFY,
             P.AGREEMENT_DRAFT,
@@ -323,6 +330,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
         P.OPERATION_DECIDE,
         P.TAKEDOWN_APPROVE,
         P.ADVISORY_APPROVE,
+        P.CAMPAIGN_APPROVE,
         P.PRACTICE_DECIDE,
     },
 }

@@ -14,6 +14,8 @@ from openaoc.exchange.agreed import AgreedPartners
 from openaoc.exchange.agreeing import ENDED_AT_ONCE_MAX, Agreements
 from openaoc.exchange.approving import Approving
 from openaoc.exchange.beside import institution_of
+from openaoc.exchange.campaigns.keeping import Campaigns
+from openaoc.exchange.campaigns.publishing import every_campaign
 from openaoc.exchange.canaries import Canaries
 from openaoc.exchange.catalogue import Catalogue
 from openaoc.exchange.context import FORGOTTEN_AT_ONCE_MAX, Context
@@ -30,6 +32,7 @@ from openaoc.exchange.service import Exchange
 from openaoc.indicators.service import Indicators
 from openaoc.parties.model import Institution
 from openaoc.parties.service import Parties
+from openaoc.practice.redact import redact
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.storage.vault import Vault
@@ -105,7 +108,13 @@ def publish_from(
 
     for publisher in (
         FewPublisher("institutions", named),
+        FewPublisher("campaigns", every_campaign),
         IndicatorPublisher(indicators, key=key),
         FewPublisher("advisories", every_advisory),
     ):
         sharing.catalogue.register(publisher)
+
+
+def build_campaigns(indicators: Indicators) -> Campaigns:
+    """What persons do about campaigns. What has the form of personal data is no word of one."""
+    return Campaigns(indicators, personal=lambda text: redact(text).removed)

@@ -15,6 +15,7 @@ from openaoc.appeals.blind import DRAWN_AT_ONCE, BlindReviews
 from openaoc.appeals.service import DUE_BATCH_MAX as APPEALS_BATCH_MAX
 from openaoc.appeals.service import Appeals
 from openaoc.cases.service import Cases
+from openaoc.exchange.campaigns.keeping import Campaigns
 from openaoc.exchange.indicators import published_of
 from openaoc.exchange.receiving import Receiver
 from openaoc.holds.codes import Codes
@@ -62,7 +63,7 @@ from openaoc.workflow.registry import Registry
 from openaoc.workflow.retention import LedgerExpiring, Retention
 from openaoc.workflow.returning import Returning, build_returning
 from openaoc.workflow.second_look import SecondLook
-from openaoc.workflow.sharing import Sharing, build_sharing, publish_from
+from openaoc.workflow.sharing import Sharing, build_campaigns, build_sharing, publish_from
 from openaoc.workflow.spreadsheets import Spreadsheets
 from openaoc.workflow.standings import Standings
 
@@ -105,6 +106,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     housekeeping: Housekeeping
     suspicions: Suspicions
     returning: Returning
+    campaigns: Campaigns
     sharing: Sharing
     collecting: Collecting
     receiver: Receiver
@@ -233,6 +235,7 @@ def build_matter(
         housekeeping=_housekeeping(means, core, pooling),
         suspicions=ends.suspicions,
         returning=ends.returning,
+        campaigns=build_campaigns(outward.indicators),
         sharing=sharing,
         collecting=outward.collecting,
         receiver=outward.receiver,

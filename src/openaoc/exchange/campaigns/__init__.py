@@ -1,0 +1,1 @@
+"""Campaigns: which indicators persons hold to be one and the same scam's, under which name."""
