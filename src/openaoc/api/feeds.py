@@ -136,6 +136,7 @@ def remove_feed(request: ApiRequest, feed: str) -> None:
     security=BEARER,
     tags=["exchange"],
     summary="What partners sent, and what of it could not be kept and why",
+    description="With `released`: what of ours the partner's profile has no place for, by field.",
     responses={**described(ReceiptPage, "Batches, oldest first"), **problems(401, 403)},
     sync_to_thread=True,
 )

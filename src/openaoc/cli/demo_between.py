@@ -221,7 +221,7 @@ class Way:
         )
         for one in msgspec.convert(said, ReceiptPage, strict=False).receipts:
             self._receipts = max(self._receipts, one.sequence)
-            self._told += one.kept
+            self._told += 0 if one.released else one.kept
 
     def _time_holds(self) -> None:
         """From the report here to the first amount blocked there."""

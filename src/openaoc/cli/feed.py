@@ -127,7 +127,7 @@ def remove(feed_id: str, *, as_json: bool) -> None:
 @click.option("--after", type=int, default=0, help="A sequence.")
 @json_option
 def received(*, partner_code: str | None, after: int, as_json: bool) -> None:
-    """Show what partners sent over TAXII or MISP, and what of it could not be kept."""
+    """Show what partners sent over TAXII or MISP, and what could not be kept, of ours too."""
     from openaoc.cli.client import CentreClient
 
     found = CentreClient().get("/v1/exchange/received", partner=partner_code, after=after)
@@ -135,10 +135,18 @@ def received(*, partner_code: str | None, after: int, as_json: bool) -> None:
         show_json(found)
         return
     rows = [
-        (r["sequence"], r["partner"], r["at"], r["objects"], r["kept"], r["lost"])
+        (
+            r["sequence"],
+            r["partner"],
+            "out" if r["released"] else "in",
+            r["at"],
+            r["objects"],
+            r["kept"],
+            r["lost"],
+        )
         for r in found["receipts"]
     ]
-    show_table(("no", "partner", "at", "objects", "kept", "lost"), rows)
+    show_table(("no", "partner", "way", "at", "objects", "kept", "lost"), rows)
     for one in found["receipts"]:
         for lost in one["report"]:
             say(f"{one['sequence']}  {lost['path']}: {lost['reason']}")

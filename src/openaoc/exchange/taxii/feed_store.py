@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from openaoc.exchange.stix.model import Lost
-from openaoc.exchange.taxii.model import Feed, Receipt
+from openaoc.exchange.taxii.model import CollectionKind, Feed, Receipt
+from openaoc.exchange.taxii.store import collections
 from openaoc.storage.tables import metadata, moment
 
 feeds: Final = sa.Table(
@@ -91,7 +92,7 @@ def _feed(row: sa.Row[Any]) -> Feed:
 def add_receipt(connection: Connection, one: Receipt) -> None:
     """Insert it; its sequence is given here."""
     values = msgspec.structs.asdict(one)
-    del values["sequence"]
+    del values["sequence"], values["released"]
     values["report"] = msgspec.json.encode(one.report).decode("utf-8").replace("\\u0000", "")
     connection.execute(sa.insert(receipts).values(**values))
 
@@ -101,7 +102,8 @@ def list_receipts(
 ) -> list[Receipt]:
     """Those after a sequence, in order."""
     statement = (
-        sa.select(receipts)
+        sa.select(receipts, (collections.c.kind == CollectionKind.RELEASED.value).label("released"))
+        .select_from(receipts.join(collections, collections.c.id == receipts.c.collection))
         .where(receipts.c.sequence > after)
         .order_by(receipts.c.sequence)
         .limit(limit)

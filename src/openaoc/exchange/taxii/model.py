@@ -204,7 +204,8 @@ def read_cursor(text: str) -> datetime:
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """A batch that came in: how many objects, how many were kept, and what was lost and why.
 
-    `lost` counts all; `report` names the first of them.
+    `lost` counts all; `report` names the first of them. `released`: it is one of ours that was
+    written into the partner's collection, and `report` counts by field what has no place there.
     """
 
     sequence: int
@@ -215,6 +216,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     lost: int
     report: tuple[Lost, ...]
+    released: bool = False
 
 
 class ReceiptPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ profile. Decides nothing about what may leave.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,14 +22,16 @@ from openaoc.exchange.service import Exchange
 from openaoc.exchange.stix.model import (
     DomainObject,
     Identity,
+    Lost,
     MarkingDefinition,
     StixObject,
     encode,
 )
 from openaoc.exchange.stix.observables import Observing
+from openaoc.exchange.stix.reading import LOST_MAX
 from openaoc.exchange.stix.writing import Writing, supporting, write_object
-from openaoc.exchange.taxii import store
-from openaoc.exchange.taxii.model import Collection, CollectionKind
+from openaoc.exchange.taxii import feed_store, store
+from openaoc.exchange.taxii.model import Collection, CollectionKind, Receipt
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import parse_time
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
@@ -120,10 +123,13 @@ class Filling:
         fresh = [r for r in found if there.get(r.object.id) != r.sequence]
         store.delete_origins(tx.connection, one.id, [r.object.id for r in fresh])
         rows: dict[tuple[str, datetime], store.NewRow] = {}
-        lost = 0
+        kept = 0
+        lost: Counter[tuple[str, str]] = Counter()
         for received in fresh:
             written = write_object(received.object, how)
-            lost += len(written.lost)
+            kind = received.object.kind.value
+            lost.update((f"{kind}.{part.path}", part.reason) for part in written.lost)
+            kept += bool(written.objects)
             for single in written.objects:
                 row = _row(single, now=tx.now, origin=received.object.id, release=received.sequence)
                 rows[row.object_id, row.version] = row
@@ -131,7 +137,35 @@ class Filling:
         after = msgspec.structs.replace(one, cursor=found[-1].sequence, last_added=last)
         store.update_collection(tx.connection, after, "cursor", "last_added")
         if lost:
-            _LOG.info("exchange.collection.lost", partner=one.partner, parts=lost)
+            _report(tx, one, lost, objects=len(fresh), kept=kept)
+
+
+def _report(
+    tx: Transaction,
+    one: Collection,
+    lost: Counter[tuple[str, str]],
+    *,
+    objects: int,
+    kept: int,
+) -> None:
+    """Keep what the partner's profile has no place for: each field with how many lost it."""
+    counted = lost.most_common(LOST_MAX)
+    feed_store.add_receipt(
+        tx.connection,
+        Receipt(
+            sequence=0,
+            collection=one.id,
+            partner=one.partner,
+            at=tx.now,
+            objects=objects,
+            kept=kept,
+            lost=lost.total(),
+            report=tuple(
+                Lost(path=path, reason=f"{reason} ({count} objects)")
+                for (path, reason), count in counted
+            ),
+        ),
+    )
 
 
 def _is_due(one: Collection, now: datetime) -> bool:
