@@ -14,6 +14,8 @@ import sqlalchemy as sa
 
 from openaoc.exchange.misp.client import MispClient
 from openaoc.exchange.misp.polling import EventFeeds
+from openaoc.exchange.stix.model import Profile
+from openaoc.exchange.taxii import forgotten
 from openaoc.exchange.taxii.client import REPLY_BYTES_MAX, TaxiiClient
 from openaoc.exchange.taxii.model import MEDIA_TYPE, CollectionKind, taxii_time
 from openaoc.exchange.taxii.polling import FeedView, NewFeed, NoSuchFeed, Polling
@@ -105,6 +107,18 @@ class Reader:
         """Read it no more."""
         with self.site.uow.begin(ADMINISTRATOR) as tx:
             self.polling.remove(tx, self.id)
+
+
+@pytest.fixture(autouse=True)
+def _no_feed_left(site: TaxiiSite) -> Iterator[None]:
+    """What one test reads, another's server is not asked for."""
+    yield
+    polling = site.collecting.polling
+    with site.uow.read(SUPERVISOR) as tx:
+        left = [one.id for one in polling.list(tx).feeds]
+    with site.uow.begin(ADMINISTRATOR) as tx:
+        for number in left:
+            polling.remove(tx, number)
 
 
 @pytest.fixture
@@ -335,8 +349,114 @@ def test_two_centres_exchange_over_http(site: TaxiiSite) -> None:
         tx.connection.execute(
             sa.text("DELETE FROM taxii_objects WHERE collection = :one"), {"one": inbox}
         )
-        site.collecting.polling.write_again(tx, taker)
+        site.collecting.polling.begin_again(tx, taker)
     site.collecting.polling.poll_due()
     with site.client(giver) as client:
         again = client.get(f"collections/{inbox}/objects/?match[type]=indicator").json()
     assert again == sent, "what a restored partner forgot is written once more"
+
+
+def _do(site: TaxiiSite, statement: str, values: dict[str, str]) -> None:
+    with site.uow.begin(SYSTEM) as tx:
+        tx.connection.execute(sa.text(statement), values)
+
+
+def test_a_restored_partner_that_does_not_answer_loses_nothing_of_its_own(
+    reader: Callable[..., Reader],
+) -> None:
+    known = [stix_indicator(number) for number in range(3)]
+    listed = {"id": known[1]["id"]}
+    manifests = [
+        httpx.Response(404),
+        answered(more=True, last=None),
+        answered(more=True, next="2"),
+        httpx.Response(503),
+        answered(more=True, next="2"),
+        answered(listed),
+    ]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/manifest/"):
+            return answered(*known)
+        return manifests.pop(0)
+
+    one = reader(answer)
+    one.poll()
+    assert len(one.got()) == 3
+    with one.site.uow.begin(SYSTEM) as tx:
+        one.polling.begin_again(tx, one.code)
+    for failures in (1, 2, 3):
+        one.site.clock.advance(timedelta(hours=7))
+        assert one.poll().failures == failures
+        assert one.got() == []
+    one.site.clock.advance(timedelta(hours=7))
+    assert one.poll().failures == 0
+    one.site.hand()
+    got = {got.id: got.revoked for got in one.site.desk.got}
+    assert got == {known[0]["id"]: True, known[2]["id"]: True}
+
+
+def test_what_a_restored_partner_does_not_know_is_taken_back_until_it_says_it_again(
+    site: TaxiiSite,
+) -> None:
+    giver, taker = next(_codes), next(_codes)
+    key = site.join(giver)
+    site.agree(taker)
+    shared = [site.indicator() for _ in range(3)]
+    site.publish(giver, *shared)
+    number = site.collection(giver, CollectionKind.RELEASED)
+    new = NewFeed(partner=taker, url=f"{site.url}/taxii2/centre", collection=number, secret=key)
+    with site.uow.begin(ADMINISTRATOR) as tx:
+        site.collecting.polling.add(tx, new)
+    site.collecting.polling.poll_due()
+    site.hand()
+    site.desk.got.clear()
+    released = {"one": number, "origin": shared[0].id}
+    _do(site, "DELETE FROM taxii_objects WHERE collection = :one AND origin = :origin", released)
+    for _ in range(2):
+        with site.uow.begin(SYSTEM) as tx:
+            site.collecting.polling.begin_again(tx, taker)
+        for _ in range(3):
+            site.collecting.polling.poll_due()
+        site.hand()
+    got = [(one.id, one.revoked) for one in site.desk.got]
+    assert got == [(shared[0].id, True)], "what it does not know any more is taken back, once"
+    site.desk.got.clear()
+    _do(site, "UPDATE taxii_collections SET cursor = 0 WHERE id = :one", released)
+    site.fill()
+    site.clock.advance(timedelta(minutes=2))
+    site.collecting.polling.poll_due()
+    site.hand()
+    got = [(one.id, one.revoked) for one in site.desk.got]
+    assert got == [(shared[0].id, False)], "said again, it stands again"
+
+
+def test_what_is_too_long_to_compare_is_read_on_and_said(
+    reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgotten, "KNOWN_MAX", 1)
+    known = [stix_indicator(number) for number in range(2)]
+    one = reader(lambda _: answered(*known))
+    one.poll()
+    with one.site.uow.begin(SYSTEM) as tx:
+        one.polling.begin_again(tx, one.code)
+    one.got()
+    assert one.poll().added_after is None
+    assert one.poll().added_after is not None
+    assert one.got() == []
+    with one.site.uow.read(SUPERVISOR) as tx:
+        receipts = one.site.collecting.handing.received(tx, partner=one.code).receipts
+    assert "not compared" in receipts[-1].report[0].reason
+
+
+def test_what_a_profile_has_no_place_for_is_counted_by_field(site: TaxiiSite) -> None:
+    code = next(_codes)
+    site.join(code, profile=Profile.MISP)
+    site.publish(code, *(site.indicator() for _ in range(2)))
+    with site.uow.read(SUPERVISOR) as tx:
+        (told,) = site.collecting.handing.received(tx, partner=code).receipts
+    assert (told.released, told.objects, told.kept) == (True, 2, 2)
+    counts = {part.path: part.reason for part in told.report}
+    assert told.lost == 2 * len(counts) > 0
+    assert all(path.startswith("indicator.fields.") for path in counts)
+    assert set(counts.values()) == {"the profile misp has no place for it (2 objects)"}

@@ -201,14 +201,14 @@ def build_between(
 
 
 def _listen(uow: UnitOfWork, answering: Answering, polling: Polling) -> None:
-    """Who may be a victim is in no published set; a restored partner is written to again."""
+    """Who may be a victim is in no published set; a restored partner is read and told again."""
 
     def marked(tx: Transaction, event: Event) -> None:
         assert event.subject, "a mark"
         tx.after_commit(answering.forget_sets)
 
     uow.subscribe(MARKED, marked)
-    uow.subscribe(RESTORED, lambda tx, event: polling.write_again(tx, event.subject))
+    uow.subscribe(RESTORED, lambda tx, event: polling.begin_again(tx, event.subject))
 
 
 def _open_matching(gate: Gate, answering: Answering) -> None:

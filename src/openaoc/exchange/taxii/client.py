@@ -45,8 +45,27 @@ class RemotePage(msgspec.Struct, frozen=True, kw_only=True):
     last: datetime | None = None
 
 
+class RemoteList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of what a partner's collection has, by id; `last`: as of a page of objects."""
+
+    ids: list[str]
+    more: bool
+    next: str | None
+    last: datetime | None
+
+
 class _Envelope(msgspec.Struct, frozen=True):
     objects: list[msgspec.Raw] = []
+    more: bool = False
+    next: str | None = None
+
+
+class _Record(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    objects: list[_Record] = []
     more: bool = False
     next: str | None = None
 
@@ -98,20 +117,34 @@ class TaxiiClient:
         following: str | None,
     ) -> RemotePage:
         """One page. Raises NotAnswered, NotPermitted."""
-        query = {"limit": str(ASKED_AT_ONCE)}
-        if added_after is not None:
-            query["added_after"] = taxii_time(added_after)
-        if following is not None:
-            query["next"] = following
         path = f"collections/{collection}/objects/"
+        query = _asked(added_after=added_after, following=following)
         headers, body = self._ask(server, "GET", path, query=query)
         envelope = _decoded(body, _Envelope)
-        if envelope.next is not None and len(envelope.next) > NEXT_CHARACTERS_MAX:
-            raise NotAnswered("a cursor that is too long")
         return RemotePage(
             objects=envelope.objects,
             more=envelope.more,
-            next=envelope.next,
+            next=_following(envelope.next),
+            last=_moment(headers.get(_LAST)),
+        )
+
+    def listed(
+        self,
+        server: Server,
+        collection: str,
+        *,
+        added_after: datetime | None,
+        following: str | None,
+    ) -> RemoteList:
+        """One page of what is there. Raises NotAnswered, NotPermitted."""
+        path = f"collections/{collection}/manifest/"
+        query = _asked(added_after=added_after, following=following)
+        headers, body = self._ask(server, "GET", path, query=query)
+        manifest = _decoded(body, _Manifest)
+        return RemoteList(
+            ids=[one.id for one in manifest.objects],
+            more=manifest.more,
+            next=_following(manifest.next),
             last=_moment(headers.get(_LAST)),
         )
 
@@ -193,6 +226,21 @@ def _decoded(body: bytes, kind: type[Kind]) -> Kind:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NotAnswered("not what TAXII 2.1 answers") from error
+
+
+def _asked(*, added_after: datetime | None, following: str | None) -> dict[str, str]:
+    query = {"limit": str(ASKED_AT_ONCE)}
+    if added_after is not None:
+        query["added_after"] = taxii_time(added_after)
+    if following is not None:
+        query["next"] = following
+    return query
+
+
+def _following(cursor: str | None) -> str | None:
+    if cursor is not None and len(cursor) > NEXT_CHARACTERS_MAX:
+        raise NotAnswered("a cursor that is too long")
+    return cursor
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -30,6 +30,7 @@ from openaoc.exchange.taxii.client import (
     Server,
     TaxiiClient,
 )
+from openaoc.exchange.taxii.forgotten import AGAIN, Forgotten
 from openaoc.exchange.taxii.model import (
     TITLE_CHARACTERS_MAX,
     Collection,
@@ -132,6 +133,7 @@ class Polling:
         self._agreements = agreements
         self._client = client
         self._keys = keys
+        self._forgotten = Forgotten(uow=uow, client=client)
 
     # For the centre's people
 
@@ -186,17 +188,22 @@ class Polling:
             raise NoSuchFeed
         tx.journal(action="exchange.feed.removed", subject=feed_id)
 
-    def write_again(self, tx: Transaction, partner: str) -> None:
+    def begin_again(self, tx: Transaction, partner: str) -> None:
         """The partner was restored from a backup: write into its collections from the beginning.
 
-        What it still has it knows again by id and version.
+        What it still has it knows again by id and version. Of what was read from its collections,
+        it is asked what it still has; the rest is taken back.
         """
         kinds = (CollectionKind.FEED,)
         for one in store.list_collections(tx.connection, partner=partner, kinds=kinds):
             feed = feed_store.find_feed(tx.connection, one.id, lock=True)
-            if feed is not None and feed.publish:
+            if feed is None or feed.remote == MANIFEST:
+                continue
+            if feed.publish:
                 again = msgspec.structs.replace(feed, added_after=None, next_at=tx.now)
                 feed_store.update_feed(tx.connection, again)
+            else:
+                self._forgotten.begin(tx, feed)
 
     # On schedule
 
@@ -218,6 +225,11 @@ class Polling:
         """Read pages until there are no more, or as many as at once; whether there are more."""
         if feed.remote == MANIFEST:
             return self._events.poll(feed, self._server(feed))
+        if feed.added_after == AGAIN:
+            if not self._in_force(feed):
+                return False
+            self._forgotten.compare(feed, self._server(feed))
+            return True
         after = None if feed.added_after is None else feed.added_after - OVERLAP
         following: str | None = None
         for _ in range(PAGES_AT_ONCE_MAX):
@@ -250,7 +262,7 @@ class Polling:
                 added, last = store.add_rows(tx.connection, one, rows, now=tx.now)
                 after = msgspec.structs.replace(one, last_added=last)
                 store.update_collection(tx.connection, after, "last_added")
-                if page.last is not None:
+                if page.last is not None and feed.added_after != AGAIN:
                     # A clock ahead of ours may be set back: what is added then is not to be missed.
                     last_there = min(page.last, tx.now)
                     reached = max(last_there, feed.added_after or last_there)
@@ -284,14 +296,15 @@ class Polling:
         status = self._client.add(
             self._server(feed), feed.remote, b'{"objects":[' + page.body + b"]}"
         )
-        self._sent(feed.collection, page.last, refused=status.failure_count)
+        self._sent(feed, page.last, refused=status.failure_count)
         return more
 
-    def _sent(self, collection_id: str, last: datetime, *, refused: int) -> None:
+    def _sent(self, sent: Feed, last: datetime, *, refused: int) -> None:
         with self._uow.begin(SYSTEM, purpose=_PURPOSE) as tx:
-            feed = feed_store.find_feed(tx.connection, collection_id, lock=True)
-            one = store.find_collection(tx.connection, collection_id)
-            if feed is None or one is None:
+            feed = feed_store.find_feed(tx.connection, sent.collection, lock=True)
+            one = store.find_collection(tx.connection, sent.collection)
+            # Told meanwhile to begin again, it does: the partner forgot what was sent.
+            if feed is None or one is None or feed.added_after != sent.added_after:
                 return
             feed_store.update_feed(tx.connection, msgspec.structs.replace(feed, added_after=last))
             if refused:
@@ -399,7 +412,7 @@ def _view(one: Feed, partner: str) -> FeedView:
         collection="" if one.remote == MANIFEST else one.remote,
         publish=one.publish,
         every_s=one.every_s,
-        added_after=one.added_after,
+        added_after=None if one.added_after == AGAIN else one.added_after,
         next_at=one.next_at,
         failures=one.failures,
         last_error=one.last_error,

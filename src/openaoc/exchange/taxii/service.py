@@ -257,8 +257,9 @@ class Taxii:
         if not store.has_object(tx.connection, one.id, object_id):
             raise NoSuchStored
         gone = store.delete_versions(tx.connection, one.id, object_id, query)
-        revoked = [row for row in (_revoked(tx, body) for body in gone) if row is not None]
-        hidden = _deleted(tx, one.partner)
+        words = (last_word(body, now=tx.now) for body in gone)
+        revoked = [row for row in words if row is not None]
+        hidden = deleted_by(tx, one.partner)
         added, last = store.add_rows(tx.connection, hidden, revoked, now=tx.now)
         after = msgspec.structs.replace(hidden, last_added=last)
         store.update_collection(tx.connection, after, "last_added")
@@ -298,7 +299,7 @@ class Taxii:
         return one
 
 
-def _deleted(tx: Transaction, partner: str) -> Collection:
+def deleted_by(tx: Transaction, partner: str) -> Collection:
     """Where the last word on what a partner deleted waits for its receiver; shown to nobody."""
     feeds = store.list_collections(tx.connection, partner=partner, kinds=(CollectionKind.FEED,))
     for one in feeds:
@@ -444,15 +445,20 @@ def _failure(raw: msgspec.Raw, error: BadInput) -> StatusDetail:
     )
 
 
-def _revoked(tx: Transaction, body: bytes) -> store.NewRow | None:
-    """The last word on an object that was deleted; None for what cannot be revoked."""
+def last_word(body: bytes, *, now: datetime, same_version: bool = False) -> store.NewRow | None:
+    """The last word on an object that is gone; None for what cannot be revoked.
+
+    `same_version`: it revokes the version it had, and none that is said later.
+    """
     try:
         found = check_object(body).object
     except NotKept:
         return None
     if not isinstance(found, DomainObject):
         return None
-    version = max(tx.now, parse_time(found.modified))
-    gone = msgspec.structs.replace(found, revoked=True, modified=taxii_time(version))
+    version = max(now, parse_time(found.modified))
+    gone = msgspec.structs.replace(
+        found, revoked=True, modified=found.modified if same_version else taxii_time(version)
+    )
     kind = found.id.partition("--")[0]
     return store.NewRow(object_id=found.id, version=version, type=kind, body=_ENCODER.encode(gone))

@@ -231,6 +231,29 @@ def forget(connection: Connection, collection_id: str, *, until: datetime, limit
     return len(gone)
 
 
+def last_after(
+    connection: Connection, collection_id: str, *, after: datetime, limit: int
+) -> list[tuple[str, datetime]]:
+    """Each object once, by when its last version was added."""
+    rows = connection.execute(
+        sa.select(objects.c.object_id, objects.c.added)
+        .where(objects.c.collection == collection_id, objects.c.added > after, objects.c.last)
+        .order_by(objects.c.added)
+        .limit(limit)
+    )
+    return [(row.object_id, row.added) for row in rows]
+
+
+def take_out(connection: Connection, collection_id: str, ids: Sequence[str]) -> list[bytes]:
+    """Delete every version of these objects; the bytes of their last."""
+    statement = (
+        sa.delete(objects)
+        .where(objects.c.collection == collection_id, objects.c.object_id.in_(ids))
+        .returning(objects.c.last, objects.c.body)
+    )
+    return [bytes(row.body) for row in connection.execute(statement) if row.last]
+
+
 def delete_origins(connection: Connection, collection_id: str, origins: Sequence[str]) -> None:
     """Delete all that was written from these released objects."""
     connection.execute(
