@@ -5,28 +5,19 @@ Decides nothing: who may, stands in the stage.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-
-import msgspec
-from msgspec import Meta
+from typing import Final
 
 from openaoc.api.decisions import Deciding, Thing, decision, look
+from openaoc.api.takedowns import Said
 from openaoc.exchange.campaigns.model import (
     Campaign,
     CampaignList,
     CampaignView,
     Chosen,
-    Reason,
     Words,
 )
 
 CAMPAIGN: Final = Thing("campaign", "campaign")
-
-
-class Why(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why; kept in the journal."""
-
-    reason: Annotated[Reason, Meta(description="Why; kept in the journal.")]
 
 
 @decision(
@@ -83,7 +74,7 @@ def correct_campaign(on: Deciding, said: Words) -> Campaign:
     purpose="approve a campaign",
     summary="Agree with what it says, having read it; whoever wrote it cannot",
 )
-def approve_campaign(on: Deciding, said: Why) -> Campaign:
+def approve_campaign(on: Deciding, said: Said) -> Campaign:
     """The second person's word."""
     return on.centre.matter.campaigns.approve(on.tx, on.id, reason=said.reason)
 
@@ -119,7 +110,7 @@ def detach_indicators(on: Deciding, said: Chosen) -> CampaignView:
     purpose="close a campaign",
     summary="It is over: what is known of it stays, nothing more is attached",
 )
-def close_campaign(on: Deciding, said: Why) -> Campaign:
+def close_campaign(on: Deciding, said: Said) -> Campaign:
     """One person is enough."""
     return on.centre.matter.campaigns.close(on.tx, on.id, reason=said.reason)
 
@@ -131,7 +122,7 @@ def close_campaign(on: Deciding, said: Why) -> Campaign:
     purpose="withdraw a campaign",
     summary="Take it back; everybody who has it hears of it",
 )
-def withdraw_campaign(on: Deciding, said: Why) -> Campaign:
+def withdraw_campaign(on: Deciding, said: Said) -> Campaign:
     """One person is enough."""
     return on.centre.matter.campaigns.withdraw(on.tx, on.id, reason=said.reason)
 

@@ -183,9 +183,9 @@ def _show(one: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         show_json(one)
         return
-    words = one["words"] or one["proposed"]
+    words = one["proposed"] or one["words"]
     seen = " to ".join(at for at in (words["first_seen"], words["last_seen"]) if at)
     say(f"{one['id']}  {one['state']}, TLP:{words['marking'].upper()}: {words['name']}")
     say(f"{', '.join(words['scam_types'])}, seen {seen}: {words['description']}")
     if one["proposed"] is not None:
-        say("somebody who did not write it has to read what it is to say: campaign approve")
+        say("that is what it is to say, once somebody who did not write it approves")

@@ -224,8 +224,8 @@ class Campaigns:
 
     def _checked(self, tx: Transaction, words: Words) -> Words:
         for where, text in (("name", words.name), ("description", words.description)):
-            if "\0" in text or not text.strip():
-                raise BadInput("empty, or NUL", where=where)
+            if not text.strip():
+                raise BadInput("empty", where=where)
             found = self._personal(text)
             if found:
                 kinds = ", ".join(sorted(found))
