@@ -206,11 +206,8 @@ def test_a_campaign_by_command_is_read_with_its_indicator(
     told = world.server.run_json(*explain, key=world.keys["investigator"])
     assert told["leaves"]
     assert {f["name"] for f in told["fields"] if not f["leaves"]} == {"description", "first_seen"}
-    assert run("close", one["id"], *why)["state"] == "closed"
     assert run("detach", one["id"], account["id"], *why)["indicators"] == []
     assert run("withdraw", one["id"], *why)["state"] == "withdrawn"
-    assert run("show", one["id"])["campaign"]["why"] == "the same app"
-    assert one["id"] in {each["id"] for each in run("list")["campaigns"]}
 
 
 def test_plain_json_in_and_out(
