@@ -381,6 +381,7 @@ def test_a_restored_partner_that_does_not_answer_loses_nothing_of_its_own(
         return manifests.pop(0)
 
     one = reader(answer)
+    one.got()  # what others left
     one.poll()
     assert len(one.got()) == 3
     with one.site.uow.begin(SYSTEM) as tx:

@@ -29,13 +29,13 @@ def command() -> None:
 @LAST
 @json_option
 def name(
+    *,
     name: str,
     description: str,
     scams: tuple[str, ...],
     marking: str,
     first_seen: str,
     last_seen: str | None,
-    *,
     as_json: bool,
 ) -> None:
     """Name a campaign; somebody else reads it before it goes out."""

@@ -195,9 +195,8 @@ def build_matter(
     confirming = _confirming(means, core)
     pooled = PooledAccounts(parties)
     outward = _outward(means, core, pooled)
-    sharing = outward.sharing
     practising = _practising(means, core, ends, outward)
-    more = (*sharing.duties, *practising.duties)
+    more = (*outward.sharing.duties, *practising.duties)
     duties = _duties(means, core, ends, outward.noticing, more=more)
     pooling = Pooling(
         uow=means.uow, pooled=pooled, tracing=tracing, ledger=ledger, cases=core.cases
@@ -236,7 +235,7 @@ def build_matter(
         suspicions=ends.suspicions,
         returning=ends.returning,
         campaigns=build_campaigns(outward.indicators),
-        sharing=sharing,
+        sharing=outward.sharing,
         collecting=outward.collecting,
         receiver=outward.receiver,
         practising=practising,
