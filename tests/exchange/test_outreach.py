@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from openaoc.channels.signing import BadSignature, SigningKey, sign
+from openaoc.exchange import publishing
 from openaoc.exchange.advisories.model import (
     TRANSITIONS,
     AdvisoryView,
@@ -290,7 +291,10 @@ def test_a_centre_abroad_is_warned_and_acknowledges(centres: Centres) -> None:
     assert one.withdrawn is True
 
 
-def test_a_green_advisory_is_a_report_for_who_reads_reports(centres: Centres) -> None:
+def test_a_green_advisory_is_a_report_for_who_reads_reports(
+    centres: Centres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "OFFERED_PER_ROUND", 1)
     home, _, _ = centres
     grants = {
         ObjectKind.INDICATOR: grant_all(ObjectKind.INDICATOR),
@@ -298,8 +302,8 @@ def test_a_green_advisory_is_a_report_for_who_reads_reports(centres: Centres) ->
         ObjectKind.COURSE_OF_ACTION: grant_all(ObjectKind.COURSE_OF_ACTION),
     }
     company(home, "SG-READER", kind=PartnerKind.CENTRE, jurisdiction="TH", grants=grants)
-    good = confirmed(home, Kind.DOMAIN, "reported-to-all.com")
-    wide = published(home, content(home, indicators=(good,)))
+    good = [confirmed(home, Kind.DOMAIN, f"reported-to-all-{n}.com") for n in range(5)]
+    wide = published(home, content(home, indicators=tuple(good)))
     published(home, content(home, marking=Marking.AMBER, title_en="For these alone"))
 
     def reads() -> dict[ObjectKind, list[ReleasedObject]]:
@@ -312,7 +316,8 @@ def test_a_green_advisory_is_a_report_for_who_reads_reports(centres: Centres) ->
         return {k: [o.object for o in found if o.object.kind is k] for k in kinds}
 
     before = reads()
-    (report,) = (one for one in before[ObjectKind.REPORT] if good in one.refs["objects"])
+    (report,) = (one for one in before[ObjectKind.REPORT] if good[0] in str(one.refs))
+    assert {*good} < {*report.refs["objects"]}, "a reference left behind never follows"
     assert report.fields["name"] == "False banking apps / แอปธนาคารปลอม"
     (action,) = (one for one in before[ObjectKind.COURSE_OF_ACTION] if one.id in str(report.refs))
     assert "Look at transfers" in str(action.fields["description"])

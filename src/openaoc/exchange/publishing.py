@@ -46,10 +46,13 @@ class Publishing:
         return sum(self._publish(partner) for partner in partners)
 
     def _publish(self, partner: str) -> int:
-        offered = sum(
-            retrying(functools.partial(self._offer, partner, publisher))
-            for publisher in self._exchange.catalogue.publishers
-        )
+        offered = 0
+        for publisher in self._exchange.catalogue.publishers:
+            count = retrying(functools.partial(self._offer, partner, publisher))
+            offered += count
+            if count >= OFFERED_PER_ROUND:
+                # What comes later may refer to these: a reference leaves only after its object.
+                break
         return offered + retrying(functools.partial(self._offer_canaries, partner))
 
     def _offer(self, partner: str, publisher: Publisher) -> int:
