@@ -47,9 +47,11 @@ logging:
   root: error
 """
 _SERVE: Final = (
-    "import sys; from werkzeug.serving import run_simple; from opentaxii.http import app;"
+    "import json, sys; json.JSONEncoder.default = lambda _, one: str(one);"
+    " from werkzeug.serving import run_simple; from opentaxii.http import app;"
     " run_simple('127.0.0.1', int(sys.argv[1]), app, threaded=False)"
 )
+"""With its ids (0.9.3 answers 500 where one of them is to be written as JSON) as text."""
 
 
 class OpenTaxii:
