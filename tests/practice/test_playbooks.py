@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from importlib import resources
@@ -86,6 +87,40 @@ def test_what_ships_is_whole_and_every_step_is_read(name: str) -> None:
     assert msgspec.json.decode(msgspec.json.encode(playbook)) == msgspec.json.decode(data)
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_has_ids_as_the_standard_wants_them(name: str) -> None:
+    """Steps: version 4 alone; and no number stands for two things."""
+    text = resources.files("openaoc.practice.shelf").joinpath(name).read_text()
+    found = set(re.findall(r'"([a-z-]+)--([0-9a-f-]{36})"', text))
+    numbers = [uuid.UUID(number) for _, number in found]
+    assert len(set(numbers)) == len(numbers) > 10
+    assert {
+        n.version for (kind, _), n in zip(found, numbers, strict=True) if kind != "playbook"
+    } == {4}
+
+
+def test_what_editors_add_and_the_standard_has_is_kept() -> None:
+    more = document() | {
+        "playbook_processing_summary": {"manual_playbook": True, "if_logic": True},
+        "valid_from": "2026-01-01T00:00:00Z",
+        "valid_until": "2026-01-01T00:00:00.5Z",
+        "industry_sectors": ["financial"],
+    }
+    sector = new("sector", 10)
+    more["target_definitions"] = {
+        sector: {"type": "sector", "name": "Banks", "sector": "financial"}
+    }
+    playbook = read_playbook(msgspec.json.encode(more))
+    assert msgspec.json.decode(msgspec.json.encode(playbook)) == more
+
+
+def sector(**changes: object) -> Callable[[Document], object]:
+    one = {"type": "sector", "name": "Banks", "sector": "financial", **changes}
+    return lambda d: d.update(
+        industry_sectors=["telecommunications"], target_definitions={new("sector", 10): one}
+    )
+
+
 def step(place: str, **changes: object) -> Callable[[Document], object]:
     def change(found: Document) -> object:
         return found["workflow"][place].update(changes)
@@ -145,6 +180,28 @@ FAULTS: dict[str, tuple[Callable[[Document], object], str]] = {
     "changed before it was made": (
         lambda d: d.update(modified="2025-01-01T00:00:00.000Z"),
         "before it was created",
+    ),
+    "no such day": (
+        lambda d: d.update(valid_from="2026-02-30T00:00:00Z"),
+        "is not a time",
+    ),
+    "a time without its milliseconds": (
+        lambda d: d.update(created="2026-01-01T00:00:00Z"),
+        "matching regex",
+    ),
+    "over before it begins": (
+        lambda d: d.update(valid_from="2026-01-01T00:00:00.5Z", valid_until="2026-01-01T00:00:00Z"),
+        "not after valid_from",
+    ),
+    "an agent of another type": (
+        lambda d: d["agent_definitions"][AGENT].update(type="group"),
+        "the id is of another type",
+    ),
+    "a sector that is not named": (sector(sector=None), "of a sector, and only there"),
+    "a sector the playbook does not name": (sector(), "financial is needed too"),
+    "a person's sector": (
+        lambda d: d["agent_definitions"][AGENT].update(sector="financial"),
+        "of a sector, and only there",
     ),
     "not a uuid": (lambda d: d.update(id="playbook--1"), "matching regex"),
     "too many steps": (many, f"<= {STEPS_MAX}"),

@@ -169,8 +169,6 @@ def make(
 
     It begins in shadow. Legal rules are those the centre itself goes by: name the jurisdiction.
     """
-    import msgspec
-
     from openaoc.cli.client import CentreClient
     from openaoc.holds.legal import jurisdictions
     from openaoc.kernel.offences import Offence
@@ -187,7 +185,7 @@ def make(
         raise click.UsageError("one of --measured, --not-measured and --from-trial")
     error: Any = "from-trial"
     if measured is not None:
-        error = {"type": "measured", **msgspec.json.decode(_bytes(Path(measured)))}
+        error = {"type": "measured", **_document(measured)}
     elif not_measured is not None:
         error = {"type": "not-measured", "why": not_measured}
     body = {
@@ -310,11 +308,9 @@ def fetch(partner: str, *, as_json: bool) -> None:
 @json_option
 def import_package(file: str, *, partner: str, as_json: bool) -> None:
     """Bring what a partner's `openaoc exchange release … --json` wrote into a file."""
-    import msgspec
-
     from openaoc.cli.client import CentreClient
 
-    body = {"partner": partner, "object": msgspec.json.decode(_bytes(Path(file)))}
+    body = {"partner": partner, "object": _document(file)}
     done = CentreClient().post("/v1/practice/bring", body)
     if as_json:
         show_json(done)
@@ -366,6 +362,15 @@ def _bytes(path: Path) -> bytes:
     if path.stat().st_size > FILE_BYTES_MAX:
         raise click.ClickException(f"{path}: more than {FILE_BYTES_MAX} bytes")
     return path.read_bytes()
+
+
+def _document(file: str) -> dict[str, Any]:
+    import msgspec
+
+    try:
+        return msgspec.json.decode(_bytes(Path(file)), type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file}: no JSON object: {error}") from error
 
 
 def _content(file: str) -> dict[str, Any]:

@@ -29,15 +29,21 @@ _STEP: Final = (
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Line = Annotated[str, Meta(min_length=1, max_length=500)]
 Text = Annotated[str, Meta(max_length=8_000)]
-Identifier = Annotated[str, Meta(pattern=rf"^[a-z][a-z0-9-]{{0,60}}--{_UUID}$")]
-StepId = Annotated[str, Meta(pattern=rf"^(?:{_STEP})--{_UUID}$")]
-PlaybookId = Annotated[str, Meta(pattern=rf"^playbook--{_UUID}$")]
-IdentityId = Annotated[str, Meta(pattern=rf"^identity--{_UUID}$")]
-Moment = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
-"""To the millisecond, as the standard wants it."""
+Identifier = Annotated[str, Meta(pattern=rf"^[a-z][a-z0-9-]{{0,60}}--{_UUID}\Z")]
+StepId = Annotated[str, Meta(pattern=rf"^(?:{_STEP})--{_UUID}\Z")]
+PlaybookId = Annotated[str, Meta(pattern=rf"^playbook--{_UUID}\Z")]
+IdentityId = Annotated[str, Meta(pattern=rf"^identity--{_UUID}\Z")]
+_DAY_AND_TIME: Final = (
+    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+)
+Moment = Annotated[str, Meta(pattern=rf"^{_DAY_AND_TIME}\.[0-9]{{3}}Z\Z")]
+"""When a version was made: to the millisecond, as the standard wants it."""
+Timestamp = Annotated[str, Meta(pattern=rf"^{_DAY_AND_TIME}(?:\.[0-9]{{1,9}})?Z\Z")]
+"""Any other time."""
 Score = Annotated[int, Meta(ge=0, le=100)]
 Milliseconds = Annotated[int, Meta(ge=0, le=366 * 86_400_000)]
-VariableName = Annotated[str, Meta(pattern=r"^__[a-zA-Z][a-zA-Z0-9_-]{0,199}__$")]
+VariableName = Annotated[str, Meta(pattern=r"^__[a-zA-Z][a-zA-Z0-9_-]{0,199}__\Z")]
 Words = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=LIST_MAX)]
 Names = Annotated[tuple[VariableName, ...], Meta(min_length=1, max_length=LIST_MAX)]
 
@@ -91,7 +97,10 @@ class Command(_Object, frozen=True, kw_only=True):
 
 
 class Agent(_Object, frozen=True, kw_only=True):
-    """Who does it, or whom it is done to: a person, a group, an organisation or a sector."""
+    """Who does it, or whom it is done to: a person, a group, an organisation or a sector.
+
+    `sector`: which one, of a sector alone.
+    """
 
     type: Literal["individual", "group", "organization", "sector"]
     name: Name
@@ -169,9 +178,25 @@ class Switch(_Step, frozen=True, kw_only=True, tag="switch-condition", tag_field
 
     switch: Annotated[str, Meta(min_length=1, max_length=300)]
     cases: Annotated[
-        dict[Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,250}$")], StepId],
+        dict[Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,250}\Z")], StepId],
         Meta(min_length=1, max_length=LIST_MAX),
     ]
+
+
+class Summary(_Object, frozen=True, kw_only=True):
+    """What a program must be able to do that follows the playbook, as its author says it."""
+
+    manual_playbook: bool | None = None
+    external_playbooks: bool | None = None
+    parallel_processing: bool | None = None
+    if_logic: bool | None = None
+    while_logic: bool | None = None
+    switch_logic: bool | None = None
+    temporal_logic: bool | None = None
+    data_markings: bool | None = None
+    digital_signatures: bool | None = None
+    countersigned_signatures: bool | None = None
+    extensions: bool | None = None
 
 
 Step = Start | End | Action | PlaybookAction | Parallel | If | While | Switch
@@ -192,9 +217,10 @@ class Playbook(_Object, frozen=True, kw_only=True):
     description: Text | None = None
     playbook_types: Words | None = None
     playbook_activities: Words | None = None
+    playbook_processing_summary: Summary | None = None
     revoked: bool | None = None
-    valid_from: Moment | None = None
-    valid_until: Moment | None = None
+    valid_from: Timestamp | None = None
+    valid_until: Timestamp | None = None
     derived_from: Annotated[tuple[PlaybookId, ...], Meta(min_length=1, max_length=20)] | None = None
     related_to: Annotated[tuple[Identifier, ...], Meta(min_length=1, max_length=20)] | None = None
     priority: Score | None = None

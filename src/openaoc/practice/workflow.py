@@ -7,10 +7,13 @@ nothing goes round but inside a while-condition.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
 
+from openaoc.kernel.clock import parse_time
+from openaoc.kernel.errors import BadInput
 from openaoc.practice.cacao import (
     Action,
     BadPlaybook,
@@ -56,17 +59,14 @@ def read_playbook(data: bytes) -> Playbook:
 
 def check_playbook(playbook: Playbook) -> Playbook:
     """The playbook itself. Raises BadPlaybook with the place of the first thing wrong."""
-    if playbook.modified < playbook.created:
-        raise BadPlaybook("before it was created", where="modified")
-    until = playbook.valid_until
-    if until is not None and until <= (playbook.valid_from or ""):
-        raise BadPlaybook("not after valid_from", where="valid_until")
+    _check_times(playbook)
     if playbook.playbook_types and not playbook.playbook_activities:
         raise BadPlaybook("is needed where there are playbook_types", where="playbook_activities")
     for place, step in playbook.workflow.items():
         _check_step(place, step, playbook=playbook)
     _check_start(playbook)
     _check_activities(playbook)
+    _check_agents(playbook)
     walked = _Walk(playbook.workflow)
     for start in (playbook.workflow_start, playbook.workflow_exception):
         if start is not None:
@@ -75,6 +75,30 @@ def check_playbook(playbook: Playbook) -> Playbook:
     if missed:
         raise BadPlaybook("no other step leads to it", where=f"workflow.{missed[0]}")
     return playbook
+
+
+def _check_times(playbook: Playbook) -> None:
+    """Each is a day of the calendar, and they follow each other."""
+    created, modified, start, end = (
+        None if text is None else _moment(text, where=where)
+        for where, text in (
+            ("created", playbook.created),
+            ("modified", playbook.modified),
+            ("valid_from", playbook.valid_from),
+            ("valid_until", playbook.valid_until),
+        )
+    )
+    if created is not None and modified is not None and modified < created:
+        raise BadPlaybook("before it was created", where="modified")
+    if start is not None and end is not None and end <= start:
+        raise BadPlaybook("not after valid_from", where="valid_until")
+
+
+def _moment(text: str, *, where: str) -> datetime:
+    try:
+        return parse_time(text)
+    except BadInput as error:
+        raise BadPlaybook(str(error), where=where) from error
 
 
 def _check_start(playbook: Playbook) -> None:
@@ -94,6 +118,22 @@ def _check_activities(playbook: Playbook) -> None:
     for activity in playbook.playbook_activities or ():
         if activity not in done:
             raise BadPlaybook(f"no command does {activity}", where="playbook_activities")
+
+
+def _check_agents(playbook: Playbook) -> None:
+    """An id begins with what it is the id of; a sector says which one, nobody else does."""
+    places = {
+        "agent_definitions": playbook.agent_definitions or {},
+        "target_definitions": playbook.target_definitions or {},
+    }
+    for where, agents in places.items():
+        for place, agent in agents.items():
+            if place.partition("--")[0] != agent.type:
+                raise BadPlaybook("the id is of another type", where=f"{where}.{place}")
+            if (agent.type == "sector") != (agent.sector is not None):
+                raise BadPlaybook("sector: of a sector, and only there", where=f"{where}.{place}")
+            if agent.sector is not None and agent.sector not in (playbook.industry_sectors or ()):
+                raise BadPlaybook(f"{agent.sector} is needed too", where="industry_sectors")
 
 
 def _commands(playbook: Playbook) -> Iterator[Command]:
