@@ -245,14 +245,14 @@ def test_an_incident_of_the_centre_itself_has_the_regulators_clock(centres: Cent
     advisory = published(home, said)
     one = shown(home, advisory).advisory
     assert one.regulator_by == noticed + timedelta(hours=72)
-    assert one.regulator_late(noticed + timedelta(hours=73)) is True
+    assert one.regulator_told_at is None
     received = read(home, HOSPITAL, advisory)
     assert received.advisory.fields["people"] == 12
     assert seen(home, BANK, advisory) is None
     writing = home.between.outreach.advisories.writing
     with home.database.uow.begin(OFFICER) as tx:
         told_now = writing.regulator_told(tx, advisory, reference="PDPC-7", at=home.clock.now())
-    assert told_now.regulator_late(noticed + timedelta(days=9)) is False
+    assert told_now.regulator_told_at == home.clock.now()
 
 
 def test_a_sector_is_a_closed_list_with_members(centres: Centres) -> None:

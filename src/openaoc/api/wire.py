@@ -17,7 +17,6 @@ from openaoc.kernel.limits import (
     ACCOUNT_CHARACTERS_MAX,
     BANK_CHARACTERS_MAX,
     ONWARD_PER_ANSWER_MAX,
-    PAGE_MAX,
 )
 from openaoc.parties.model import (
     ENDPOINT_CHARACTERS_MAX,
@@ -40,7 +39,6 @@ Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX)]
 Code = Annotated[str, Meta(min_length=1, max_length=BANK_CHARACTERS_MAX)]
 Reason = Annotated[str, Meta(min_length=1, max_length=REASON_CHARACTERS_MAX)]
 Endpoint = Annotated[str, Meta(min_length=8, max_length=ENDPOINT_CHARACTERS_MAX)]
-PageSize = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
 
 
 class NewInstitution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

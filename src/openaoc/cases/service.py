@@ -290,10 +290,6 @@ class Cases:
         """Keep the latest trace of these cases, and when each is due again (None: not)."""
         store.save_figures(tx.connection, traced, at=tx.now)
 
-    def set_mode(self, tx: Transaction, case_id: str, mode: Literal["live", "shadow"]) -> None:
-        """Whether the case's orders are sent."""
-        store.change(tx.connection, case_id, mode=mode)
-
     def mark_due(self, tx: Transaction, case_ids: Sequence[str], *, at: datetime) -> None:
         """These cases are planned again at `at`, or before if they were due before."""
         if case_ids:

@@ -6,7 +6,7 @@ Keeps answers, never secrets: what is shown once (a key, a secret) is left out b
 from __future__ import annotations
 
 import hashlib
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -15,8 +15,6 @@ from openaoc.channels.model import RepeatedDifferently
 from openaoc.storage.unit_of_work import Transaction
 
 Response = TypeVar("Response", bound=msgspec.Struct)
-
-KEY_CHARACTERS_MAX: Final = 128
 
 
 class Once(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,7 +35,6 @@ FAILURES_BEFORE_ESCALATION: Final = 5
 ESCALATION_SHARE: Final = 0.5
 """A message still undelivered after this share of its time to answer is escalated."""
 ENDPOINT_CHARACTERS_MAX: Final = 512
-DESK_PAGE_MAX: Final = 200
 SIGNED_PER_KEY_AND_MINUTE_MAX: Final = 30_000
 """Bounds the replay store: keys times window times this."""
 KEPT_AFTER_DELIVERY: Final = timedelta(days=7)

@@ -39,10 +39,6 @@ class WrongKeys(Refused):
     """These keys are not the ones of this backup."""
 
 
-class RestoreUnfinished(Conflict):
-    """A restore into this data folder did not finish."""
-
-
 class BackupFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file of a backup; `name` is its path in the folder, with `/`."""
 

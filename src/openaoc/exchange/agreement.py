@@ -36,7 +36,6 @@ from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
 from openaoc.storage.canonical import canonical_json
 
-PURPOSES_MAX: Final = len(Offence)
 IDENTIFIER_KINDS_MAX: Final = 50
 ONWARD_MAX: Final = 50
 TERM_MAX: Final = timedelta(days=5 * 366)

@@ -14,7 +14,6 @@ from openaoc.exchange.objects import SharedObject
 from openaoc.storage.unit_of_work import Transaction
 
 PUBLISHERS_MAX: Final = 20
-MARK_CHARACTERS_MAX: Final = 200
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):

@@ -343,12 +343,3 @@ def events_after(connection: Connection, sequence: int) -> list[MoneyEvent]:
         MoneyEvent(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
         for row in connection.execute(statement)
     ]
-
-
-def events_of(connection: Connection, case_id: str) -> list[MoneyEvent]:
-    """What institutions did for one case, in order."""
-    statement = sa.select(events).where(events.c.case_id == case_id).order_by(events.c.sequence)
-    return [
-        MoneyEvent(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row's names
-        for row in connection.execute(statement)
-    ]

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from openaoc.ledger.kernels_memory import load_word
 
 WORD_BYTES: Final = 8
-PREFIX_BYTES: Final = 2
-"""Every stored text stands behind its length in two bytes, low byte first."""
 _M1: Final = np.uint64(0x9E3779B97F4A7C15)
 _M2: Final = np.uint64(0xBF58476D1CE4E5B9)
 _M3: Final = np.uint64(0x94D049BB133111EB)
@@ -55,7 +53,7 @@ def hash_column(
 
 @njit(cache=True, nogil=True, inline="always")
 def stored_length(store: NDArray[np.uint8], at: int) -> int:
-    """Length of the text stored at `at`."""
+    """Length of the text stored at `at`: two bytes before it, the low one first."""
     return int(np.int64(store[at]) | (np.int64(store[at + 1]) << 8))
 
 

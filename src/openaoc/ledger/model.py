@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from openaoc.kernel.errors import BadInput, Busy, Conflict, NotFound, Refused, Unavailable
+from openaoc.kernel.errors import BadInput, Busy, Conflict, NotFound, Unavailable
 
 LINE_END_MAX: Final = 2**62
 """No account's line may reach this; the kernels add in 64 bits."""
@@ -54,10 +54,6 @@ class DiskRefused(Unavailable):
 
 class TransferExpired(NotFound):
     """The transfer expired: it is kept in the cases that cite it, not in the ledger."""
-
-
-class NotMoved(Refused):
-    """These rows belong to a time that is kept in cold segments."""
 
 
 class AccountName(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,8 +22,6 @@ _ALIKE: Final = 0.8
 """An unknown name this close to an optional column that is absent is taken for a typing error."""
 _NAMES_SHOWN_MAX: Final = 10
 
-Values = Mapping[str, str | int | None]
-
 
 def _no_lines(rows: Sequence[int]) -> dict[int, int]:
     """A format without lines."""

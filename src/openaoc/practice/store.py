@@ -359,11 +359,3 @@ def save_line(connection: Connection, one: PracticeLine) -> None:
         .values(**values)
         .on_conflict_do_update(index_elements=["partner"], set_=values)
     )
-
-
-def all_lines(connection: Connection) -> list[PracticeLine]:
-    """All partners that were ever asked."""
-    return [
-        PracticeLine(**{name: getattr(row, name) for name in PracticeLine.__struct_fields__})
-        for row in connection.execute(sa.select(lines).order_by(lines.c.partner).limit(LISTED_MAX))
-    ]

@@ -232,10 +232,6 @@ def drafts(planned: Sequence[Planned], grounds: Grounds, around: Surroundings) -
     return fresh
 
 
-def _place_key(order: PlannedOrder) -> PlaceKey:
-    return order.place.bank, order.place.account, order.place.currency
-
-
 def _live_rule(grounds: Grounds) -> bool:
     return grounds.rule.confirmed
 

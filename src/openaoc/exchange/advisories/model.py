@@ -191,11 +191,6 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True):
     regulator_told_at: datetime | None = None
     regulator_reference: str = ""
 
-    def regulator_late(self, now: datetime) -> bool:
-        """Whether the regulator should have been told by now."""
-        due = self.regulator_by
-        return due is not None and self.regulator_told_at is None and due <= now
-
 
 class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A receiver has read it. `by`: the desk that did, rather than a person's name."""

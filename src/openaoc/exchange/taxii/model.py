@@ -27,7 +27,6 @@ RECEIVED_KEPT_DAYS: Final = 30
 """What a partner sent, where no agreement says how long."""
 FORGOTTEN_AT_ONCE_MAX: Final = 5_000
 TITLE_CHARACTERS_MAX: Final = 200
-LEGACY: Final = "2.0"
 
 
 class NoSuchCollection(NotFound):

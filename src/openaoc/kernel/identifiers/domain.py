@@ -43,12 +43,6 @@ def normalise_domain(text: str) -> str:
     return name
 
 
-def registrable(value: str) -> str:
-    """The part of a normalised name that somebody registered: `www.x.co.th` → `x.co.th`."""
-    found = _suffixes()(value)
-    return f"{found.domain}.{found.suffix}"
-
-
 def rented(value: str) -> str:
     """The part of a normalised name that one person or firm has, under whatever many share.
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from openaoc.kernel.errors import BadInput
-from openaoc.simulation.parameters import Marked, Parameters, T
+from openaoc.simulation.parameters import Parameters
 
 TOLD_S: Final = 600.0
 SURGE: Final = 2.6
@@ -58,11 +58,6 @@ def figure(parameters: Parameters, group: str, **values: object) -> Parameters:
     return msgspec.structs.replace(
         parameters, **{group: msgspec.structs.replace(before, **changed)}
     )
-
-
-def value_of(marked: Marked[T]) -> T:
-    """The figure without its mark."""
-    return marked.value
 
 
 def _as_it_is(parameters: Parameters) -> Parameters:
