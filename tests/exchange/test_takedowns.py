@@ -312,6 +312,14 @@ def test_documents_for_who_has_no_system(pair: tuple[Country, Country, SigningKe
     assert (report["category"], report["type"]) == ("content", "fraud")
     assert set(report["reporter"]) == {"org", "contact", "domain"}
     assert report["reporter"]["domain"] == "aoc.example"
+    assert report["domain"] == "paper.com"
+    assert one.released is not None
+    fields = {**one.released.fields, "value": "http://8.8.8.8/login"}
+    bare = msgspec.structs.replace(
+        one, released=msgspec.structs.replace(one.released, fields=fields)
+    )
+    number = json.loads(document(bare, form=Form.XARF, centre="TH-AOC", contact="a@aoc.example"))
+    assert (number["source_identifier"], "domain" in number) == ("8.8.8.8", False)
     letter = document(one, form=Form.TEXT, centre="TH-AOC", contact="abuse@aoc.example")
     assert "hxxps://paper[.]com/login" in letter
     assert one.id in letter
@@ -364,14 +372,15 @@ def test_a_centre_abroad_answers_with_its_signature(
     with home.database.uow.begin(SUPERVISOR) as tx:
         takedowns.withdraw(tx, one.id, words="it was a hospital's page", wrong=True)
     home.between.outreach.run()
-    with abroad.database.uow.read(SUPERVISOR) as tx:
-        heard = next(each for each in receiving.page(tx).takedowns if each.id == one.id)
-    assert (heard.state, heard.restore) == (State.WITHDRAWN, True)
+    assert (heard(abroad, one.id).state, heard(abroad, one.id).restore) == (State.WITHDRAWN, True)
     restored = Answer(outcome=Outcome.RESTORED)
     with abroad.database.uow.begin(SUPERVISOR) as tx:
         receiving.answer(tx, one.id, restored, partner="TH-AOC")
     abroad.between.outreach.run()
     assert now(home, one.id).state is State.RESTORED
+    over = heard(abroad, one.id)
+    assert (over.state, over.restore) == (State.RESTORED, False)
+    assert over.request.fields["value"] == "withdrawn", "nothing is left to do about it"
     with abroad.database.uow.read(SYSTEM) as tx:
         figures = abroad.matter.sharing.requests.figures(tx).countries
     assert [(f.received, f.met) for f in figures] == [(1, 1)]
@@ -448,6 +457,7 @@ def test_a_mark_takes_back_what_was_asked_about_the_account_and_says_it_no_more(
     after = now(home, asked[acted].id)
     assert after.state is State.RESTORED
     assert said_of(after).fields["value"] == "withdrawn"
+    assert heard(abroad, asked[acted].id).request.fields["value"] == "withdrawn"
 
 
 def test_what_was_withdrawn_before_the_mark_says_no_more_either(

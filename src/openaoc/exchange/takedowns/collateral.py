@@ -42,7 +42,7 @@ def collateral_of(
     whole = kind is Kind.DOMAIN or _is_root(value)
     if not whole:
         return Collateral(whole=False, two_persons=())
-    number = _is_number(host)
+    number = is_number(host)
     tenant = host if number else rented(host)
     if not tenant or tenant in never_whole or host in never_whole:
         raise NeverWhole(f"{host} is shared by many", where="indicator")
@@ -69,7 +69,8 @@ def _is_root(url: str) -> bool:
     return parts.path in ("", "/") and not parts.query
 
 
-def _is_number(host: str) -> bool:
+def is_number(host: str) -> bool:
+    """Whether a host is named by a machine's address alone."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

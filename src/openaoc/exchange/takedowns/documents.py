@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from openaoc.exchange.objects import ReleasedObject
+from openaoc.exchange.takedowns.collateral import is_number
 from openaoc.exchange.takedowns.model import Takedown
 from openaoc.exchange.takedowns.saying import said_of
 from openaoc.kernel.clock import format_time
@@ -38,8 +39,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     domain: str
 
 
-class Xarf(msgspec.Struct, frozen=True, kw_only=True):
-    """An XARF 4 report of category content, type fraud."""
+class Xarf(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An XARF 4 report of category content, type fraud. `domain`: None for a bare address."""
 
     xarf_version: str
     report_id: str
@@ -51,7 +52,7 @@ class Xarf(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     evidence_source: str
     url: str
-    domain: str
+    domain: str | None = None
     fraud_type: str
     description: str
     tags: tuple[str, ...]
@@ -142,7 +143,7 @@ def _xarf(one: Takedown, left: ReleasedObject, *, centre: str, contact: str) -> 
         type="fraud",
         evidence_source="researcher_analysis",
         url=url,
-        domain=host,
+        domain=None if is_number(host) else host,
         fraud_type=types[0] if types else "other",
         description=words.strip()[:DESCRIPTION_CHARACTERS_MAX],
         tags=(f"openaoc:revision-{one.revision}", f"openaoc:target-{one.target.value}"),

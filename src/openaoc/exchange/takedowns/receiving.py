@@ -37,7 +37,7 @@ from openaoc.exchange.takedowns.model import (
     after_step,
 )
 from openaoc.exchange.takedowns.receipts import numbered
-from openaoc.exchange.takedowns.saying import FOUND_BY
+from openaoc.exchange.takedowns.saying import emptied, found_by
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.kernel.events import Event
 from openaoc.parties.permissions import Permission, require
@@ -109,8 +109,10 @@ class Receiving:
         request = said.request
         if restore:
             # Who asked may not have heard that we acted: what to restore is kept until it is.
-            known = {n: row.request.fields[n] for n in FOUND_BY if n in row.request.fields}
-            request = msgspec.structs.replace(request, fields={**request.fields, **known})
+            fields = {**request.fields, **found_by(row.request)}
+            request = msgspec.structs.replace(request, fields=fields)
+        elif state is State.RESTORED:
+            request = emptied(request)
         after = msgspec.structs.replace(
             row,
             state=state,
@@ -155,7 +157,12 @@ class Receiving:
             kid=key.kid,
         )
         after = msgspec.structs.replace(
-            row, state=state, receipts=(*row.receipts, kept), changed_at=tx.now
+            row,
+            state=state,
+            receipts=(*row.receipts, kept),
+            restore=row.restore and state is not State.RESTORED,
+            request=emptied(row.request) if state is State.RESTORED else row.request,
+            changed_at=tx.now,
         )
         self._keep(tx, after, action=f"exchange.takedown.answered_{answer.outcome.value}")
         if answer.outcome is not Outcome.ACKNOWLEDGED and not any(

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from openaoc.exchange.objects import ReleasedObject
+from openaoc.exchange.objects import Fields, ReleasedObject
 from openaoc.exchange.recalling import NOTHING_LEFT
 from openaoc.exchange.takedowns.model import PartnerTakedown, State, Takedown, TakedownMessage
 
@@ -38,10 +38,20 @@ def said_of(one: Takedown) -> ReleasedObject:
     left = msgspec.structs.replace(one.released, revoked=one.state in OVER)
     if not one.bare:
         return left
-    fields = {name: left.fields[name] for name in FOUND_BY if name in left.fields}
     if one.state is State.RESTORED or not one.acted:
-        fields["value"] = NOTHING_LEFT
-    return msgspec.structs.replace(left, fields=fields, refs={})
+        return emptied(left)
+    return msgspec.structs.replace(left, fields=found_by(left), refs={})
+
+
+def found_by(request: ReleasedObject) -> Fields:
+    """What its receiver needs to find what it is to restore."""
+    return {name: request.fields[name] for name in FOUND_BY if name in request.fields}
+
+
+def emptied(request: ReleasedObject) -> ReleasedObject:
+    """The request when nothing is left to do about it: whose it was is said no more."""
+    fields = {**found_by(request), "value": NOTHING_LEFT}
+    return msgspec.structs.replace(request, fields=fields, refs={})
 
 
 def as_asked(one: Takedown) -> PartnerTakedown:
