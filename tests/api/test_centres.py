@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
+from openaoc.api.centres import OneIdentifier
+from openaoc.exchange.matching.sets import Identifier
 from tests.cli.server import Server
-from tests.cli.world import World
+from tests.cli.world import World, post
 
 
 def test_whoever_is_no_partner_is_refused_in_the_same_words(server: Server, world: World) -> None:
@@ -18,3 +21,31 @@ def test_whoever_is_no_partner_is_refused_in_the_same_words(server: Server, worl
             said.add(answer.json()["detail"])
     assert len(said) == 1
     assert httpx.post(f"{server.url}/v1/centre/other", json={}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "value"),
+    [
+        ("mobile", "081-234-5678", "+66812345678"),
+        ("bank_account", "kbank:012-3-45678-9", "KBANK:0123456789"),
+        ("website", "hxxps://Shop[.]Example.com/a#b", "https://shop.example.com/a"),
+    ],
+)
+def test_what_is_matched_may_be_written_as_people_write_it(
+    kind: str, written: str, value: str
+) -> None:
+    found = OneIdentifier(kind=kind, value=written).normalised(region="TH")
+    assert found.value == value
+    assert found == Identifier(kind=found.kind, value=value)
+
+
+def test_matches_are_asked_for_and_read_by_those_who_work_on_cases(world: World) -> None:
+    investigator = world.as_("investigator")
+    assert investigator.get("/v1/matches").json() == {"hits": []}
+    assert world.as_("statistician").get("/v1/matches").status_code == 403
+    asked = {"partner": "XX-AOC", "identifiers": [{"kind": "phone", "value": "+66812345678"}]}
+    assert post(investigator, "/v1/matches", asked).status_code == 403, "no agreement, no match"
+    for kind, value in (("phone", "12"), ("favourite colour", "blue")):
+        wrong = {**asked, "identifiers": [{"kind": kind, "value": value}]}
+        assert post(investigator, "/v1/matches", wrong).status_code == 400, value
+    assert post(investigator, "/v1/matches/hit_none/close", {"reason": "done"}).status_code == 404

@@ -23,6 +23,7 @@ from openaoc.exchange.gate import BODY_BYTES_MAX
 from openaoc.exchange.line import SENDER
 from openaoc.exchange.matching.model import ASKED_AT_ONCE_MAX, Hit, HitPage, Matched
 from openaoc.exchange.matching.sets import KIND_CHARACTERS_MAX, VALUE_BYTES_MAX, Identifier
+from openaoc.kernel.identifiers.kinds import kind_named, normalise
 from openaoc.kernel.limits import REPORTER_CHARACTERS_MAX, TRANSFER_ID_CHARACTERS_MAX
 from openaoc.parties.permissions import Permission, require
 
@@ -38,10 +39,15 @@ Sender = Annotated[
 
 
 class OneIdentifier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An identifier to match: its kind, and its normalised value."""
+    """An identifier to match: its kind, by any name in use, and its value as people write it."""
 
     kind: Annotated[str, Meta(min_length=1, max_length=KIND_CHARACTERS_MAX)]
     value: Annotated[str, Meta(min_length=1, max_length=VALUE_BYTES_MAX)]
+
+    def normalised(self, *, region: str) -> Identifier:
+        """In the form both sides compute with. Raises BadInput, also for an unknown kind."""
+        kind = kind_named(self.kind)
+        return Identifier(kind=kind.value, value=normalise(kind, self.value, region=region))
 
 
 class MatchAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -192,7 +198,8 @@ def match(request: ApiRequest, data: MatchAsked) -> Matched:
     asking = centre_of(request).between.asking
     if data.identifiers is None:
         return asking.match_known(data.partner)
-    wanted = [Identifier(kind=one.kind, value=one.value) for one in data.identifiers]
+    region = centre_of(request).settings.jurisdiction
+    wanted = [one.normalised(region=region) for one in data.identifiers]
     return asking.match(data.partner, wanted)
 
 
