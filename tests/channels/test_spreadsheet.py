@@ -58,6 +58,18 @@ def _filled(fill: Callable[[Any, Any], None], *orders: SheetOrder) -> bytes:
     return out.getvalue()
 
 
+def test_an_exercise_says_so_where_it_opens_and_in_every_row_and_is_read_back() -> None:
+    book = load_workbook(io.BytesIO(write_orders([_order()], TH, mark="EXERCISE")))
+    assert (book.active.title, book.active.cell(1, 1).value) == ("!", "EXERCISE")
+    sheet = book[TH.orders.sheet]
+    assert sheet.cell(2, FIELDS["reason"]).value == "EXERCISE\n" + _order().reason
+    _held(sheet)
+    out = io.BytesIO()
+    book.save(out)
+    assert [one.outcome for one in read_answers(out.getvalue(), TH)] == ["applied"]
+    assert "!" not in load_workbook(io.BytesIO(write_orders([_order()], TH))).sheetnames
+
+
 def _held(orders: Any, **cells: object) -> None:
     for field, value in ({"outcome": "อายัดแล้ว", "applied": 16000.5} | cells).items():
         orders.cell(2, FIELDS[field]).value = value

@@ -13,6 +13,7 @@ from litestar.params import Parameter
 
 from openaoc.api.access import BEARER, centre_of, signed_in
 from openaoc.api.bodies import media_type
+from openaoc.api.exercise import WORDS
 from openaoc.api.problems import ApiRequest, UnsupportedType, problems
 from openaoc.api.signatures import Signature, check_signature
 from openaoc.channels.spreadsheet.model import FILE_BYTES_MAX
@@ -59,8 +60,9 @@ class SpreadsheetOperation(Operation):
 def orders(request: ApiRequest, institution: InstitutionName = None) -> Response[bytes]:
     """The spreadsheet, to be filled in and sent back."""
     centre = centre_of(request)
+    mark = WORDS if centre.settings.exercise else ""
     with centre.uow.read(request.user, purpose="orders by spreadsheet") as tx:
-        data = centre.matter.spreadsheets.orders(tx, institution=institution)
+        data = centre.matter.spreadsheets.orders(tx, institution=institution, mark=mark)
     named = {"Content-Disposition": 'attachment; filename="orders.xlsx"'}
     return Response(data, media_type=XLSX, headers=named)
 

@@ -48,12 +48,12 @@ class Spreadsheets:
         self._holds = holds
         self._jurisdiction = jurisdiction
 
-    def orders(self, tx: Transaction, *, institution: str | None = None) -> bytes:
+    def orders(self, tx: Transaction, *, institution: str | None = None, mark: str = "") -> bytes:
         """The orders that one institution has not answered yet, at most ROWS_MAX, oldest first.
 
         Those that go on with a block are among them until it says that it carried the block over.
-        An institution's people get their own; others name it. Raises BadInput when nobody is
-        named, NoLayout where the jurisdiction has no layout.
+        An institution's people get their own; others name it. `mark`: of an exercise. Raises
+        BadInput when nobody is named, NoLayout where the jurisdiction has no layout.
         """
         require(tx.actor, Permission.HOLD_READ)
         whose = tx.actor.institution or institution
@@ -68,7 +68,7 @@ class Spreadsheets:
         ]
         waiting += self._holds.presumed(tx, whose, limit=ROWS_MAX)
         waiting.sort(key=lambda order: order.issued_at)
-        return write_orders([_asked(order) for order in waiting[:ROWS_MAX]], plan)
+        return write_orders([_asked(order) for order in waiting[:ROWS_MAX]], plan, mark=mark)
 
     def _all(self, tx: Transaction, *, institution: str, state: OrderState) -> list[OrderView]:
         found: list[OrderView] = []

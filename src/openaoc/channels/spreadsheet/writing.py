@@ -24,11 +24,17 @@ from openaoc.kernel.money import exponents
 
 TO_FILL_IN: Final = frozenset({"outcome", "applied", "available", "bank_case_id", "note"})
 _GREEN: Final = PatternFill("solid", fgColor="E2F0D9")
+_RED: Final = "C00000"
+MARKED: Final = "!"
+"""The name of a sheet that nobody fills in and nothing reads back."""
 _TIME_FORMAT: Final = "yyyy-mm-dd hh:mm:ss"
 
 
-def write_orders(orders: Sequence[SheetOrder], layout: Layout) -> bytes:
-    """The file, orders by level. Cells to be filled in are green."""
+def write_orders(orders: Sequence[SheetOrder], layout: Layout, *, mark: str = "") -> bytes:
+    """The file, orders by level. Cells to be filled in are green.
+
+    `mark`: what every reader has to know first. It opens with it, and each row's reason begins so.
+    """
     assert len(orders) <= ROWS_MAX, "the caller takes them in parts"
     book = Workbook()
     sheet = book.active
@@ -42,7 +48,10 @@ def write_orders(orders: Sequence[SheetOrder], layout: Layout) -> bytes:
                 cell.fill = _GREEN
                 cell.number_format = "@" if column.field == "bank_case_id" else cell.number_format
             else:
-                _fill(cell, _value(order, column.field, layout), currency=order.currency)
+                value = _value(order, column.field, layout)
+                if mark and column.field == "reason":
+                    value = f"{mark}\n{value}"
+                _fill(cell, value, currency=order.currency)
     _choices(sheet, layout, field="outcome", words=_first_words(layout), rows=len(orders))
     onward = book.create_sheet()
     _head(onward, layout.onward)
@@ -50,9 +59,22 @@ def write_orders(orders: Sequence[SheetOrder], layout: Layout) -> bytes:
         if column.field not in ("amount", "booked_at"):
             # A column that is text beforehand keeps the zeros of what is typed into it.
             onward.column_dimensions[get_column_letter(place)].number_format = "@"
+    if mark:
+        _open_with(book, mark)
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
+
+
+def _open_with(book: Workbook, mark: str) -> None:
+    first = book.create_sheet(MARKED, index=0)
+    cell = first.cell(1, 1)
+    cell.value = mark
+    cell.font = Font(bold=True, color=_RED, size=20)
+    cell.alignment = Alignment(wrap_text=True, vertical="top")
+    first.column_dimensions["A"].width = 100
+    first.sheet_properties.tabColor = _RED
+    book.active = first
 
 
 def _head(sheet: Worksheet, plan: Sheet) -> None:
