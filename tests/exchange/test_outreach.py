@@ -210,6 +210,12 @@ def test_two_persons_or_nothing_and_correction_reaches_all(centres: Centres) -> 
     with home.database.uow.read(partner_user(BANK)) as tx:
         notices = home.matter.sharing.exchange.recalling.notices(tx).notices
     assert one.id in [notice.object_id for notice in notices]
+    with home.database.uow.begin(INVESTIGATOR) as tx:
+        idle = writing.draft(tx, content(home, sectors=("banking",)))
+        gone_draft = writing.withdraw(tx, idle.id, words="nobody needs it")
+    assert (gone_draft.state, gone_draft.proposed) == (State.WITHDRAWN, idle.proposed)
+    with home.database.uow.begin(SECOND) as tx, pytest.raises(WrongAdvisoryStep):
+        writing.approve(tx, idle.id, words="too late")
 
 
 def test_what_cannot_be_said_is_refused_with_the_place(centres: Centres) -> None:

@@ -105,7 +105,7 @@ def list_command(*, as_json: bool) -> None:
     rows = []
     for one in found["advisories"]:
         content = one["content"] or one["proposed"]
-        waits = "" if one["proposed"] is None else f"{len(one['voices'])} of 2 persons"
+        waits = f"{len(one['voices'])} of 2 persons" if _waits(one) else ""
         told = one["regulator_told_at"] or (one["regulator_by"] and f"by {one['regulator_by']}")
         sectors = ", ".join(content["sectors"])
         rows.append((one["id"], one["state"], content["title_en"], sectors, waits, told or ""))
@@ -199,13 +199,18 @@ def _sectors(found: dict[str, Any], *, as_json: bool) -> None:
     show_table(("sector", "name", "ชื่อ", "partners"), rows)
 
 
+def _waits(one: dict[str, Any]) -> bool:
+    """Whether two persons have something to read."""
+    return one["proposed"] is not None and one["state"] != "withdrawn"
+
+
 def _show(one: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         show_json(one)
         return
     content = one["proposed"] or one["content"]
     say(f"{one['id']}  {one['state']}, revision {one['revision']}: {content['title_en']}")
-    if one["proposed"] is not None:
+    if _waits(one):
         say(f"{len(one['voices'])} of 2 persons have approved what it is to say")
     if one["regulator_by"] is not None:
         told = one["regulator_told_at"]

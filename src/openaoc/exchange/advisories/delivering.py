@@ -82,7 +82,7 @@ class Delivering:
         return len(rows)
 
     def end_due(self, tx: Transaction) -> int:
-        """Advisories whose time is over end, and a late word to the regulator is said; how many."""
+        """Advisories whose time is over end; how many."""
         count = 0
         for one in store.newest(tx.connection, limit=ENDED_AT_ONCE_MAX, state="published"):
             assert one.content is not None, "it is published"

@@ -109,12 +109,13 @@ class Writing:
         return _kept(tx, after, action=_ACTIONS[step], reason=words, told=told)
 
     def withdraw(self, tx: Transaction, advisory_id: str, *, words: str) -> Advisory:
-        """Take it back; everybody who has it hears of it."""
+        """Take it back; everybody who has it hears of it. A draft keeps what it would have said."""
         require(tx.actor, Permission.ADVISORY_WORK)
         one = found(tx, advisory_id, lock=True)
         row = check_step(one.state, Step.WITHDRAW)
+        proposed = one.proposed if one.state is State.DRAFTED else None
         after = msgspec.structs.replace(
-            one, state=row.after, revision=one.revision + 1, proposed=None, why=words
+            one, state=row.after, revision=one.revision + 1, proposed=proposed, why=words
         )
         there = store.deliveries_of(tx.connection, one.id, lock=True)
         for delivery in there:
