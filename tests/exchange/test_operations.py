@@ -171,6 +171,7 @@ def test_without_a_grant_or_two_persons_there_is_no_operation(
     for error, changes in (
         (NoAgreement, {"partners": ("KH-AOC",)}),
         (BadInput, {"shares": ("account",)}),
+        (BadInput, {"shares": ("amount_minor",)}),
         (BadInput, {"seen_by": ("partner",)}),
         (BadInput, {"ends_at": home.clock.now()}),
     ):

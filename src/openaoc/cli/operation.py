@@ -28,12 +28,20 @@ def command() -> None:
     type=click.Choice(["text", "count", "amount_minor", "currency", "case"]),
     help="What of an entry is shared; nothing but action and time by default.",
 )
+@click.option(
+    "--seen-by",
+    multiple=True,
+    type=click.Choice(["investigator", "supervisor", "data_protection_officer", "oversight"]),
+    help="A role that may see it, in each centre; the first three by default.",
+)
 @json_option
-def open_operation(name: str, *, as_json: bool, **given: Any) -> None:
+def open_operation(name: str, *, seen_by: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Draft an operation as its lead; two persons approve it before anybody hears of it."""
     from openaoc.cli.client import CentreClient
 
     body = {"name": name, **{k: list(v) if isinstance(v, tuple) else v for k, v in given.items()}}
+    if seen_by:
+        body["seen_by"] = list(seen_by)
     made = CentreClient().post("/v1/operations", body)
     _say(made, as_json=as_json)
 

@@ -73,6 +73,8 @@ class Operations:
         for place, name in enumerate(new.shares):
             if name not in SHARED_FIELDS:
                 raise BadInput(f"one of {', '.join(SHARED_FIELDS)}", where=f"shares[{place}]")
+        if "amount_minor" in new.shares and "currency" not in new.shares:
+            raise BadInput("an amount needs its currency", where="shares")
         for place, role in enumerate(new.seen_by):
             if role not in STAFF:
                 raise BadInput(f"one of {', '.join(sorted(STAFF))}", where=f"seen_by[{place}]")

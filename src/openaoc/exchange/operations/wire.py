@@ -151,19 +151,19 @@ def told_entry(operation: Operation, left: ReleasedObject, *, origin: str) -> En
     if action not in frozenset(EntryAction):
         raise BadInput("no such action", where="entry.action")
     corrects, case = fields.get("corrects"), fields.get("case")
+    money = "currency" in fields and "currency" in operation.shares
     return Entry(
         id=left.id,
         origin=origin,
         action=EntryAction(action),
         at=_time(fields, "at"),
         text=_text(fields, "text") if "text" in fields and "text" in operation.shares else "",
-        currency=_text(fields, "currency")[:3]
-        if "currency" in fields and "currency" in operation.shares
-        else "",
+        currency=_text(fields, "currency")[:3] if money else "",
         case=case if isinstance(case, str) and "case" in operation.shares else None,
         corrects=corrects if isinstance(corrects, str) else None,
         count=_number(operation, fields, "count"),
-        amount_minor=_number(operation, fields, "amount_minor"),
+        # Of no currency it could only be added to what it is not.
+        amount_minor=_number(operation, fields, "amount_minor") if money else 0,
     )
 
 
