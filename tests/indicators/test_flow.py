@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from openaoc.exchange.protection.model import NewMark, Person, PersonsIdentifier, Sign
+from openaoc.indicators.holding import held
 from openaoc.indicators.model import (
     SAID_AT_ONCE_MAX,
     Indicator,
@@ -206,6 +207,15 @@ def test_a_partner_may_take_its_word_back(centre: Centre) -> None:
         (one,) = verbs.take_back(tx, source="partner:KH", ref="indicator--2", said_at=tx.now)
     assert one.status is Status.WITHDRAWN
     assert actions(centre)[-1] == "indicators.indicator.retracted"
+
+
+def test_what_only_a_partner_said_is_matched_with_nobody(centre: Centre) -> None:
+    hear(centre)
+    with centre.database.uow.read(SYSTEM) as tx:
+        assert held(tx, [PHONE.kind.value], limit=10) == []
+    file(centre, ("phone", PHONE.value))
+    with centre.database.uow.read(SYSTEM) as tx:
+        assert held(tx, [PHONE.kind.value], limit=10) == [PHONE]
 
 
 def test_an_older_version_of_a_word_changes_nothing(centre: Centre) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from openaoc.indicators.model import Status
-from openaoc.indicators.store import indicators
+from openaoc.indicators.model import SourceKind, Status
+from openaoc.indicators.store import indicators, sources
 from openaoc.kernel.identifiers.kinds import Identifier, Kind
 from openaoc.storage.unit_of_work import Transaction
 
@@ -18,8 +18,14 @@ from openaoc.storage.unit_of_work import Transaction
 def held(tx: Transaction, kinds: Sequence[str], *, limit: int, after: int = 0) -> list[Identifier]:
     """Proposed and confirmed identifiers of these kinds, the latest changed first.
 
+    Nothing of what only partners said, or we took back: that we know it is not ours to tell.
     `after`: only those that changed behind this mark; see `newest_change`.
     """
+    own = sa.exists().where(
+        sources.c.indicator_id == indicators.c.id,
+        sources.c.kind != SourceKind.PARTNER.value,
+        sources.c.taken_back_at.is_(None),
+    )
     live = [Status.PROPOSED.value, Status.CONFIRMED.value]
     statement = (
         sa.select(indicators.c.kind, indicators.c.value)
@@ -27,6 +33,7 @@ def held(tx: Transaction, kinds: Sequence[str], *, limit: int, after: int = 0) -
             indicators.c.kind.in_(list(kinds)),
             indicators.c.status.in_(live),
             indicators.c.change > after,
+            own,
         )
         .order_by(indicators.c.change.desc())
         .limit(limit)
