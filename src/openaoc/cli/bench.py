@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import rich_click as click
 
-from openaoc.cli.output import json_option, show_json
+from openaoc.cli.output import json_option, show_json, working
 
 BENCHES: Final = {
     "trace": "Traces a second, beside PostgreSQL and DuckDB.",
@@ -60,7 +60,8 @@ def _command(name: str) -> click.Command:
 
     @json_option
     def call(*, as_json: bool, **options: Any) -> None:
-        result = run(**options)
+        with working(f"measuring: {name}"):
+            result = run(**options)
         if as_json:
             show_json(result)
         else:

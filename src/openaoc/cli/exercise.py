@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
-from openaoc.cli.output import json_option, note, say, show_json, show_table
+from openaoc.cli.output import json_option, note, say, show_json, show_table, working
 
 if TYPE_CHECKING:
     from openaoc.channels.transport import Transport
@@ -101,7 +101,7 @@ def command(
         officer_minutes=officer_minutes,
         exchange=not alone,
     )
-    with stage() as made:
+    with working("the exercise is lived"), stage() as made:
         found = hold_exercise(
             load_parameters(), known[scenario], plan, stage=made, open_linked=_open_linked
         )

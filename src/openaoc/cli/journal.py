@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import rich_click as click
 
-from openaoc.cli.output import REFUSED, json_option, note, say, show_json, show_table
+from openaoc.cli.output import REFUSED, json_option, note, say, show_json, show_table, working
 
 WITNESSES_LEAST: Final = 2
 """One may be bought, lost or late."""
@@ -39,7 +39,8 @@ def verify(witnesses: Sequence[str], files: Sequence[Path], *, as_json: bool) ->
     from openaoc.cli.client import CentreClient
 
     client = CentreClient()
-    verdict = client.post("/v1/journal/verify")
+    with working("the centre walks its journal"):
+        verdict = client.post("/v1/journal/verify")
     urls = [*witnesses, *(f"file:{path.absolute()}" for path in files)]
     found = _compare(client, urls) if urls else []
     ok = bool(verdict["ok"]) and all(one.ok for one in found)

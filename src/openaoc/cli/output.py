@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import rich_click as click
@@ -57,6 +58,29 @@ def say(line: str = "") -> None:
 def note(line: str) -> None:
     """One line for a person on stderr: progress, warnings."""
     click.echo(line, err=True)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """While this lasts a terminal shows what is being done and for how long; nothing elsewhere.
+
+    On stderr, so that a document on stdout stays one. Gone when it is done.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        refresh_per_second=1,  # what is measured meanwhile is not to feel it
+    ) as shown:
+        shown.add_task(what, total=None)
+        yield
 
 
 def show_json(document: object) -> None:

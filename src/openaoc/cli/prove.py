@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import rich_click as click
 
-from openaoc.cli.output import REFUSED, json_option, say, show_json, show_table
+from openaoc.cli.output import REFUSED, json_option, say, show_json, show_table, working
 
 ALL: Final = "all"
 
@@ -43,7 +43,8 @@ def command(names: tuple[str, ...], *, as_json: bool) -> None:
         for name in wanted:
             if not as_json:
                 say(f"{name}: {PROOFS[name].claim}")
-            results.append(run_proof(name, tell=tell, fresh_dsn=server.fresh_dsn))
+            with working(name):
+                results.append(run_proof(name, tell=tell, fresh_dsn=server.fresh_dsn))
             if not as_json:
                 verdict = "holds" if results[-1].holds else "DOES NOT HOLD"
                 say(f"  {verdict}, {results[-1].seconds} s")

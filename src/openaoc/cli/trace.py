@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from openaoc.cli.output import json_option, note, say, show_json, show_table
+from openaoc.cli.output import json_option, note, say, show_json, show_table, working
 from openaoc.kernel.clock import format_time, parse_time, to_us
 from openaoc.kernel.money import format_money
 
@@ -84,16 +84,19 @@ def command(
     from openaoc.tracing.model import Rule
 
     moment = None if at is None else parse_time(at, where="--at", assume_utc=assume_utc)
-    ledger = read_ledger(transfers, accounts=accounts, assume_utc=assume_utc, skip_bad=skip_bad)
+    with working("reading transfers"):
+        ledger = read_ledger(transfers, accounts=accounts, assume_utc=assume_utc, skip_bad=skip_bad)
     for line in ledger.table.notes:
         note(line)
-    trace = ledger.trace(
-        (*origins, *more_origins),
-        rule=Rule(rule),
-        at_us=None if moment is None else to_us(moment),
-        hubs=_hubs(ledger, hubs),
-        dust_minor=dust,
-    )
+    pooled = _hubs(ledger, hubs)
+    with working("tracing"):
+        trace = ledger.trace(
+            (*origins, *more_origins),
+            rule=Rule(rule),
+            at_us=None if moment is None else to_us(moment),
+            hubs=pooled,
+            dust_minor=dust,
+        )
     if as_json:
         show_json(trace)
     else:
