@@ -30,6 +30,19 @@ def test_a_mistyped_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
         load_settings({}, folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("PORT", "many"), ("PORT", "70000"), ("LEDGER_ROWS_MAX", "-1")]
+)
+def test_a_mistyped_variable_is_refused_by_name(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(BadInput, match=f"^OPENAOC_{name}: Expected `int`"):
+        load_settings({f"OPENAOC_{name}": text}, folder=tmp_path)
+
+
+def test_an_empty_variable_is_as_none(tmp_path: Path) -> None:
+    empty = {"OPENAOC_DSN": "", "OPENAOC_DATA_DIR": "", "OPENAOC_PORT": ""}
+    assert load_settings(empty, folder=tmp_path) == load_settings({}, folder=tmp_path)
+
+
 def test_errors_say_where_and_what() -> None:
     assert (
         str(BadInput("12.5 is not whole", where="a.csv row 3")) == "a.csv row 3: 12.5 is not whole"

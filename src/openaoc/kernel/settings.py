@@ -6,15 +6,22 @@ Unknown names are refused, so a typing error is found at once.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from openaoc.kernel.errors import BadInput
 
 DEFAULT_PORT: Final = 8441
+PORT_MAX: Final = 65_535
+_NAMED: Final = re.compile(r"^(?P<reason>.*) - at `\$\.(?P<name>\w+)`$")
+
+Port = Annotated[int, Meta(ge=0, le=PORT_MAX)]
+Count = Annotated[int, Meta(ge=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Keep it out of every backup of the data.
     """
     host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    port: Port = DEFAULT_PORT
     url: str | None = None
     """How others reach this centre; default http://host:port."""
     jurisdiction: str = "TH"
@@ -42,16 +49,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     exercise: bool = False
     """Everything here is made up: what this centre signs says so, and no real centre takes it."""
     rule: str = "fifo"
-    ledger_rows_max: int = 150_000_000
+    ledger_rows_max: Count = 150_000_000
     """Address space reserved for the hot ledger; memory is used only as rows arrive."""
-    ledger_accounts_max: int = 40_000_000
-    ledger_hot_days: int = 0
+    ledger_accounts_max: Count = 40_000_000
+    ledger_hot_days: Count = 0
     """Days of transfers kept in memory; older ones are cold, on disk. 0: as many as fit."""
-    ledger_cold_days: int = 395
+    ledger_cold_days: Count = 395
     """Days for which transfers are kept after they were booked and told; 0: for good."""
     hop_by_hop: bool = False
     """There is no feed of transfers: the ledger fills from institutions' reports and answers."""
-    floor_minor: int = 0
+    floor_minor: Count = 0
     """More living money than the jurisdiction's rules say to leave free on a likely innocent
     holder's account, in minor units; less than they say counts as nothing.
     """
@@ -65,18 +72,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     after some seconds and says so.
     """
 
-    questions_per_hour: int = 600
+    questions_per_hour: Count = 600
     """Questions for a victim's payment that one institution gets in an hour; further ones wait."""
-    breaker_orders_per_hour: int = 300_000
+    breaker_orders_per_hour: Count = 300_000
     """More orders an hour than this do not go out by themselves, over all institutions."""
-    breaker_institution_orders_per_hour: int = 100_000
-    breaker_source_orders_per_hour: int = 50_000
+    breaker_institution_orders_per_hour: Count = 100_000
+    breaker_source_orders_per_hour: Count = 50_000
     """From one sender's reports, and from the accounts they lead to."""
-    breaker_upheld_min: int = 10
+    breaker_upheld_min: Count = 10
     """So many contests upheld within a day, and so many of a hundred decided, stop automatic
     orders of that institution or source.
     """
-    breaker_upheld_percent: int = 30
+    breaker_upheld_percent: Count = 30
 
     @property
     def data_path(self) -> Path:
@@ -102,7 +109,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def load_settings(environ: dict[str, str] | None = None, *, folder: Path | None = None) -> Settings:
     """OPENAOC_… variables over `openaoc.toml` in `folder` (default: the working folder).
 
-    Raises BadInput for an unknown name or a value of the wrong kind.
+    An empty variable is as none. Raises BadInput for an unknown name or a value of the wrong kind,
+    naming the file or the variable.
     """
     env = dict(os.environ) if environ is None else environ
     base = folder or Path.cwd()
@@ -113,13 +121,14 @@ def load_settings(environ: dict[str, str] | None = None, *, folder: Path | None 
             values = tomllib.loads(path.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadInput(str(error), where=str(path)) from error
-    for name in Settings.__struct_fields__:
-        text = env.get(f"OPENAOC_{name.upper()}")
-        if text is not None and name != "url":
-            values[name] = text
+    variables = {name: f"OPENAOC_{name.upper()}" for name in Settings.__struct_fields__}
+    told = {n: env[v] for n, v in variables.items() if env.get(v) and n != "url"}
     try:
-        settings = msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values | told, Settings, strict=False)
     except msgspec.ValidationError as error:
+        wrong = _NAMED.match(str(error))
+        if wrong is not None and wrong["name"] in told:
+            raise BadInput(wrong["reason"], where=variables[wrong["name"]]) from error
         raise BadInput(str(error), where=str(path)) from error
     absolute = str((base / settings.data_dir).resolve())
     return msgspec.structs.replace(settings, data_dir=absolute)
