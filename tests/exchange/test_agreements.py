@@ -219,6 +219,7 @@ K = ObjectKind
         ({"grants": grants(K.SIGHTING, sighting_of=Minimisation.MASKED)},
          "grants.sighting.fields.sighting_of"),
         ({"grants": grants(K.REPORT, victim_name=AS_IS)}, "personal_basis"),
+        ({"grants": grants(K.MATCH, of=("phone", "person"), token=AS_IS)}, "personal_basis"),
         ({"transfer": None}, "transfer"),
         ({"transfer": Transfer(kind=TransferKind.OTHER_LAW, reference="another country's")},
          "transfer.kind"),

@@ -19,7 +19,7 @@ from openaoc.indicators.model import (
 )
 from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor, Role
 from openaoc.kernel.errors import BadInput
-from openaoc.kernel.identifiers.kinds import Identifier, Kind
+from openaoc.kernel.identifiers.kinds import Identifier, Kind, normalise
 from openaoc.kernel.limits import INDICATORS_PER_REPORT_MAX, PAYMENTS_PER_REPORT_MAX
 from openaoc.kernel.offences import Offence
 from openaoc.parties.model import PooledKind
@@ -29,6 +29,8 @@ from openaoc.workflow.noticing import REPORTS_AT_ONCE_MAX
 from tests.workflow.centre import ADMIN, INVESTIGATOR, SUPERVISOR, Centre, machine
 
 PHONE = Identifier(kind=Kind.PHONE, value="+66812345678")
+TRAINED = Actor(id="usr_trained", roles=frozenset({Role.PROTECTION_OFFICER}))
+PERSON = Identifier(kind=Kind.PERSON, value=normalise(Kind.PERSON, "TH:1101700230708"))
 MULE = Identifier(kind=Kind.BANK_ACCOUNT, value="SCB:222")
 
 
@@ -43,9 +45,11 @@ def public(centre: Centre, identifier: Identifier) -> Status | None:
         return centre.matter.indicators.public_status(tx, identifier)
 
 
-def hear(centre: Centre, partner: str = "VN-A05", ref: str = "indicator--1") -> Indicator:
+def hear(
+    centre: Centre, partner: str = "VN-A05", ref: str = "indicator--1", *, of: Identifier = PHONE
+) -> Indicator:
     said = Said(
-        identifier=PHONE,
+        identifier=of,
         kind=SourceKind.PARTNER,
         source=f"partner:{partner}",
         ref=ref,
@@ -62,6 +66,13 @@ def decide(centre: Centre, one: Indicator, *, good: bool, reason: str = "called 
         verbs = centre.matter.indicators
         verb = verbs.confirm if good else verbs.withdraw
         return verb(tx, one.id, reason=reason)
+
+
+def mark(centre: Centre, kind: str, value: str) -> None:
+    """Whose identifier it is may be a victim of trafficking."""
+    whose = Person(identifiers=(PersonsIdentifier(kind=kind, value=value),))
+    with centre.database.uow.begin(TRAINED) as tx:
+        centre.matter.sharing.marking.mark(tx, NewMark(person=whose, signs=(Sign.CONFINED,)))
 
 
 def actions(centre: Centre) -> list[str]:
@@ -152,10 +163,7 @@ def test_a_withdrawal_reaches_public_answers_at_once(centre: Centre) -> None:
 def test_what_is_a_possible_victims_is_gone_from_public_answers(centre: Centre) -> None:
     decide(centre, hear(centre), good=True)
     assert public(centre, PHONE) is Status.CONFIRMED
-    trained = Actor(id="usr_trained", roles=frozenset({Role.PROTECTION_OFFICER}))
-    whose = Person(identifiers=(PersonsIdentifier(kind="phone", value="081 234 5678"),))
-    with centre.database.uow.begin(trained) as tx:
-        centre.matter.sharing.marking.mark(tx, NewMark(person=whose, signs=(Sign.CONFINED,)))
+    mark(centre, "phone", "081 234 5678")
     assert public(centre, PHONE) is None
 
 
@@ -216,6 +224,24 @@ def test_what_only_a_partner_said_is_matched_with_nobody(centre: Centre) -> None
     file(centre, ("phone", PHONE.value))
     with centre.database.uow.read(SYSTEM) as tx:
         assert held(tx, [PHONE.kind.value], limit=10) == [PHONE]
+
+
+def test_a_person_is_named_by_an_institution_and_matched_unless_a_victim(centre: Centre) -> None:
+    document = ("national_id", "TH:1101700230708")
+    file(centre, document)
+    with centre.database.uow.read(SYSTEM) as tx:
+        assert held(tx, [Kind.PERSON.value], limit=10) == [PERSON]
+        rows = tx.connection.exec_driver_sql("select value from report_indicators").scalars()
+        assert document[1][3:] not in "".join(rows)
+    mark(centre, *document)
+    with centre.database.uow.read(SYSTEM) as tx:
+        names = [(PERSON.kind.value, PERSON.value)]
+        assert centre.matter.sharing.agreed.protected(tx, names) == set(names)
+
+
+def test_nobody_is_told_of_a_person(centre: Centre) -> None:
+    decide(centre, hear(centre, of=PERSON), good=True)
+    assert public(centre, PERSON) is None
 
 
 def test_an_older_version_of_a_word_changes_nothing(centre: Centre) -> None:

@@ -19,6 +19,7 @@ SEGWIT = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 TAPROOT = "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0"
 CHECKSUMMED = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 USDT = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"
+PERSON = "TH:56ebf4ed63e67c8fa8a2591a5f23c130"
 
 WRITTEN = [
     (Kind.BANK_ACCOUNT, "kbank: 012-3-45678-9", "KBANK:0123456789"),
@@ -56,6 +57,8 @@ WRITTEN = [
     (Kind.FACEBOOK, "https://www.facebook.com/Quick.Loan.TH/", "quickloanth"),
     (Kind.FACEBOOK, "facebook.com/profile.php?id=100012345678901", "100012345678901"),
     (Kind.TIKTOK, "https://www.tiktok.com/@Easy.Money", "easy.money"),
+    (Kind.PERSON, "th: 1-1017-00230-70-8", PERSON),
+    (Kind.PERSON, PERSON, PERSON),
     (Kind.BITCOIN, GENESIS, GENESIS),
     (Kind.BITCOIN, SEGWIT.upper(), SEGWIT),
     (Kind.BITCOIN, TAPROOT, TAPROOT),
@@ -93,6 +96,10 @@ NOT_ONE = [
     (Kind.BITCOIN, SEGWIT.replace("bc1q", "bc1Q")),
     (Kind.ETHEREUM, "0x1234"),
     (Kind.TRON, GENESIS),
+    (Kind.PERSON, "1101700230708"),
+    (Kind.PERSON, "TH:1101700230709"),
+    (Kind.PERSON, "TH:SOMCHAI JAIDEE"),
+    (Kind.PERSON, "TH:" + "ab" * 15),
 ]
 
 

@@ -11,9 +11,16 @@ from hypothesis import given
 
 from openaoc.kernel.actor import CITIZEN, Actor, Role
 from openaoc.kernel.errors import BadInput, TooLarge
+from openaoc.kernel.identifiers.kinds import Kind, normalise
 from openaoc.reports.matching import NEAR, WINDOW, Candidate, match_by_parties, match_exact
-from openaoc.reports.model import Channel, Payment, Report
-from openaoc.reports.service import check_key, normalised, source_of
+from openaoc.reports.model import Channel, Indicator, Payment, Report
+from openaoc.reports.service import (
+    PERSONS_PER_REPORT_MAX,
+    UNREADABLE,
+    check_key,
+    normalised,
+    source_of,
+)
 
 AT = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 
@@ -84,6 +91,22 @@ def test_bad_payments_are_refused_with_their_place(changes: dict[str, str], wher
     with pytest.raises(BadInput) as caught:
         normalised(report(**changes))
     assert caught.value.where == where
+
+
+def test_a_persons_document_is_kept_nowhere() -> None:
+    named = [
+        Indicator(kind="phone", value="081 234 5678"),
+        Indicator(kind="national_id", value="TH:1-1017-00230-70-8"),
+        Indicator(kind="person", value="1101700230708"),
+    ]
+    kept = normalised(msgspec.structs.replace(report(), indicators=named)).indicators
+    assert kept[0] == named[0]
+    assert [one.kind for one in kept[1:]] == ["person", "person"]
+    assert kept[1].value == normalise(Kind.PERSON, "TH:1101700230708")
+    assert kept[2].value == UNREADABLE
+    many = named[2:] * (PERSONS_PER_REPORT_MAX + 1)
+    with pytest.raises(BadInput, match="persons"):
+        normalised(msgspec.structs.replace(report(), indicators=many))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from openaoc.exchange.model import (
 from openaoc.exchange.objects import (
     FIELDS,
     IDENTIFIER_FIELDS,
+    PERSONAL_IDENTIFIERS,
     REFS,
     FieldClass,
     FieldForm,
@@ -376,6 +377,9 @@ def _check_grant(kind: ObjectKind, grant: Grant, *, terms: Terms, partner: Partn
         )
     if len(grant.identifier_kinds) > IDENTIFIER_KINDS_MAX:
         raise BadInput(f"at most {IDENTIFIER_KINDS_MAX}", where=f"{where}.identifier_kinds")
+    named = PERSONAL_IDENTIFIERS.intersection(grant.identifier_kinds)
+    if kind is ObjectKind.MATCH and named and terms.personal_basis is None:
+        raise BadInput("persons are matched: needs the law that permits it", where="personal_basis")
     if partner.kind is PartnerKind.RESEARCHER:
         _check_aggregate(kind, grant, where=where)
     for name, minimisation in grant.fields.items():

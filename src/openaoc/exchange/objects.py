@@ -370,7 +370,10 @@ IDENTIFIER_FIELDS: Final = frozenset({ObjectKind.INDICATOR, ObjectKind.MATCH, Ob
 PERSONAL_IDENTIFIERS: Final = frozenset(
     {"national_id", "passport", "person", "person_name", "tax_id"}
 )
-"""An indicator of one of these names a person: its value is of class personal."""
+"""An indicator of one of these names a person: its value is of class personal.
+
+To match them an agreement names the law that permits it, though nothing but hits is learnt.
+"""
 
 
 class SharedObject(msgspec.Struct, frozen=True, kw_only=True):

@@ -240,8 +240,10 @@ class Indicators:
 
         Nothing that somebody has only named is public, nor what would show a mule the pursuit.
         What a person withdrew is gone from public answers at once, and so is what is a possible
-        victim's.
+        victim's. Nobody is told of a person.
         """
+        if identifier.kind is Kind.PERSON:
+            return None
         found = store.find(tx.connection, [identifier], lock=False)
         shown = found[0].public_status if found else None
         name = (identifier.kind.value, identifier.value)

@@ -34,6 +34,7 @@ def said_in(
     """Every identifier of the report, once each; what is not valid stays in the report alone.
 
     `pooled`: whether many people's money lies together on an account; such a one deceives nobody.
+    Persons are named by institutions under their own key, and by nobody else.
     """
     institution = report.sender_institution if report.own_key else None
     kind = SourceKind.CITIZEN if institution is None else SourceKind.INSTITUTION
@@ -52,6 +53,7 @@ def said_in(
             held_back=held_back,
         )
         for one in found
+        if one.kind is not Kind.PERSON or institution is not None
     ]
 
 

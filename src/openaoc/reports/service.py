@@ -17,6 +17,7 @@ from openaoc.kernel.clock import to_us
 from openaoc.kernel.errors import BadInput, TooLarge
 from openaoc.kernel.events import Event
 from openaoc.kernel.identifiers.bank_account import normalise_account, normalise_bank
+from openaoc.kernel.identifiers.kinds import Kind, UnknownKind, kind_named, normalise
 from openaoc.kernel.money import check_currency
 from openaoc.ledger.model import AccountName, Transfer
 from openaoc.reports import store
@@ -29,6 +30,7 @@ from openaoc.reports.matching import (
 )
 from openaoc.reports.model import (
     IDEMPOTENCY_KEY_CHARACTERS_MAX,
+    Indicator,
     MixedCurrencies,
     Payment,
     RepeatedDifferently,
@@ -42,6 +44,9 @@ from openaoc.storage.unit_of_work import Transaction
 __all__ = ["Earlier", "IndicatorRow", "PaymentRow", "ReportMark", "ReportRow", "Reports"]
 
 
+PERSONS_PER_REPORT_MAX: Final = 10
+"""Each pseudonym takes some 50 ms to make."""
+UNREADABLE: Final = "unreadable"
 FILED: Final = "reports.report.filed"
 """The event of each report that is kept."""
 
@@ -280,6 +285,9 @@ def normalised(report: Report) -> Report:
     for i, indicator in enumerate(report.indicators):
         if "\x00" in indicator.kind + indicator.value:
             raise BadInput("a NUL character", where=f"$.indicators[{i}]")
+    persons = sum(_names_a_person(one) for one in report.indicators)
+    if persons > PERSONS_PER_REPORT_MAX:
+        raise BadInput(f"at most {PERSONS_PER_REPORT_MAX} persons", where="$.indicators")
     for text, where in (
         (report.source_ref or "", "$.source_ref"),
         (report.language, "$.language"),
@@ -287,7 +295,26 @@ def normalised(report: Report) -> Report:
     ):
         if not text.isprintable():
             raise BadInput("a control character", where=where)
-    return msgspec.structs.replace(report, payments=payments)
+    named = [_without_document(one) for one in report.indicators]
+    return msgspec.structs.replace(report, payments=payments, indicators=named)
+
+
+def _names_a_person(one: Indicator) -> bool:
+    try:
+        return kind_named(one.kind) is Kind.PERSON
+    except UnknownKind:
+        return False
+
+
+def _without_document(one: Indicator) -> Indicator:
+    """A person's pseudonym in place of the document, and nothing of what cannot be read."""
+    if not _names_a_person(one):
+        return one
+    try:
+        value = normalise(Kind.PERSON, one.value)
+    except BadInput:
+        value = UNREADABLE
+    return Indicator(kind=Kind.PERSON.value, value=value)
 
 
 def _normal(payment: Payment, *, where: str) -> Payment:

@@ -78,6 +78,7 @@ PLACES: Final[dict[Kind, Place]] = {
     Kind.TRON: _place(
         "coin-address", "address-crypto", type_="text", category=_FINANCIAL, symbol="TRX"
     ),
+    Kind.PERSON: _place(IDENTIFIER, "value", type_="text", category="Other"),
 }
 IBAN: Final = _place("bank-account", "iban", type_="iban", category=_FINANCIAL)
 OTHERWISE: Final = _place(IDENTIFIER, "value", type_="text", category="Other")

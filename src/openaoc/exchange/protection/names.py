@@ -21,6 +21,8 @@ from openaoc.kernel.errors import BadInput
 from openaoc.kernel.identifiers.kinds import REGION, Kind, account_parts, account_value, normalise
 
 PERSON_NAME: Final = "person_name"
+DOCUMENTS: Final = ("national_id", "passport")
+"""Kinds of a mark by which somebody has a pseudonym too."""
 NUMBERED: Final = frozenset({"phone", "promptpay", "whatsapp", "zalo", "line"})
 """Kinds whose value may be a telephone number: the same number is the same person's."""
 DIGITS_MIN: Final = 6
@@ -48,11 +50,22 @@ def names_meant(kind: str, value: str) -> frozenset[str]:
     found = {typed(kind, value)}
     if kind == Kind.BANK_ACCOUNT:
         found.update(_numbers(account_parts(value)[1]))
-    elif kind in NUMBERED or kind in PERSONAL_IDENTIFIERS:
+    elif kind in NUMBERED or kind in PERSONAL_IDENTIFIERS - {Kind.PERSON}:
         found.update(_numbers(value))
+    if kind in DOCUMENTS:
+        found.update(_pseudonym(value))
     if kind != Kind.BANK_ACCOUNT:
         found.add(_plain(value))
     return frozenset(found)
+
+
+def _pseudonym(document: str) -> Iterator[str]:
+    """By which a person with this document is matched; of our own country where it names none."""
+    written = document if ":" in document else f"{REGION}:{document}"
+    try:
+        yield typed(Kind.PERSON, normalise(Kind.PERSON, written))
+    except BadInput:
+        return
 
 
 def names_spoken(shared: SharedObject) -> frozenset[str]:

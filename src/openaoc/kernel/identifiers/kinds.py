@@ -13,7 +13,15 @@ from typing import Final
 import msgspec
 
 from openaoc.kernel.errors import BadInput
-from openaoc.kernel.identifiers import bank_account, bitcoin, ethereum, handle, promptpay, tron
+from openaoc.kernel.identifiers import (
+    bank_account,
+    bitcoin,
+    ethereum,
+    handle,
+    person,
+    promptpay,
+    tron,
+)
 from openaoc.kernel.identifiers.bank_account import normalise_account, normalise_bank
 from openaoc.kernel.identifiers.domain import mask_domain, normalise_domain
 from openaoc.kernel.identifiers.email import mask_email, normalise_email
@@ -47,6 +55,7 @@ class Kind(enum.StrEnum):
     BITCOIN = "bitcoin"
     ETHEREUM = "ethereum"
     TRON = "tron"
+    PERSON = "person"
 
 
 class Identifier(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -78,6 +87,8 @@ OTHER_NAMES: Final = {
     "btc": Kind.BITCOIN,
     "eth": Kind.ETHEREUM,
     "trx": Kind.TRON,
+    "national_id": Kind.PERSON,
+    "passport": Kind.PERSON,
 }
 """What reports call a kind, beside its own name."""
 
@@ -149,6 +160,7 @@ _NORMALISE: Final[dict[Kind, Callable[[str], str]]] = {
     Kind.BITCOIN: bitcoin.normalise_bitcoin,
     Kind.ETHEREUM: ethereum.normalise_ethereum,
     Kind.TRON: tron.normalise_tron,
+    Kind.PERSON: person.normalise_person,
 }
 _MASK: Final[dict[Kind, Callable[[str], str]]] = {
     Kind.BANK_ACCOUNT: _mask_account,
@@ -162,6 +174,7 @@ _MASK: Final[dict[Kind, Callable[[str], str]]] = {
     Kind.BITCOIN: bitcoin.mask_wallet,
     Kind.ETHEREUM: bitcoin.mask_wallet,
     Kind.TRON: bitcoin.mask_wallet,
+    Kind.PERSON: person.mask_person,
 }
 PERSONAL: Final = frozenset(Kind) - {Kind.URL, Kind.DOMAIN, Kind.IPV4, Kind.IPV6}
 """Kinds that lead to one person, for data protection: all but sites and machines."""
