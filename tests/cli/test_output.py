@@ -1,4 +1,4 @@
-"""CLI: what a terminal is shown while long work lasts."""
+"""CLI: what a terminal is shown while long work lasts, and how a failure is told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from openaoc.cli.output import show_json, working
+from openaoc.cli.output import report_error, show_json, working
 
 
 class Terminal(io.StringIO):
@@ -35,3 +35,11 @@ def test_a_log_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with working("counting"):
         pass
     assert log.getvalue() == ""
+
+
+def test_even_what_nobody_expected_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("OPENAOC_DEBUG", raising=False)
+    assert report_error(ZeroDivisionError("two\nlines")) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -116,14 +116,14 @@ def reason_of(error: BaseException) -> str:
 def report_error(error: BaseException) -> int:
     """Say why it failed; the exit code. OPENAOC_DEBUG=1 shows the trace of any error."""
     expected = isinstance(error, OpenAOCError | OSError)
-    if os.environ.get(DEBUG_VARIABLE):
+    debug = bool(os.environ.get(DEBUG_VARIABLE))
+    if debug:
         traceback.print_exception(error)
     if _state["json"]:
         code = error.code if isinstance(error, OpenAOCError) else "unexpected"
         show_json({"error": {"code": code, "detail": reason_of(error), **_rows_of(error)}})
-    click.echo(f"openaoc: {reason_of(error)}", err=True)
-    if not expected and not os.environ.get(DEBUG_VARIABLE):
-        click.echo(f"openaoc: {DEBUG_VARIABLE}=1 shows where", err=True)
+    hint = "" if expected or debug else f" ({DEBUG_VARIABLE}=1 shows where)"
+    click.echo(f"openaoc: {reason_of(error)}{hint}", err=True)
     return REFUSED
 
 
