@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from openaoc.kernel.errors import BadInput, NotSignedIn, TooLarge
-from openaoc.kernel.settings import DEFAULT_PORT, load_settings
+from openaoc.kernel.settings import DEFAULT_PORT, load_settings, unknown_variables
 
 
 def test_defaults_need_no_file(tmp_path: Path) -> None:
@@ -41,6 +41,14 @@ def test_a_mistyped_variable_is_refused_by_name(tmp_path: Path, name: str, text:
 def test_an_empty_variable_is_as_none(tmp_path: Path) -> None:
     empty = {"OPENAOC_DSN": "", "OPENAOC_DATA_DIR": "", "OPENAOC_PORT": ""}
     assert load_settings(empty, folder=tmp_path) == load_settings({}, folder=tmp_path)
+
+
+def test_a_variable_that_nothing_reads_is_told_with_what_was_meant() -> None:
+    read = {"OPENAOC_API_KEY": "k", "OPENAOC_PORT": "1", "HOME": "/root"}
+    assert unknown_variables({**read, "OPENAOC_LEDGER_COLD_DAY": "30", "OPENAOC_ZZ": "1"}) == [
+        "OPENAOC_LEDGER_COLD_DAY is no setting; OPENAOC_LEDGER_COLD_DAYS is one",
+        "OPENAOC_ZZ is no setting",
+    ]
 
 
 def test_errors_say_where_and_what() -> None:

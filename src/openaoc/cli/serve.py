@@ -14,7 +14,7 @@ from typing import Final
 
 import rich_click as click
 
-from openaoc.cli.output import json_option, say, show_json
+from openaoc.cli.output import json_option, note, say, show_json
 from openaoc.kernel.errors import Conflict, Unavailable
 from openaoc.kernel.interpreter import suit_end, suit_interpreter
 from openaoc.kernel.settings import Settings
@@ -52,10 +52,12 @@ def command(
 ) -> None:
     """Run the centre until it is told to stop; a second start continues where this one ended."""
     from openaoc.cli.logs import configure
-    from openaoc.kernel.settings import load_settings
+    from openaoc.kernel.settings import load_settings, unknown_variables
 
     configure(level=log_level)
     environ = dict(os.environ)
+    for told in unknown_variables(environ):
+        note(told)
     if data_dir is not None:
         environ["OPENAOC_DATA_DIR"] = str(data_dir.absolute())
     if host is not None:

@@ -1,6 +1,6 @@
 """Settings: environment over `openaoc.toml` over defaults.
 
-Unknown names are refused, so a typing error is found at once.
+An unknown name in the file is refused and an unknown variable told, so a typing error is found.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,6 +18,12 @@ from msgspec import Meta
 from openaoc.kernel.errors import BadInput
 
 DEFAULT_PORT: Final = 8441
+PREFIX: Final = "OPENAOC_"
+OF_COMMANDS: Final = frozenset(
+    f"{PREFIX}{name}"
+    for name in ("URL", "API_KEY", "SIGNING_KEY", "KEYS_PASSPHRASE", "CASE_SECRET", "DEBUG")
+)
+"""Variables that commands read and no centre does."""
 PORT_MAX: Final = 65_535
 _NAMED: Final = re.compile(r"^(?P<reason>.*) - at `\$\.(?P<name>\w+)`$")
 
@@ -104,6 +111,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def base_url(self) -> str:
         """How others reach this centre."""
         return self.url or f"http://{self.host}:{self.port}"
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Each OPENAOC_… variable that nothing reads, with what may have been meant."""
+    import difflib
+
+    known = OF_COMMANDS | {f"{PREFIX}{name.upper()}" for name in Settings.__struct_fields__}
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    told = []
+    for name in unknown:
+        meant = difflib.get_close_matches(name, known, n=1)
+        told.append(f"{name} is no setting" + (f"; {meant[0]} is one" if meant else ""))
+    return told
 
 
 def load_settings(environ: dict[str, str] | None = None, *, folder: Path | None = None) -> Settings:
