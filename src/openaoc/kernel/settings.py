@@ -20,8 +20,7 @@ from openaoc.kernel.errors import BadInput
 DEFAULT_PORT: Final = 8441
 PREFIX: Final = "OPENAOC_"
 OF_COMMANDS: Final = frozenset(
-    f"{PREFIX}{name}"
-    for name in ("URL", "API_KEY", "SIGNING_KEY", "KEYS_PASSPHRASE", "CASE_SECRET", "DEBUG")
+    {"URL", "API_KEY", "SIGNING_KEY", "KEYS_PASSPHRASE", "CASE_SECRET", "DEBUG"}
 )
 """Variables that commands read and no centre does."""
 PORT_MAX: Final = 65_535
@@ -117,12 +116,14 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Each OPENAOC_… variable that nothing reads, with what may have been meant."""
     import difflib
 
-    known = OF_COMMANDS | {f"{PREFIX}{name.upper()}" for name in Settings.__struct_fields__}
-    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    known = OF_COMMANDS | {name.upper() for name in Settings.__struct_fields__}
+    given = sorted(name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
     told = []
-    for name in unknown:
-        meant = difflib.get_close_matches(name, known, n=1)
-        told.append(f"{name} is no setting" + (f"; {meant[0]} is one" if meant else ""))
+    for name in given:
+        if name not in known:
+            meant = difflib.get_close_matches(name, known, n=1)
+            hint = f"; {PREFIX}{meant[0]} is one" if meant else ""
+            told.append(f"{PREFIX}{name} is no setting{hint}")
     return told
 
 
