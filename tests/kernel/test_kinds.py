@@ -12,6 +12,7 @@ from openaoc.kernel.identifiers.bitcoin import SYMBOLS
 from openaoc.kernel.identifiers.ethereum import with_checksum
 from openaoc.kernel.identifiers.keccak import keccak_256
 from openaoc.kernel.identifiers.kinds import Kind, UnknownKind, kind_named, mask, normalise
+from openaoc.kernel.identifiers.person import check_pseudonym
 
 QR = "00020101021129370016A000000677010111011300668123456785802TH530376463042B8A"
 GENESIS = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"
@@ -112,6 +113,13 @@ def test_all_ways_of_writing_are_one(kind: Kind, written: str, kept: str) -> Non
 def test_what_is_none_is_refused(kind: Kind, written: str) -> None:
     with pytest.raises(BadInput):
         normalise(kind, written)
+
+
+def test_partners_send_the_pseudonym_of_a_person_alone() -> None:
+    assert check_pseudonym(PERSON) == PERSON
+    with pytest.raises(BadInput) as refused:
+        check_pseudonym("TH:1101700230708")
+    assert "1101700230708" not in str(refused.value)
 
 
 @pytest.mark.parametrize("kind", list(Kind))

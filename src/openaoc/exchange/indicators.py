@@ -37,6 +37,7 @@ from openaoc.kernel.identifiers.kinds import (
     normalise,
 )
 from openaoc.kernel.markings import Marking
+from openaoc.kernel.identifiers.person import check_pseudonym
 from openaoc.kernel.offences import Offence, offence_of
 from openaoc.storage.unit_of_work import Transaction
 
@@ -209,6 +210,8 @@ def _said(one: ReleasedObject, *, source: str, region: str, now: datetime) -> Sa
         said_at=min(one.modified, now),
         offence=_offence(one),
         marking=one.marking,
+    if kind is Kind.PERSON:
+        check_pseudonym(_text(one, "value"))
     )
 
 

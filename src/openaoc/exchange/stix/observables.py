@@ -31,6 +31,7 @@ from openaoc.exchange.stix.model import (
 from openaoc.exchange.stix.patterns import Observed
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.identifiers.kinds import Identifier, Kind, account_value, normalise
+from openaoc.kernel.identifiers.person import check_pseudonym
 
 BANK: Final = "bank"
 """The account_type of an account at a bank."""
@@ -167,7 +168,7 @@ def _user_account(properties: dict[str, str], *, country: str) -> tuple[Kind, st
     if kind != BANK:
         if kind not in _KINDS:
             raise Unreadable(f"account_type {kind[:32]!r} is not known here", where="user-account")
-        return Kind(kind), login
+        return Kind(kind), check_pseudonym(login) if kind == Kind.PERSON else login
     match = _LOGIN.fullmatch(login)
     if match is None:
         raise Unreadable("an account without its country and bank", where="user-account")
