@@ -197,6 +197,8 @@ def test_a_guessed_token_names_nothing(countries: tuple[Country, Country]) -> No
     with pytest.raises(PeerRefused, match="no-such-token"):
         home.between.asking._tell(peer, hit)
     assert found.hits == len(hits(abroad)) == 1
+    with pytest.raises(PeerRefused, match="NUL"):
+        line.ask(peer, f"{PATH}/set", msgspec.structs.replace(info, digest="a\0"), SetInfo)
     with pytest.raises(PeerRefused, match="past the last page"):
         line.ask(peer, f"{PATH}/page", PageAsked(epoch=info.epoch, page=5), SetInfo)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from openaoc.channels.signing import HEADER, BadSignature
-from openaoc.exchange.line import Agreed, Line
+from openaoc.exchange.line import Agreed, Line, without_nul
 from openaoc.exchange.model import NoAgreement, NoSuchPartner
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import BadInput, NotFound
@@ -59,7 +59,7 @@ class Gate:
                 raise BadSignature("not signed by a partner", where=HEADER) from error
             verified = self._line.accept(tx, peer, header=header, body=body, path=path)
             try:
-                message = msgspec.json.decode(body, type=kind)
+                message = msgspec.json.decode(without_nul(body), type=kind)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise BadInput(str(error)) from error
             answer = msgspec.json.encode(verb(tx, peer.code, message))

@@ -23,7 +23,7 @@ from openaoc.channels.transport import NotReached, Transport
 from openaoc.exchange.agreement import Grant
 from openaoc.exchange.objects import ObjectKind, ReleasedObject, SharedObject
 from openaoc.kernel.clock import Clock
-from openaoc.kernel.errors import Refused, Unavailable
+from openaoc.kernel.errors import BadInput, Refused, Unavailable
 from openaoc.kernel.offences import Offence
 from openaoc.storage.unit_of_work import Transaction
 
@@ -31,6 +31,8 @@ SENDER: Final = "OpenAOC-Centre"
 """The HTTP header in which a centre says who it is; its signature proves it."""
 NONCE_BYTES: Final = 16
 PROBLEM_CHARACTERS_MAX: Final = 200
+NUL: Final = b"\\u0000"
+"""How JSON says it; by itself it is not valid there."""
 _METHOD: Final = "POST"
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -163,8 +165,8 @@ class Line:
                 now=self._clock.now(),
                 audience=self.name,
             )
-            return msgspec.json.decode(reply.body, type=kind)
-        except (BadSignature, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return msgspec.json.decode(without_nul(reply.body), type=kind)
+        except (BadInput, BadSignature, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise BadAnswer(str(error)[:PROBLEM_CHARACTERS_MAX], where=peer.code) from error
 
     def accept(
@@ -198,6 +200,13 @@ class Line:
         )
 
 
+def without_nul(body: bytes) -> bytes:
+    """The body itself. Raises BadInput for a NUL, which JSON can say and no database keeps."""
+    if NUL in body:
+        raise BadInput("contains a NUL character")
+    return body
+
+
 def _answer_path(path: str, nonce: str) -> str:
     return f"{path}#{nonce}"
 
@@ -208,7 +217,8 @@ def _problem(body: bytes, *, status: int, where: str) -> PeerRefused | PeerBusy:
         said = msgspec.json.decode(body, type=_Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         said = _Problem()
-    detail = f"HTTP {status} {said.code} {said.detail}".strip()[:PROBLEM_CHARACTERS_MAX]
+    words = f"HTTP {status} {said.code} {said.detail}".replace("\0", "")
+    detail = words.strip()[:PROBLEM_CHARACTERS_MAX]
     passing = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.UNAUTHORIZED}
     if status in passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR or status < HTTPStatus.OK:
         return PeerBusy(detail, where=where)
