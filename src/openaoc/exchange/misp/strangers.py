@@ -21,6 +21,7 @@ from openaoc.kernel.identifiers.kinds import (
     kind_named,
     normalise,
 )
+from openaoc.kernel.identifiers.person import check_pseudonym
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +117,8 @@ def _one_of(kinds: tuple[Kind, ...], text: str, *, region: str) -> Found:
     reason = ""
     for kind in kinds:
         try:
+            if kind is Kind.PERSON:
+                check_pseudonym(text)
             value = normalise(kind, text, region=region)
         except BadInput as error:
             reason = reason or error.detail
