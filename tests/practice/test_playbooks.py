@@ -114,6 +114,13 @@ def test_what_editors_add_and_the_standard_has_is_kept() -> None:
     assert msgspec.json.decode(msgspec.json.encode(playbook)) == more
 
 
+def test_what_goes_wrong_may_end_where_everything_ends() -> None:
+    steps = readable(read_playbook(msgspec.json.encode(document() | {"workflow_exception": END})))
+    assert [one.number for one in steps] == ["1", "2", "2.1"]
+    joined = readable(read_playbook(msgspec.json.encode(document() | {"workflow_exception": ACT})))
+    assert joined[3].title.startswith("when anything goes wrong")
+
+
 def sector(**changes: object) -> Callable[[Document], object]:
     one = {"type": "sector", "name": "Banks", "sector": "financial", **changes}
     return lambda d: d.update(

@@ -67,13 +67,15 @@ def check_playbook(playbook: Playbook) -> Playbook:
     _check_start(playbook)
     _check_activities(playbook)
     _check_agents(playbook)
-    walked = _Walk(playbook.workflow)
+    missed = set(playbook.workflow)
     for start in (playbook.workflow_start, playbook.workflow_exception):
         if start is not None:
+            # What is done when anything goes wrong may join the rest, or end where it ends.
+            walked = _Walk(playbook.workflow)
             walked.branch(start)
-    missed = sorted(set(playbook.workflow) - walked.seen)
+            missed -= walked.seen
     if missed:
-        raise BadPlaybook("no other step leads to it", where=f"workflow.{missed[0]}")
+        raise BadPlaybook("no other step leads to it", where=f"workflow.{min(missed)}")
     return playbook
 
 
