@@ -381,9 +381,14 @@ def test_a_centre_abroad_answers_with_its_signature(
     over = heard(abroad, one.id)
     assert (over.state, over.restore) == (State.RESTORED, False)
     assert over.request.fields["value"] == "withdrawn", "nothing is left to do about it"
+    other = sent(home, new(confirmed(home, Kind.DOMAIN, "vn-shop.com"), partner="VN-AOC"))
+    home.between.outreach.run()
+    refused = Answer(outcome=Outcome.REFUSED, reason="the court has to say so")
+    with abroad.database.uow.begin(INVESTIGATOR) as tx:
+        receiving.answer(tx, other.id, refused, partner="TH-AOC")
     with abroad.database.uow.read(SYSTEM) as tx:
         figures = abroad.matter.sharing.requests.figures(tx).countries
-    assert [(f.received, f.met) for f in figures] == [(1, 1)]
+    assert [(f.received, f.met, f.refused) for f in figures] == [(2, 1, 1)]
 
 
 def heard(abroad: Country, takedown_id: str) -> ReceivedTakedown:

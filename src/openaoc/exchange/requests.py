@@ -26,6 +26,7 @@ class RequestOutcome(enum.StrEnum):
 
     ACCEPTED = "accepted"
     MET = "met"
+    REFUSED_BY_PERSON = "refused-by-person"
     PURPOSE_NOT_LISTED = "purpose-not-listed"
     """Speech, association, journalism, whereabouts, and whatever else is no scam offence."""
     PURPOSE_NOT_AGREED = "purpose-not-agreed"
@@ -35,6 +36,8 @@ class RequestOutcome(enum.StrEnum):
 
 
 REFUSALS: Final = frozenset(RequestOutcome) - {RequestOutcome.ACCEPTED, RequestOutcome.MET}
+ENDS: Final = frozenset({RequestOutcome.MET, RequestOutcome.REFUSED_BY_PERSON})
+"""What became of one that was counted as received before."""
 PURPOSES: Final = frozenset(offence.value for offence in Offence)
 """The closed list: what is not in it is refused, whatever it calls itself."""
 ASKABLE: Final = frozenset({ObjectKind.MATCH, ObjectKind.TRACE_REQUEST, ObjectKind.TAKE_DOWN})
@@ -97,14 +100,16 @@ class Requests:
         )
         return outcome
 
-    def met(self, tx: Transaction, partner: str) -> None:
-        """A request that was taken up was answered with what was asked for.
+    def ended(self, tx: Transaction, partner: str, *, met: bool) -> None:
+        """A request that was taken up was answered with what was asked for, or refused by a person.
 
         For stages that keep no ends of their own; requests to follow money have theirs.
         """
         require(tx.actor, Permission.EXCHANGE_RELEASE)
-        outcome = RequestOutcome.MET.value
-        release_store.count_request(tx.connection, partner, day=tx.now.date(), outcome=outcome)
+        outcome = RequestOutcome.MET if met else RequestOutcome.REFUSED_BY_PERSON
+        release_store.count_request(
+            tx.connection, partner, day=tx.now.date(), outcome=outcome.value
+        )
 
     def _outcome(self, tx: Transaction, partner: str, asked: PartnerRequest) -> RequestOutcome:
         agreement = self._agreements.in_force(tx, partner)
@@ -135,7 +140,7 @@ class Requests:
             of = sums.setdefault(country[partner], {"received": 0, "met": 0, "refused": 0})
             refused = outcome in REFUSALS
             of["refused" if refused else "met"] += count if outcome != "accepted" else 0
-            of["received"] += count if outcome != "met" else 0
+            of["received"] += count if outcome not in ENDS else 0
         for partner, settled, count in ends_by_partner(tx.connection):
             of = sums.setdefault(country[partner], {"received": 0, "met": 0, "refused": 0})
             of[settled] += count

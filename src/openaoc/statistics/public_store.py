@@ -12,7 +12,7 @@ from openaoc.statistics.store import Times
 _REQUESTS: Final = sa.text("""
     WITH counted AS (
         SELECT partner,
-               sum(count) FILTER (WHERE outcome <> 'met') AS received,
+               sum(count) FILTER (WHERE outcome NOT IN ('met', 'refused-by-person')) AS received,
                sum(count) FILTER (WHERE outcome = 'met') AS met,
                sum(count) FILTER (WHERE outcome NOT IN ('met', 'accepted')) AS refused
         FROM exchange_requests
@@ -30,14 +30,14 @@ _REQUESTS: Final = sa.text("""
     GROUP BY p.jurisdiction HAVING coalesce(sum(c.received), 0) > 0 ORDER BY p.jurisdiction
 """)
 _REASONS: Final = sa.text("""
-    SELECT outcome AS reason, sum(count) AS count FROM exchange_requests
-    WHERE day >= CAST(:begins AS date) AND day < CAST(:ends AS date)
-      AND outcome NOT IN ('met', 'accepted') GROUP BY outcome
-    UNION ALL
-    SELECT 'refused-by-person', count(*) FROM requests_received
-    WHERE opened_at >= :begins AND opened_at < :ends AND settled_as = 'refused'
-    HAVING count(*) > 0
-    ORDER BY 1
+    SELECT reason, sum(count) AS count FROM (
+        SELECT outcome AS reason, count FROM exchange_requests
+        WHERE day >= CAST(:begins AS date) AND day < CAST(:ends AS date)
+          AND outcome NOT IN ('met', 'accepted')
+        UNION ALL
+        SELECT 'refused-by-person', 1 FROM requests_received
+        WHERE opened_at >= :begins AND opened_at < :ends AND settled_as = 'refused'
+    ) AS every GROUP BY reason ORDER BY 1
 """)
 _ANSWERS: Final = sa.text("""
     SELECT count(*), percentile_disc(0.5) WITHIN GROUP (ORDER BY took),

@@ -43,6 +43,8 @@ from openaoc.kernel.events import Event
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
 
+ENDS: Final = (Outcome.DONE, Outcome.PARTLY, Outcome.REFUSED)
+"""What a request comes to: counted once, by the first of them."""
 RECEIVED: Final = "exchange.takedown.received"
 
 
@@ -165,10 +167,8 @@ class Receiving:
             changed_at=tx.now,
         )
         self._keep(tx, after, action=f"exchange.takedown.answered_{answer.outcome.value}")
-        if answer.outcome is not Outcome.ACKNOWLEDGED and not any(
-            each.receipt.outcome is not Outcome.ACKNOWLEDGED for each in row.receipts
-        ):
-            self._requests.met(tx, partner)
+        if answer.outcome in ENDS and not any(e.receipt.outcome in ENDS for e in row.receipts):
+            self._requests.ended(tx, partner, met=answer.outcome is not Outcome.REFUSED)
         message = SignedReceipt(body=kept.body, signature=signature)
         self._letters.write(tx, partner, path=RECEIPTS_PATH, matter=row.id, message=message)
         return after
