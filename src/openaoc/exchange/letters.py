@@ -21,7 +21,14 @@ from openaoc.exchange.letter_store import Letter
 from openaoc.exchange.line import Agreed, BadAnswer, Line, PeerBusy, PeerRefused
 from openaoc.exchange.model import NoAgreement
 from openaoc.kernel.actor import SYSTEM
-from openaoc.kernel.errors import OpenAOCError
+from openaoc.kernel.errors import (
+    BadInput,
+    Conflict,
+    NotFound,
+    NotSignedIn,
+    OpenAOCError,
+    Refused,
+)
 from openaoc.storage.centre_state import read_state
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
@@ -29,7 +36,9 @@ LETTERS_PER_RUN_MAX: Final = 50
 BACKOFF_FIRST: Final = timedelta(seconds=2)
 BACKOFF_MAX: Final = timedelta(minutes=5)
 REFUSED_AGAIN: Final = timedelta(minutes=10)
-"""What a partner refuses is offered again after this: its person may change it."""
+"""What a partner refuses, or answers what cannot be, is offered again after this: its person may
+change it.
+"""
 KEPT: Final = timedelta(days=30)
 """So long the last word is kept after it was written: a partner restored from an older backup than
 that hears of it from a person.
@@ -120,10 +129,14 @@ class Letters:
             bound = min(BACKOFF_FIRST * (1 << min(letter.failures, _DOUBLINGS_MAX)), BACKOFF_MAX)
             self._again(letter, error, wait=bound * self._random.random())
             return False
-        with self._uow.begin(SYSTEM, purpose="a partner took a letter") as tx:
-            store.done(tx.connection, letter)
-            store.forget(tx.connection, before=tx.now - KEPT)
-            taken(tx, letter.partner, letter.matter, answer)
+        try:
+            with self._uow.begin(SYSTEM, purpose="a partner took a letter") as tx:
+                store.done(tx.connection, letter)
+                store.forget(tx.connection, before=tx.now - KEPT)
+                taken(tx, letter.partner, letter.matter, answer)
+        except (BadInput, Conflict, NotFound, NotSignedIn, Refused) as error:
+            # What it answered cannot be: the other letters do not wait for that.
+            self._again(letter, error, wait=REFUSED_AGAIN)
         return True
 
     def _again(self, letter: Letter, error: OpenAOCError, *, wait: timedelta) -> None:

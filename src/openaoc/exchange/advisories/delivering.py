@@ -196,8 +196,10 @@ class Delivering:
         assert delivery is not None, "a letter was written about it"
         after = msgspec.structs.replace(delivery, taken_at=tx.now)
         store.put_delivery(tx.connection, after, due_at=_due(after))
-        if answer.acknowledged is not None:
-            self._acknowledge(tx, after, answer.acknowledged)
+        said = answer.acknowledged
+        if said is not None and said.revision <= after.revision:
+            # A later one it has of us from before we were restored: it will be sent again.
+            self._acknowledge(tx, after, said)
 
     def acknowledged(
         self, tx: Transaction, partner: str, said: AcknowledgedMessage
