@@ -376,6 +376,9 @@ def test_a_person_may_answer_for_a_file_and_the_partners_user_is_known(
     Partner(site)
     vouched = Given(partner="SG", form=Form.JSONL, data=GOOD, vouched="handed over by Ms Tan")
     assert files.take(INVESTIGATOR, vouched).taken == 2
+    drill = GOOD.replace(b'"source":"SG"', b'"source":"EXERCISE-SG"', 1)
+    with pytest.raises(BadFile, match="exercise"):
+        files.take(INVESTIGATOR, msgspec.structs.replace(vouched, data=drill))
     own = Given(partner="SG", form=Form.JSONL, data=GOOD)
     assert files.take(partner_user("SG"), own).signed_by is None
     with site.uow.read(SYSTEM) as tx:

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from openaoc.channels.keys import CentreKeys
+from openaoc.channels.keys import EXERCISE, CentreKeys, is_of_exercise
 from openaoc.channels.signing import BadSignature, parse_public_jwk, sign, verify
 from openaoc.exchange.agreement import Agreement, Minimisation
 from openaoc.exchange.files.jsonl import read_jsonl, write_jsonl
@@ -105,6 +105,9 @@ class Files:
         self._producer = producer
         self._country = country
 
+    def _in_exercise(self) -> bool:
+        return is_of_exercise(self._keys.current().kid)
+
     # Out.
 
     def export(self, tx: Transaction, partner: str, form: Form, *, after: int = 0) -> Exported:
@@ -118,7 +121,7 @@ class Files:
         page = self._exchange.view(tx, agreement.partner, after=after, limit=OBJECTS_MAX)
         objects = [one.object for one in page.objects]
         header = Header(
-            source=self._name,
+            source=(EXERCISE if self._in_exercise() else "") + self._name,
             to=agreement.partner,
             agreement=agreement.id,
             made_at=tx.now,
@@ -281,6 +284,9 @@ class Files:
             content = reader(given.data)
             if content.header.to not in ("", self._name):
                 raise broken(given.form.value, f"is for {content.header.to[:40]!r}", column="to")
+            if is_of_exercise(content.header.source) != self._in_exercise():
+                reason = "one is of an exercise, the other is not"
+                raise broken(given.form.value, reason, column="source")
             return list(content.objects), []
         read = read_misp if given.form is Form.MISP else read_stix
         return read(given.data, country=self._country)
