@@ -87,7 +87,8 @@ def _forget(home: Path) -> None:
 
 
 def _settings(transfers: int, accounts: int) -> Settings:
-    return Settings(ledger_rows_max=int(ROOM * transfers), ledger_accounts_max=accounts + 1000)
+    room = accounts + 2 * BATCH_ROWS  # a batch is asked for as if all its accounts were new
+    return Settings(ledger_rows_max=int(ROOM * transfers), ledger_accounts_max=room)
 
 
 def fill(folder: str, transfers: int, begun: float) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import rich_click as click
 
+from openaoc.cli.logs import configure
 from openaoc.cli.output import json_option, show_json, working
 
 BENCHES: Final = {
@@ -60,6 +61,7 @@ def _command(name: str) -> click.Command:
 
     @json_option
     def call(*, as_json: bool, **options: Any) -> None:
+        configure(level="error")
         with working(f"measuring: {name}"):
             result = run(**options)
         if as_json:
