@@ -327,10 +327,14 @@ def test_taken_off_closed_and_recalled(world: Site) -> None:
         attach(site, one.id, first)
     new = NewRecall(object=one.id, kind=RecallKind.WITHDRAWN, reason="names somebody")
     with site.uow.begin(SUPERVISOR) as tx:
-        site.exchange.recalling.recall(tx, new)
+        assert site.exchange.recalling.recall(tx, new).partners == ["KH", "MY", "SG"]
+    assert set(live(site, "SG")) == {K.INDICATOR}, "what belongs to it goes at once"
+    told = site.told("SG")
+    assert set(told[1:]) == {(each, "withdrawn") for each in (one.id, *links.values())}
     number(site, "+66811111111", cases=9)
     publish(site)
-    assert K.CAMPAIGN not in live(site, "SG"), "that its indicators change does not give it back"
+    assert set(live(site, "SG")) == {K.INDICATOR}, "that its indicators change gives nothing back"
+    assert site.told("SG") == told
 
 
 def test_a_possible_victims_number_is_in_no_campaign_that_leaves(world: Site) -> None:

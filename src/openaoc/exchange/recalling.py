@@ -30,9 +30,12 @@ from openaoc.storage.unit_of_work import Transaction
 
 OBJECT_RECALLED: Final = "exchange.object.recalled"
 EXPIRED_AT_ONCE_MAX: Final = 1_000
+REFERRING_MAX: Final = 10_000
+"""Of one object at one partner; more than that go when what they belong to is next offered."""
 NOTHING_LEFT: Final = "withdrawn"
 """In place of an identifier that is not shown even as withdrawn."""
 RETENTION: Final = "the time for which it may be kept is over"
+REFERRED: Final = "what it refers to was taken back"
 
 
 def _bare(body: ReleasedObject | None) -> ReleasedObject | None:
@@ -61,7 +64,8 @@ class Recalling:
         """Tell everybody who has the object, and nobody else; who was told.
 
         Withdrawn and expired, it is in their views once more, revoked, and nobody gets it before
-        its stage has changed it. Nobody has it: nobody is told, and the journal says so.
+        its stage has changed it; relationships and sightings of it go with it. Nobody has it:
+        nobody is told, and the journal says so.
         Raises BadInput for what is no object's id.
         """
         require(tx.actor, Permission.EXCHANGE_RECALL)
@@ -82,6 +86,10 @@ class Recalling:
             release_store.set_recalled(tx.connection, asked.object, kind=asked.kind, at=tx.now)
             for row in rows:
                 self._revoke(tx, row.partner, [row], kind=asked.kind)
+                bound = release_store.referring(
+                    tx.connection, row.partner, asked.object, limit=REFERRING_MAX
+                )
+                self.withdraw(tx, row.partner, bound, kind=asked.kind, reason=REFERRED)
         partners = [row.partner for row in rows]
         self._told(tx, asked.object, kind=asked.kind, partners=partners, reason=asked.reason)
         return Recalled(object_id=asked.object, kind=asked.kind, partners=partners)

@@ -19,7 +19,7 @@ from openaoc.exchange.ledger_model import (
     RecallKind,
     ReleaseRow,
 )
-from openaoc.exchange.objects import ObjectKind, ReleasedObject
+from openaoc.exchange.objects import REFS, ObjectKind, ReleasedObject
 from openaoc.kernel.offences import Offence
 from openaoc.storage.tables import metadata, moment
 
@@ -85,6 +85,10 @@ requests: Final = sa.Table(
 
 BODY: Final = msgspec.json.Decoder(ReleasedObject)
 CURRENT: Final = releases.c.ended_as.is_(None)
+_BOUND: Final = sorted(
+    kind.value for kind, refs in REFS.items() if any(ref.required for ref in refs.values())
+)
+"""Kinds that say nothing without what they refer to."""
 
 
 class NewRelease(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,6 +292,24 @@ def held_by(connection: Connection, ids: Collection[str]) -> list[tuple[str, str
     )
     rows = connection.execute(query, {"ids": list(ids)})
     return [(row.partner, row.object_id) for row in rows]
+
+
+def referring(connection: Connection, partner: str, object_id: str, *, limit: int) -> list[str]:
+    """What the partner has that says nothing without this object: relationships and sightings."""
+    query = (
+        sa.select(releases.c.object_id)
+        .where(
+            releases.c.partner == partner,
+            CURRENT,
+            releases.c.why != RECALLED,
+            releases.c.kind.in_(_BOUND),
+            # As the body names it; its own row is over by now.
+            sa.func.strpos(releases.c.body, f'"{object_id}"') > 0,
+        )
+        .order_by(releases.c.sequence)
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
 
 
 def kept_too_long(connection: Connection, *, now: datetime, limit: int) -> list[CurrentRow]:
