@@ -17,9 +17,11 @@ from pymisp import MISPEvent
 from openaoc.api import misp
 from openaoc.exchange.ledger_model import NewRecall, RecallKind
 from openaoc.exchange.misp import feed as feeds
+from openaoc.exchange.misp import polling as misp_polling
 from openaoc.exchange.misp import serving
 from openaoc.exchange.misp.feed import MANIFEST_BYTES_MAX
 from openaoc.exchange.taxii.polling import NewFeed
+from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import BadInput
 from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.web.rates import Rate
@@ -224,7 +226,7 @@ class Feed:
 
     def __init__(self, *domains: str) -> None:
         self.files: dict[str, bytes] = {}
-        self.manifest: dict[str, Any] = {}
+        self.manifest: Any = {}
         for domain in domains:
             self.put(str(uuid.uuid4()), domain, stamp=1_767_571_200)
 
@@ -281,6 +283,37 @@ def test_each_event_is_read_once_and_again_when_it_changed(
     assert domains(site) == ["late-site.com", "three-site.com"], "one of long ago, shown late, too"
     assert site.desk.got == []
     assert read.got() == [], "nothing waits to be handed on twice"
+
+
+def test_what_a_restored_partner_does_not_know_is_taken_back_until_it_says_it_again(
+    reader: Callable[..., Reader], site: TaxiiSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(misp_polling, "LISTED_AT_ONCE_MAX", 1)
+    feed = Feed("one-site.com", "two-site.com", "three-site.com")
+    _, second, third = feed.manifest
+    read = reader(feed)
+    read.poll()
+    came = {one.fields["value"]: one for one in site.desk.got}
+    site.desk.got.clear()
+    kept = (feed.manifest.pop(second), feed.files[f"{third}.json"])
+    feed.files[f"{third}.json"] = b"{"
+    with site.uow.begin(SYSTEM) as tx:
+        read.polling.begin_again(tx, read.code)
+    broken, feed.manifest = feed.manifest, None
+    assert read.poll().failures == 1
+    assert site.desk.got == [], "who does not answer takes nothing back"
+    feed.manifest = broken
+    site.clock.advance(timedelta(hours=1))
+    assert read.poll().added_after is None
+    gone = {came["two-site.com"].id, came["three-site.com"].id}
+    assert {(one.id, one.revoked) for one in site.desk.got} == {(one, True) for one in gone}
+    site.desk.got.clear()
+    feed.manifest[second], feed.files[f"{third}.json"] = kept
+    read.poll()
+    assert {one.id: one for one in site.desk.got} == {one.id: one for one in came.values()}
+    site.desk.got.clear()
+    read.poll()
+    assert site.desk.got == []
 
 
 def test_a_password_goes_as_basic(reader: Callable[..., Reader]) -> None:

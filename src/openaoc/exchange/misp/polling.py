@@ -1,12 +1,14 @@
 """Exchange, MISP: reads the events of a partner's feed that are new or changed.
 
-Each event is taken in one transaction with its time, so none is missed or taken twice. Nothing is
-read without an agreement in force, and what is read is its sender's word.
+Each event is taken in one transaction with its time, so none is missed or taken twice, and what
+it held is remembered. Nothing is read without an agreement in force; what is read is its sender's
+word.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,25 +19,31 @@ from openaoc.exchange.agreeing import Agreements
 from openaoc.exchange.misp.client import MispClient, NotThere
 from openaoc.exchange.misp.feed import MANIFEST, MANIFEST_BYTES_MAX, events_in
 from openaoc.exchange.misp.reading import Reading, read_event
+from openaoc.exchange.model import NoAgreement
+from openaoc.exchange.objects import ReleasedObject
 from openaoc.exchange.receiving import RECEIVED_AT_ONCE_MAX, Receiver
 from openaoc.exchange.stix.model import Lost
 from openaoc.exchange.taxii import feed_store, store
-from openaoc.exchange.taxii.client import NotAnswered, Server
+from openaoc.exchange.taxii.client import NotAnswered, RemoteList, Server
+from openaoc.exchange.taxii.forgotten import AGAIN
 from openaoc.exchange.taxii.handing import UNMARKED, record_batch
-from openaoc.exchange.taxii.model import Feed
+from openaoc.exchange.taxii.model import Collection, Feed
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import from_us
 from openaoc.kernel.errors import BadInput, Conflict, NotFound, OpenAOCError, Refused
-from openaoc.storage.unit_of_work import UnitOfWork, retrying
+from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 
 EVENTS_AT_ONCE_MAX: Final = 50
 ASKED_AT_ONCE_MAX: Final = 200
+LISTED_AT_ONCE_MAX: Final = 10
 EVENT_BYTES_MAX: Final = 32 << 20
 EVENT_OBJECTS_MAX: Final = 20_000
 LATEST_SECONDS: Final = 4_102_444_800
 """The year 2100: a time beyond is no time."""
 TYPE: Final = "misp-event"
 """What a row that remembers an event is called; its content went to the receiver."""
+_EVENT: Final = b"{}"
+_OBJECT: Final = msgspec.json.Decoder(ReleasedObject)
 _ITS_OWN: Final = (BadInput, Conflict, NotFound, Refused)
 """Errors that come from an event and will come again; others pass."""
 _PURPOSE: Final = "read partners' MISP feeds"
@@ -60,6 +68,8 @@ class EventFeeds:
         self._client = client
         self._receiver = receiver
         self._country = country
+        self._listings: dict[str, list[str]] = {}
+        """By feed that is compared, its events as they were when that began."""
 
     def poll(self, feed: Feed, server: Server) -> bool:
         """Take what is new, the newest first, as many as at once; whether there is more.
@@ -84,6 +94,43 @@ class EventFeeds:
         if missing:
             raise NotAnswered(f"{missing} events of its manifest are not there")
         return len(due) > taken
+
+    def listed(
+        self, feed: Feed, server: Server, *, added_after: datetime | None, following: str | None
+    ) -> RemoteList:
+        """The objects of the next events. Raises NotAnswered, NotPermitted.
+
+        No event itself is among them: each is read anew afterwards.
+        """
+        assert added_after is None, "events are followed by number"
+        if following is None:
+            self._listings[feed.collection] = sorted(self._events(server))
+        events = self._listings[feed.collection]
+        left = [one for one in events if following is None or one > following]
+        part, ids = left[:LISTED_AT_ONCE_MAX], list[str]()
+        for event in part:
+            try:
+                data = self._client.fetch(server, f"{event}.json", bytes_max=EVENT_BYTES_MAX)
+                read = read_event(data, region=self._country, otherwise=UNMARKED)
+            except (NotThere, BadInput):
+                # It holds nothing now; once it does, it is read as any new one.
+                continue
+            ids += [one.id for one in read.objects]
+        more = len(left) > len(part)
+        if not more:
+            del self._listings[feed.collection]
+        return RemoteList(ids=ids, more=more, next=part[-1] if more else None, last=None)
+
+    def let_go(self, tx: Transaction, one: Collection, bodies: Sequence[bytes]) -> int:
+        """The receiver hears at once that these are revoked. Raises NoAgreement."""
+        agreement = self._agreements.in_force(tx, one.partner)
+        if agreement is None:
+            raise NoAgreement
+        objects = [_OBJECT.decode(body) for body in bodies if body != _EVENT]
+        for start in range(0, len(objects), RECEIVED_AT_ONCE_MAX):
+            batch = objects[start : start + RECEIVED_AT_ONCE_MAX]
+            self._receiver.receive(tx, agreement=agreement, objects=batch)
+        return len(objects)
 
     def _events(self, server: Server) -> dict[str, datetime]:
         """The events of the feed, and when each last changed."""
@@ -141,17 +188,18 @@ class EventFeeds:
                 lost += [Lost(path=part.path, reason=part.reason) for part in not_taken]
             store.delete_origins(tx.connection, one.id, [event])
             row = store.NewRow(
-                object_id=_row_id(event), version=at, type=TYPE, body=b"{}", origin=event
+                object_id=_row_id(event), version=at, type=TYPE, body=_EVENT, origin=event
             )
-            _, last = store.add_rows(tx.connection, one, [row], now=tx.now)
+            kept = [part for part in objects if part.id not in gone]
+            rows = [row, *map(_remembered, kept)]
+            _, last = store.add_rows(tx.connection, one, rows, now=tx.now)
             after = msgspec.structs.replace(one, last_added=last, handed=last)
             store.update_collection(tx.connection, after, "last_added", "handed")
-            reached = max(at, feed.added_after or at)
-            feed_store.update_feed(
-                tx.connection, msgspec.structs.replace(feed, added_after=reached)
-            )
-            kept = sum(part.id not in gone for part in objects)
-            record_batch(tx, one, objects=len(read.objects), kept=kept, lost=lost)
+            if feed.added_after != AGAIN:
+                reached = max(at, feed.added_after or at)
+                feed = msgspec.structs.replace(feed, added_after=reached)
+                feed_store.update_feed(tx.connection, feed)
+            record_batch(tx, one, objects=len(read.objects), kept=len(kept), lost=lost)
             return True
 
     def _in_force(self, collection_id: str) -> bool:
@@ -162,6 +210,14 @@ class EventFeeds:
 
 def _row_id(event: str) -> str:
     return f"{TYPE}--{event}"
+
+
+def _remembered(one: ReleasedObject) -> store.NewRow:
+    """The row that says which object came, in which version, and nothing of what it said."""
+    gone = msgspec.structs.replace(one, fields={}, revoked=True)
+    return store.NewRow(
+        object_id=one.id, version=one.modified, type=one.kind.value, body=msgspec.json.encode(gone)
+    )
 
 
 def _words(error: OpenAOCError) -> str:

@@ -1,4 +1,4 @@
-"""Exchange, TAXII 2.1: what a partner that was restored from a backup does not know of any more.
+"""Exchange, feeds: what a partner that was restored from a backup does not know of any more.
 
 Reads the list of what its server still has and compares what came from there. What it has not,
 nobody there can correct or withdraw: it is taken back here. Touches no other source's word.
@@ -10,7 +10,7 @@ import functools
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -19,7 +19,7 @@ from openaoc.exchange.stix.model import Lost
 from openaoc.exchange.taxii import feed_store, store
 from openaoc.exchange.taxii.client import NotAnswered, RemoteList, Server, TaxiiClient
 from openaoc.exchange.taxii.handing import record_batch
-from openaoc.exchange.taxii.model import Feed
+from openaoc.exchange.taxii.model import Collection, Feed
 from openaoc.exchange.taxii.service import PostMark, deleted_by, last_word
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import EPOCH
@@ -40,6 +40,48 @@ TOO_LONG: Final = Lost(
 _DIGEST_BYTES: Final = 16
 _PURPOSE: Final = "compare with a restored partner"
 _LOG = structlog.get_logger(__name__)
+
+
+class Listing(Protocol):
+    """One form of feed: who says what its server still has, and takes back the rest."""
+
+    def listed(
+        self, feed: Feed, server: Server, *, added_after: datetime | None, following: str | None
+    ) -> RemoteList:
+        """One page of the ids that are there. Raises NotAnswered, NotPermitted."""
+        ...
+
+    def let_go(self, tx: Transaction, one: Collection, bodies: Sequence[bytes]) -> int:
+        """Their receiver hears that these rows are revoked, each in the version it had; how many.
+
+        Said again by the partner, one stands again.
+        """
+        ...
+
+
+class Objects:
+    """TAXII's form: the manifest, and a last word that waits beside the collection."""
+
+    def __init__(self, client: TaxiiClient) -> None:
+        self._client = client
+
+    def listed(
+        self, feed: Feed, server: Server, *, added_after: datetime | None, following: str | None
+    ) -> RemoteList:
+        """A page of the manifest."""
+        return self._client.listed(
+            server, feed.remote, added_after=added_after, following=following
+        )
+
+    def let_go(self, tx: Transaction, one: Collection, bodies: Sequence[bytes]) -> int:
+        """A row each in the collection of last words."""
+        words = (last_word(body, now=tx.now, same_version=True) for body in bodies)
+        rows = [row for row in words if row is not None]
+        hidden = deleted_by(tx, one.partner)
+        added, last = store.add_rows(tx.connection, hidden, rows, now=tx.now)
+        after = msgspec.structs.replace(hidden, last_added=last)
+        store.update_collection(tx.connection, after, "last_added")
+        return added
 
 
 class _Place:
@@ -69,9 +111,8 @@ class _Place:
 class Forgotten:
     """Compares feeds with their servers. One instance per centre."""
 
-    def __init__(self, *, uow: UnitOfWork, client: TaxiiClient) -> None:
+    def __init__(self, *, uow: UnitOfWork) -> None:
         self._uow = uow
-        self._client = client
         self._places: dict[str, _Place] = {}
 
     def begin(self, tx: Transaction, feed: Feed) -> None:
@@ -80,7 +121,7 @@ class Forgotten:
         again = msgspec.structs.replace(feed, added_after=AGAIN, next_at=tx.now)
         feed_store.update_feed(tx.connection, again)
 
-    def compare(self, feed: Feed, server: Server) -> None:
+    def compare(self, feed: Feed, server: Server, listing: Listing) -> None:
         """One bounded part of it; after the last the feed is read from its beginning.
 
         Raises NotAnswered, NotPermitted: the list begins anew, and nothing is concluded from it.
@@ -91,22 +132,20 @@ class Forgotten:
                 self._done(feed.collection, place, lost=[TOO_LONG])
                 return
             if not place.whole:
-                self._read(feed, server, place)
-            elif not self._compared(feed.collection, place):
+                self._read(feed, server, place, listing)
+            elif not self._compared(feed.collection, place, listing):
                 self._done(feed.collection, place)
                 return
 
-    def _read(self, feed: Feed, server: Server, place: _Place) -> None:
+    def _read(self, feed: Feed, server: Server, place: _Place, listing: Listing) -> None:
         try:
-            page = self._client.listed(
-                server, feed.remote, added_after=place.after, following=place.following
-            )
+            page = listing.listed(feed, server, added_after=place.after, following=place.following)
             place.saw(page)
         except OpenAOCError:
             self._places.pop(feed.collection, None)
             raise
 
-    def _compared(self, collection_id: str, place: _Place) -> bool:
+    def _compared(self, collection_id: str, place: _Place, listing: Listing) -> bool:
         """Take back what is not known of the next of ours; whether there were any."""
         with self._uow.read(SYSTEM, purpose=_PURPOSE) as tx:
             there = store.last_after(
@@ -114,7 +153,7 @@ class Forgotten:
             )
         gone = [number for number, _ in there if _digest(number) not in place.known]
         if gone:
-            retrying(functools.partial(self._take_back, collection_id, gone))
+            retrying(functools.partial(self._take_back, collection_id, gone, listing))
         if there:
             place.compared = there[-1][1]
         return bool(there)
@@ -131,23 +170,15 @@ class Forgotten:
                 record_batch(tx, one, objects=0, kept=0, lost=lost)
             del self._places[collection_id]
 
-    def _take_back(self, collection_id: str, ids: Sequence[str]) -> None:
-        """Remove these from the feed's collection; their receiver hears that they are revoked.
-
-        Each in the version it had: said again by the partner, it stands again.
-        """
+    def _take_back(self, collection_id: str, ids: Sequence[str], listing: Listing) -> None:
+        """Remove these from the feed's collection; their receiver hears that they are revoked."""
         with self._uow.begin(SYSTEM, purpose=_PURPOSE) as tx:
             tx.lock(f"exchange.handing.{collection_id}")
             one = store.find_collection(tx.connection, collection_id, lock=True)
             if one is None:
                 return
             gone = store.take_out(tx.connection, one.id, ids)
-            words = (last_word(body, now=tx.now, same_version=True) for body in gone)
-            rows = [row for row in words if row is not None]
-            hidden = deleted_by(tx, one.partner)
-            added, last = store.add_rows(tx.connection, hidden, rows, now=tx.now)
-            after = msgspec.structs.replace(hidden, last_added=last)
-            store.update_collection(tx.connection, after, "last_added")
+            added = listing.let_go(tx, one, gone)
             mark = PostMark(collection=one.id, objects=len(ids), added=added, refused=0)
             tx.journal(action="exchange.objects.forgotten", subject=one.partner, after=mark)
         _LOG.warning("exchange.feed.forgotten", feed=collection_id, objects=len(ids))

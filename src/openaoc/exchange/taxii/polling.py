@@ -30,7 +30,7 @@ from openaoc.exchange.taxii.client import (
     Server,
     TaxiiClient,
 )
-from openaoc.exchange.taxii.forgotten import AGAIN, Forgotten
+from openaoc.exchange.taxii.forgotten import AGAIN, Forgotten, Listing, Objects
 from openaoc.exchange.taxii.model import (
     TITLE_CHARACTERS_MAX,
     Collection,
@@ -133,7 +133,8 @@ class Polling:
         self._agreements = agreements
         self._client = client
         self._keys = keys
-        self._forgotten = Forgotten(uow=uow, client=client)
+        self._objects = Objects(client)
+        self._forgotten = Forgotten(uow=uow)
 
     # For the centre's people
 
@@ -191,13 +192,13 @@ class Polling:
     def begin_again(self, tx: Transaction, partner: str) -> None:
         """The partner was restored from a backup: write into its collections from the beginning.
 
-        What it still has it knows again by id and version. Of what was read from its collections,
-        it is asked what it still has; the rest is taken back.
+        What it still has it knows again by id and version. Of what was read from its collections
+        and feeds, it is asked what it still has; the rest is taken back.
         """
         kinds = (CollectionKind.FEED,)
         for one in store.list_collections(tx.connection, partner=partner, kinds=kinds):
             feed = feed_store.find_feed(tx.connection, one.id, lock=True)
-            if feed is None or feed.remote == MANIFEST:
+            if feed is None:
                 continue
             if feed.publish:
                 again = msgspec.structs.replace(feed, added_after=None, next_at=tx.now)
@@ -223,13 +224,14 @@ class Polling:
 
     def _poll(self, feed: Feed) -> bool:
         """Read pages until there are no more, or as many as at once; whether there are more."""
-        if feed.remote == MANIFEST:
-            return self._events.poll(feed, self._server(feed))
         if feed.added_after == AGAIN:
             if not self._in_force(feed):
                 return False
-            self._forgotten.compare(feed, self._server(feed))
+            listing: Listing = self._events if feed.remote == MANIFEST else self._objects
+            self._forgotten.compare(feed, self._server(feed), listing)
             return True
+        if feed.remote == MANIFEST:
+            return self._events.poll(feed, self._server(feed))
         after = None if feed.added_after is None else feed.added_after - OVERLAP
         following: str | None = None
         for _ in range(PAGES_AT_ONCE_MAX):
