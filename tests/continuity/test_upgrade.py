@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import conninfo, sql
 
+from openaoc.exchange.objects import ObjectKind, ReleasedObject, new_object_id
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import Conflict
+from openaoc.kernel.markings import Marking
 from openaoc.storage import migrate, roles
 from openaoc.storage.centre_state import read_state
-from openaoc.storage.database import connect_database
+from openaoc.storage.database import Database, connect_database
 from openaoc.storage.journal import JournalService, Sequencer
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
@@ -26,11 +30,14 @@ from openaoc.storage.vault import Vault
 from tests.cli.server import Server, end_left_behind
 from tests.cli.world import World, ndjson, post, report, tell, transfer
 from tests.continuity.live import BATCHES_TWICE, counted
+from tests.exchange.sharing_site import Site
 from tests.style.sources import ROOT
 
 EARLIER = "25d5b04"
 """The last commit before the tables of revision 0009."""
 EARLIER_REVISION = "0008"
+SHARING_REVISION = "0024"
+"""The last before what partners tell, and campaigns."""
 SNAPSHOT = """
 import sys
 from pathlib import Path
@@ -124,39 +131,88 @@ def test_a_centre_of_the_earlier_version_goes_on(tmp_path: Path) -> None:
         end_left_behind(later)
 
 
-def test_a_database_of_the_earlier_revision_is_brought_up_to_date(
-    postgres: EmbeddedPostgres, keys: Keyring, clock: ManualClock
-) -> None:
-    name = "test_upgrade"
+@contextlib.contextmanager
+def earlier(
+    postgres: EmbeddedPostgres, *, revision: str, keys: Keyring, clock: ManualClock
+) -> Iterator[Database]:
+    """A database as a version with that revision left it."""
+    name = f"test_upgrade_{revision}"
     with postgres.superuser() as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         roles.ensure_application(connection, database=name, password="unused")
     owner = postgres.parameters(database=name)
     try:
-        assert migrate.migrate(owner, keys=keys, revision=EARLIER_REVISION)[1] == EARLIER_REVISION
+        assert migrate.migrate(owner, keys=keys, revision=revision)[1] == revision
         database = connect_database(owner, keys=keys, clock=clock)
         try:
-            vault = Vault(keys=keys, uow=database.uow)
-            with database.uow.begin(SYSTEM, purpose="test") as tx:
-                vault.seal(tx, "victim", b"Somchai")
-                for number in range(5):
-                    tx.journal(action="test.thing.done", subject=str(number))
-            Sequencer(database).place()
-            before = JournalService(database).head()
-            assert database.migrate() == (EARLIER_REVISION, migrate.newest())
-            with database.uow.begin(SYSTEM, purpose="test") as tx:
-                assert vault.open(tx, "victim", reason="a test") == b"Somchai"
-                assert read_state(tx.connection).epoch == 1
-                assert read_state(tx.connection).delivers
-            Sequencer(database).place()
-            assert JournalService(database).verify(witnessed=[before]).ok
-            _newer_is_refused(owner)
+            yield database
         finally:
             database.close()
     finally:
         with postgres.superuser() as connection:
             drop = "DROP DATABASE {} WITH (FORCE)"
             connection.execute(sql.SQL(drop).format(sql.Identifier(name)))
+
+
+def test_a_database_of_the_earlier_revision_is_brought_up_to_date(
+    postgres: EmbeddedPostgres, keys: Keyring, clock: ManualClock
+) -> None:
+    with earlier(postgres, revision=EARLIER_REVISION, keys=keys, clock=clock) as database:
+        vault = Vault(keys=keys, uow=database.uow)
+        with database.uow.begin(SYSTEM, purpose="test") as tx:
+            vault.seal(tx, "victim", b"Somchai")
+            for number in range(5):
+                tx.journal(action="test.thing.done", subject=str(number))
+        Sequencer(database).place()
+        before = JournalService(database).head()
+        assert database.migrate() == (EARLIER_REVISION, migrate.newest())
+        with database.uow.begin(SYSTEM, purpose="test") as tx:
+            assert vault.open(tx, "victim", reason="a test") == b"Somchai"
+            assert read_state(tx.connection).epoch == 1
+            assert read_state(tx.connection).delivers
+        Sequencer(database).place()
+        assert JournalService(database).verify(witnessed=[before]).ok
+        _newer_is_refused(database.owner)
+
+
+def test_what_was_shared_before_an_upgrade_stands_after_it_row_by_row(
+    postgres: EmbeddedPostgres, keys: Keyring, clock: ManualClock
+) -> None:
+    with earlier(postgres, revision=SHARING_REVISION, keys=keys, clock=clock) as database:
+        site = Site(database, clock)
+        agreement = site.agree("SG")
+        one = site.indicator()
+        site.offer("SG", one)
+        before = everything(database)
+        assert {"exchange_agreements", "exchange_releases", "journal_rows"} <= before.keys()
+        assert database.migrate() == (SHARING_REVISION, migrate.newest())
+        after = everything(database)
+        for table, rows in before.items():
+            kept = [{name: row[name] for name in rows[0]} for row in after[table]]
+            assert sorted(kept, key=str) == sorted(rows, key=str), table
+        assert site.has("SG") == [one.id]
+        with database.uow.begin(SYSTEM, purpose="test") as tx:
+            told = ReleasedObject(
+                id=new_object_id(ObjectKind.CAMPAIGN),
+                kind=ObjectKind.CAMPAIGN,
+                created=clock.now(),
+                modified=clock.now(),
+                marking=Marking.GREEN,
+            )
+            assert site.sharing.context.receive(tx, agreement=agreement, objects=[told]) == []
+
+
+def everything(database: Database) -> dict[str, list[dict[str, object]]]:
+    """Every row there is but the revision, by table that has any."""
+    found: dict[str, list[dict[str, object]]] = {}
+    with roles.connect(database.owner) as connection:
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for (name,) in names.fetchall():
+            rows = sql.SQL("SELECT to_jsonb(t) FROM {} t").format(sql.Identifier(name))
+            got = connection.execute(rows).fetchall()
+            if got and name != "alembic_version":
+                found[name] = [row for (row,) in got]
+    return found
 
 
 def _newer_is_refused(owner: dict[str, str]) -> None:
