@@ -146,7 +146,8 @@ def plainly_allowed(  # noqa: C901, PLR0911 - one rule in words after the other
         return False
     if MARKS.index(one.marking.value) > MARKS.index(terms.highest_marking.value):
         return False
-    if one.modified < terms.starts_at - timedelta(days=terms.history_days):
+    old = one.modified < terms.starts_at - timedelta(days=terms.history_days)
+    if old and one.id not in asked.reachable:
         return False
     if one.kind not in terms.grants:
         return False
@@ -176,6 +177,7 @@ def plainly_allowed(  # noqa: C901, PLR0911 - one rule in words after the other
     purpose=st.sampled_from(tuple(Offence)[:4]),
     approved=st.sampled_from([None, (), ("value", "holder_name", "name", "victim_name")]),
     reachable=st.sets(st.sampled_from(OTHER_IDS)),
+    had=st.booleans(),
 )
 def test_no_field_leaves_without_a_grant(
     one: SharedObject,
@@ -183,6 +185,8 @@ def test_no_field_leaves_without_a_grant(
     purpose: Offence,
     approved: tuple[str, ...] | None,
     reachable: set[str],
+    *,
+    had: bool,
 ) -> None:
     approval = None if approved is None else Approval(fields=frozenset(approved), by="a")
     asked = Asked(
@@ -191,7 +195,7 @@ def test_no_field_leaves_without_a_grant(
         purpose=purpose,
         now=NOW,
         key=KEY,
-        reachable=reachable,
+        reachable=reachable | ({one.id} if had else set()),
         approval=approval,
     )
     everything = {**one.fields, **({"case": one.case} if one.case else {})}

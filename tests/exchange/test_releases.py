@@ -231,6 +231,13 @@ def test_the_same_under_a_newer_version_stays_where_it_is(site: Site) -> None:
     assert site.has("AA") == [one.id]
     with site.uow.read(OFFICER) as tx:
         assert len(site.exchange.released(tx).releases) == 1
+    never = site.indicator()
+    site.clock.advance(20 * DAY)
+    site.agree("AA", starts_at=site.clock.now(), history_days=0)
+    site.shelf.put(never)
+    site.sharing.publishing.publish_due()
+    assert site.has("AA") == [one.id], "how far back it receives is of what it does not have"
+    assert site.told("AA") == []
 
 
 def test_the_volume_of_a_day_is_a_ceiling(site: Site) -> None:

@@ -180,7 +180,8 @@ def _reasons(shared: SharedObject, asked: Asked) -> list[Reason]:
             Reason.IDENTIFIER_NOT_GRANTED,
             named and identifier not in (grant or _NO_GRANT).identifier_kinds,
         ),
-        (Reason.TOO_OLD, shared.modified < oldest),
+        # What the partner has stays with it when a newer version takes the older one's place.
+        (Reason.TOO_OLD, shared.modified < oldest and shared.id not in asked.reachable),
     )
     return [reason for reason, holds in rules if holds]
 
