@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 import pytest
 
-from openaoc.exchange.agreement import Agreement, Grant, Minimisation
+from openaoc.exchange.agreement import Grant, Minimisation
 from openaoc.exchange.canaries import CanarySeen, NewCanaries
-from openaoc.exchange.indicators import IndicatorPublisher
+from openaoc.exchange.indicators import IndicatorPublisher, IndicatorReceiver
 from openaoc.exchange.model import NoAgreement
-from openaoc.exchange.objects import FIELDS, REFS, ObjectKind, ReleasedObject
-from openaoc.exchange.receiving import NotTaken
-from openaoc.exchange.release import Released
+from openaoc.exchange.objects import FIELDS, REFS, ObjectKind, ReleasedObject, new_object_id
 from openaoc.exchange.requests import PartnerRequest, RequestOutcome
-from openaoc.exchange.watching import CanaryWatch
 from openaoc.indicators.model import Said, SourceKind, Status
 from openaoc.indicators.service import Indicators
 from openaoc.kernel.actor import SYSTEM
@@ -23,8 +21,8 @@ from openaoc.kernel.clock import format_time
 from openaoc.kernel.identifiers.kinds import Identifier, Kind
 from openaoc.kernel.identifiers.tron import normalise_tron
 from openaoc.kernel.ids import is_case_id, new_case_id
+from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence, offence_of
-from openaoc.storage.unit_of_work import Transaction
 from tests.exchange.sharing_site import AS_IS, OFFICER, SUPERVISOR, Site, partner_user
 
 K = ObjectKind
@@ -64,27 +62,58 @@ def test_a_canary_that_comes_back_is_noticed_and_not_kept(site: Site) -> None:
         (mine,) = site.sharing.canaries.plant(tx, NewCanaries(partner="AA")).canaries
     site.sharing.publishing.publish_due()
     with site.uow.read(SYSTEM) as tx:
-        (leaked,) = site.exchange.view(tx, "AA", after=0, limit=9).objects
-    taken: list[str] = []
+        (given,) = site.exchange.view(tx, "AA", after=0, limit=9).objects
+    verbs = Indicators()
+    receiver = IndicatorReceiver(verbs, canaries=site.sharing.canaries, region="TH")
 
-    class Stage:
-        def receive(
-            self, tx: Transaction, *, agreement: Agreement, objects: Sequence[ReleasedObject]
-        ) -> Sequence[NotTaken]:
-            assert agreement.in_force(tx.now)
-            taken.extend(one.id for one in objects)
-            return []
+    def told(code: str, one: ReleasedObject) -> list[str]:
+        with site.uow.begin(SYSTEM) as tx:
+            refused = receiver.receive(tx, agreement=agreements[code], objects=[one])
+        return [part.reason for part in refused]
 
-    other = site.indicator()
-    (honest,) = site.offer("BB", other)
-    assert isinstance(honest.result, Released)
+    def seen(partner: str | None) -> list[tuple[str, str | None]]:
+        with site.uow.read(OFFICER) as tx:
+            found = site.sharing.canaries.list(tx, partner).canaries
+        return [(one.value, one.seen_where) for one in found]
+
+    real = said_by_a_bank(site, verbs, mine.identifier_kind)
+    other = {"identifier_kind": "phone", "value": "+66812345678"}
+    for changes in (
+        {},
+        {"id": new_object_id(K.INDICATOR)},
+        {"id": new_object_id(K.INDICATOR), "marking": Marking.RED},
+        {"fields": other},
+        {"revoked": True},
+    ):
+        answers = [
+            told("AA", msgspec.structs.replace(given.object, **{**one, **changes}))
+            for one in ({}, real)
+        ]
+        assert answers[0] == answers[1], f"by its answer it is a canary: {changes}"
+    assert seen("AA") == [(mine.value, None)], "who has it may say so"
+    assert seen(None) == []
+    assert told("BB", msgspec.structs.replace(given.object, id=new_object_id(K.INDICATOR))) == []
+    assert seen("AA") == seen(None) == [(mine.value, "sent by BB")]
+    with site.uow.read(SYSTEM) as tx:
+        kind = Kind(mine.identifier_kind)
+        assert verbs.find(tx, [Identifier(kind=kind, value=mine.value)]) == []
+
+
+def said_by_a_bank(site: Site, verbs: Indicators, kind: str) -> dict[str, Any]:
+    """The id and fields of a real indicator of that kind."""
+    value = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t" if kind == "tron" else "real-scam-site.com"
+    word = Said(
+        identifier=Identifier(kind=Kind(kind), value=value),
+        kind=SourceKind.INSTITUTION,
+        source="institution:KBANK",
+        ref="rep_1",
+        at=site.clock.now(),
+        said_at=site.clock.now(),
+        offence=Offence.INVESTMENT,
+    )
     with site.uow.begin(SYSTEM) as tx:
-        watch = CanaryWatch(Stage(), canaries=site.sharing.canaries)
-        watch.receive(tx, agreement=agreements["BB"], objects=[leaked.object, honest.result.object])
-    assert taken == [other.id]
-    with site.uow.read(OFFICER) as tx:
-        (seen,) = site.sharing.canaries.list(tx, "AA").canaries
-    assert (seen.value, seen.seen_where) == (mine.value, "sent by BB")
+        (one,) = verbs.hear(tx, [word])
+    return {"id": one.id, "fields": {"identifier_kind": kind, "value": value}}
 
 
 def test_a_canary_looks_like_any_other_to_its_partner(site: Site) -> None:

@@ -213,7 +213,7 @@ def files(site: Site, centre_keys: CentreKeys, tmp_path: Path) -> Files:
     return Files(
         uow=site.uow,
         exchange=site.exchange,
-        receiver=IndicatorReceiver(VERBS, region="TH"),
+        receiver=IndicatorReceiver(VERBS, canaries=site.sharing.canaries, region="TH"),
         keys=centre_keys,
         name=HOME,
         producer=producer_of(Keyring(tmp_path / "ring"), home="TH"),

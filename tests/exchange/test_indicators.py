@@ -60,7 +60,7 @@ def word_of(site: Site, value: str = PHONE.value, **changes: object) -> Released
 
 def receive(site: Site, agreement: Agreement, *objects: ReleasedObject) -> Sequence[NotTaken]:
     with site.uow.begin(SYSTEM) as tx:
-        return IndicatorReceiver(VERBS, region="TH").receive(
+        return IndicatorReceiver(VERBS, canaries=site.sharing.canaries, region="TH").receive(
             tx, agreement=agreement, objects=objects
         )
 

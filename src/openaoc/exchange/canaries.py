@@ -15,6 +15,7 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
+import structlog
 from msgspec import Meta
 
 from openaoc.exchange import canary_store as store
@@ -37,8 +38,10 @@ from openaoc.storage.keyring import Keyring
 from openaoc.storage.unit_of_work import Transaction
 
 PER_PARTNER_MAX: Final = 1_000
+LISTED_MAX: Final = 1_000
 KEY_LABEL: Final = "openaoc exchange canaries v1"
 LABELS_MAX: Final = 20
+_LOG = structlog.get_logger(__name__)
 _BRANDS: Final = ("secure", "verify", "account", "support", "bonus", "invest", "wallet", "refund")
 _TAILS: Final = ("center", "online", "service", "update", "th", "asia", "portal", "help")
 _ENDINGS: Final = ("top", "xyz", "shop", "vip", "cc", "online")
@@ -92,7 +95,7 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CanaryList(msgspec.Struct, frozen=True, kw_only=True):
-    """Canaries of a partner."""
+    """Canaries of a partner, in order; or of all those that were seen again, the last first."""
 
     canaries: list[Canary]
 
@@ -164,9 +167,12 @@ class Canaries:
         tx.journal(action="exchange.canary.planted", subject=partner, after=mark)
         return CanaryList(canaries=made)
 
-    def list(self, tx: Transaction, partner: str) -> CanaryList:
-        """A partner's canaries."""
+    def list(self, tx: Transaction, partner: str | None = None) -> CanaryList:
+        """A partner's canaries; without a partner those that were seen again."""
         require(tx.actor, Permission.EXCHANGE_CANARY)
+        if partner is None:
+            rows = store.seen_again(tx.connection, limit=LISTED_MAX)
+            return CanaryList(canaries=[_canary(row) for row in rows])
         code = self._agreements.partners.found(tx, partner).code
         return CanaryList(canaries=[*self._of(tx, code)])
 
@@ -195,6 +201,24 @@ class Canaries:
         text = value.strip()
         rows = store.by_value(tx.connection, [text, text.lower(), *_hosts(text)])
         return _canary(rows) if rows is not None else None
+
+    def came_back(self, tx: Transaction, value: str, *, sender: str) -> bool:
+        """Whether a partner's word is about a canary: it is our invention, and is not kept.
+
+        From another partner than it was given to, it was passed on: that is noted.
+        """
+        found = self.whose(tx, value)
+        if found is None:
+            return False
+        if found.partner != sender:
+            self.seen(tx, CanarySeen(value=value, where=f"sent by {sender}"))
+            _LOG.warning("exchange.canary.seen", given_to=found.partner, sent_by=sender)
+        return True
+
+    @staticmethod
+    def planted(tx: Transaction, ids: Sequence[str]) -> set[str]:
+        """Those of the objects that are canaries, for who receives indicators."""
+        return store.among(tx.connection, ids)
 
     def objects(self, tx: Transaction, partner: str) -> Sequence[SharedObject]:
         """The partner's canaries as any publisher would give them."""

@@ -47,6 +47,19 @@ def of(
     return connection.execute(query.order_by(canaries.c.number).limit(limit)).all()
 
 
+def seen_again(connection: Connection, *, limit: int) -> Sequence[sa.Row[*tuple[object, ...]]]:
+    """Those of any partner that were seen again, the last first."""
+    query = sa.select(canaries).where(canaries.c.seen_at.is_not(None))
+    order = (canaries.c.seen_at.desc(), canaries.c.object_id)
+    return connection.execute(query.order_by(*order).limit(limit)).all()
+
+
+def among(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Those of the objects that are canaries."""
+    query = sa.select(canaries.c.object_id).where(canaries.c.object_id.in_(list(ids)))
+    return set(connection.execute(query).scalars())
+
+
 def by_value(connection: Connection, values: Sequence[str]) -> sa.Row[*tuple[object, ...]] | None:
     """The one of any of these values."""
     wanted = [value for value in values if value]

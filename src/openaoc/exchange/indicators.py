@@ -13,6 +13,7 @@ from typing import Final
 from openaoc.exchange.agreement import Agreement
 from openaoc.exchange.beside import belonging_to, beside
 from openaoc.exchange.campaigns import publishing as campaigns
+from openaoc.exchange.canaries import Canaries
 from openaoc.exchange.catalogue import Changed
 from openaoc.exchange.objects import Fields, ObjectKind, ReleasedObject, SharedObject
 from openaoc.exchange.receiving import NotTaken
@@ -36,8 +37,8 @@ from openaoc.kernel.identifiers.kinds import (
     kind_named,
     normalise,
 )
-from openaoc.kernel.markings import Marking
 from openaoc.kernel.identifiers.person import check_pseudonym
+from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence, offence_of
 from openaoc.storage.unit_of_work import Transaction
 
@@ -147,20 +148,30 @@ def shared_of(
 class IndicatorReceiver:
     """Takes partners' indicators as their word. One instance per centre."""
 
-    def __init__(self, indicators: Indicators, *, region: str) -> None:
+    def __init__(self, indicators: Indicators, *, canaries: Canaries, region: str) -> None:
         """`region`: of telephone numbers without a country."""
         self._indicators = indicators
+        self._canaries = canaries
         self._region = region
 
     def receive(
         self, tx: Transaction, *, agreement: Agreement, objects: Sequence[ReleasedObject]
     ) -> Sequence[NotTaken]:
-        """Keep each indicator as the partner's word; what was not kept, and why."""
+        """Keep each indicator as the partner's word; what was not kept, and why.
+
+        Of a canary the sender hears just what it would hear of a real one.
+        """
         source = f"{SourceKind.PARTNER.value}:{agreement.partner}"
-        ours = {view.indicator.id for view in self._indicators.views(tx, [o.id for o in objects])}
+        ids = [one.id for one in objects]
+        ours = {view.indicator.id for view in self._indicators.views(tx, ids)}
+        ours |= self._canaries.planted(tx, ids)
         said: dict[tuple[Identifier, str], Said] = {}
         refused: list[NotTaken] = []
         for one in objects:
+            value = one.fields.get("value")
+            invented = isinstance(value, str) and self._canaries.came_back(
+                tx, value, sender=agreement.partner
+            )
             try:
                 _check(one, agreement=agreement, ours=ours, now=tx.now)
                 if one.revoked or one.fields.get("status") == Status.WITHDRAWN:
@@ -172,7 +183,8 @@ class IndicatorReceiver:
                     )
                     continue
                 word = _said(one, source=source, region=self._region, now=tx.now)
-                said[word.identifier, word.ref] = word
+                if not invented:
+                    said[word.identifier, word.ref] = word
             except BadInput as error:
                 refused.append(NotTaken(path=one.id, reason=error.detail or error.title))
         self._indicators.hear(tx, list(said.values()))
@@ -198,6 +210,8 @@ def _check(one: ReleasedObject, *, agreement: Agreement, ours: set[str], now: da
 
 def _said(one: ReleasedObject, *, source: str, region: str, now: datetime) -> Said:
     kind = kind_named(_text(one, "identifier_kind"))
+    if kind is Kind.PERSON:
+        check_pseudonym(_text(one, "value"))
     value = normalise(kind, _text(one, "value"), region=region)
     last = min(_time(one, "last_seen", otherwise=one.modified), now)
     return Said(
@@ -210,8 +224,6 @@ def _said(one: ReleasedObject, *, source: str, region: str, now: datetime) -> Sa
         said_at=min(one.modified, now),
         offence=_offence(one),
         marking=one.marking,
-    if kind is Kind.PERSON:
-        check_pseudonym(_text(one, "value"))
     )
 
 

@@ -21,7 +21,6 @@ from openaoc.exchange.taxii.handing import Handing
 from openaoc.exchange.taxii.polling import Polling
 from openaoc.exchange.taxii.publishing import Filling
 from openaoc.exchange.taxii.service import Taxii
-from openaoc.exchange.watching import CanaryWatch
 from openaoc.indicators.service import Indicators
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.events import Event
@@ -141,10 +140,11 @@ def build_collecting(
 
 
 def build_receiver(sharing: Sharing, indicators: Indicators, *, region: str) -> Receiver:
-    """Who takes whatever partners send, by whichever channel; canaries are seen first."""
+    """Who takes whatever partners send, by whichever channel."""
+    told = IndicatorReceiver(indicators, canaries=sharing.canaries, region=region)
     taken: dict[ObjectKind, Receiver] = {
-        ObjectKind.INDICATOR: IndicatorReceiver(indicators, region=region),
+        ObjectKind.INDICATOR: told,
         ObjectKind.SIGHTING: SightingReceiver(),
         **dict.fromkeys(KINDS, sharing.context),
     }
-    return CanaryWatch(ByKind(taken, otherwise=Nobody()), canaries=sharing.canaries)
+    return ByKind(taken, otherwise=Nobody())
