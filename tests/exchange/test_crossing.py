@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from openaoc.channels.signing import BadSignature
 from openaoc.exchange.agreement import Grant, Minimisation
@@ -21,8 +22,10 @@ from openaoc.storage.centre_state import begin_epoch
 from openaoc.storage.database import connect_database
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
+from openaoc.storage.tables import journal_rows
 from tests.conftest import START
 from tests.exchange.two import BANKS, OFFICER, Country, grant, settle
+from tests.restitution.world import MONTH, confirm, hold_long, made, payable
 from tests.workflow.centre import SECOND, SUPERVISOR
 
 Owner = Callable[[], dict[str, str]]
@@ -174,7 +177,36 @@ def test_a_new_signing_key_is_believed_once_it_is_verified(
     assert home.sent()[0].agrees is True
 
 
-def test_a_revised_and_a_withdrawn_request(countries: tuple[Country, Country]) -> None:
+def test_a_revision_and_a_restitution_travel_too(countries: tuple[Country, Country]) -> None:
+    home, abroad = countries
+    cross(home, abroad)
+    settle(home, abroad)
+    (received,) = abroad.received()
+    case = str(received.case)
+    approve(abroad, case)
+    (order,) = abroad.orders(case)
+    abroad.answer(order.order, "BBL", 100_000)
+    settle(home, abroad)
+    assert home.sent()[0].amounts == Amounts(held_minor=100_000)
+    home.pay("BBL:5005", "SCB:2001", 60_000, ago=timedelta(hours=2))
+    settle(home, abroad)
+    (asked,) = home.sent()
+    assert (asked.exit.amount_minor, asked.agrees) == (40_000, True), "what came late went first"
+    assert asked.amounts == Amounts(held_minor=40_000)
+    (order,) = abroad.orders(case)
+    assert order.held_minor == 40_000, "the rest was given back"
+    hold_long(abroad, case)
+    home.clock.advance(MONTH)
+    restitution = payable(abroad, case)
+    confirm(abroad, restitution.id, 1, made(abroad, 40_000), bank="BBL")
+    settle(home, abroad)
+    (asked,) = home.sent()
+    assert (asked.amounts, asked.agrees) == (Amounts(restituted_minor=40_000), True)
+
+
+def test_a_withdrawn_request_gives_back_what_rests_on_it(
+    countries: tuple[Country, Country],
+) -> None:
     home, abroad = countries
     case = cross(home, abroad)
     settle(home, abroad)
@@ -207,6 +239,24 @@ def test_money_that_is_not_there_yet_is_looked_for(countries: tuple[Country, Cou
     abroad.pay("TH.SCB:2001", "BBL:7001", 5_000, ago=timedelta(minutes=2))
     settle(home, abroad)
     assert home.sent()[0].amounts == Amounts(located_minor=5_000)
+
+
+def test_beyond_so_many_requests_the_journal_says_what_is_not_asked(
+    countries: tuple[Country, Country], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openaoc.exchange.crossborder.asking.REQUESTS_PER_CASE_MAX", 2)
+    home, abroad = countries
+    origin = home.pay("KBANK:1001", "SCB:2001", 9_000, ago=timedelta(minutes=9))
+    for part in range(3):
+        home.pay("SCB:2001", "VN.BBL:7001", 3_000, name=f"s{part}", channel="cross_border")
+    case = home.file(origin).case
+    settle(home, abroad, rounds=2)
+    assert [one.exit.amount_minor for one in home.sent()] == [3_000, 3_000]
+    with home.database.uow.read(SYSTEM) as tx:
+        said = sa.select(journal_rows.c.subject).where(
+            journal_rows.c.action == "exchange.request.bound"
+        )
+        assert list(tx.connection.execute(said).scalars()) == [case]
 
 
 def test_what_fits_twice_waits_for_a_person(countries: tuple[Country, Country]) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
+import structlog
 
 from openaoc.exchange.agreement import Minimisation
 from openaoc.exchange.crossborder import store
@@ -48,6 +49,7 @@ from openaoc.storage.unit_of_work import Transaction
 
 NEEDED: Final = frozenset({"institution", "account", "amount_minor", "currency", "received_at"})
 """Without these nobody can follow the money: an agreement that keeps one back lets none leave."""
+_LOG: Final = structlog.get_logger(__name__)
 ANSWERED: Final = "exchange.request.answered"
 UNKNOWN: Final = "exchange.request.unknown"
 
@@ -89,12 +91,14 @@ class Asking:
         }
         touched: set[str] = set()
         asked = set()
+        was_full, beyond = len(known) >= REQUESTS_PER_CASE_MAX, 0
         for one in wanted:
             name = (one.partner, one.exit.reported_by, one.exit.transfer_id)
             asked.add(name)
             row = known.get(name)
             if row is None:
                 if len(known) >= REQUESTS_PER_CASE_MAX:
+                    beyond += 1
                     continue
                 row = self._fresh(tx, case_id, one)
                 store.add_sent(tx.connection, row)
@@ -112,6 +116,11 @@ class Asking:
             if looked_at and name not in asked and row.state is not SentState.WITHDRAWN:
                 self._withdraw(tx, row, reason=reason)
                 touched.add(row.partner)
+        if beyond:
+            _LOG.warning("exchange.request.bound", case=case_id, not_asked=beyond)
+        if beyond and not was_full:
+            why = f"{beyond} payments abroad beyond {REQUESTS_PER_CASE_MAX} are not asked about"
+            tx.journal(action="exchange.request.bound", subject=case_id, reason=why)
         return touched
 
     def _fresh(self, tx: Transaction, case_id: str, one: Wanted) -> Sent:
