@@ -12,6 +12,7 @@ import stix2validator
 import taxii2client.v21 as taxii2
 
 from openaoc.api.rates import PARTNER_GUESSES
+from openaoc.exchange.agreement import Grant
 from openaoc.exchange.objects import ObjectKind, new_object_id
 from openaoc.exchange.stix.model import Profile
 from openaoc.exchange.taxii.model import CollectionKind
@@ -20,6 +21,7 @@ from openaoc.kernel.markings import Marking
 from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.workflow.sharing import publish_from
 from tests.exchange import test_campaigns as campaigns
+from tests.exchange.sharing_site import AS_IS
 from tests.exchange.taxii_site import TaxiiSite, taxii_site
 
 
@@ -52,6 +54,26 @@ def test_taxii2_client_and_stix2_read_and_write(site: TaxiiSite, profile: Profil
     writable.delete_object(one.id)
     with pytest.raises(Exception, match="404"):
         writable.get_object(one.id)
+
+
+def test_opencti_gets_no_surrogates_where_they_are_switched_off(
+    site: TaxiiSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = site.indicator(
+        fields={"identifier_kind": "bank_account", "value": "KBANK:1234567890"}
+    )
+    grant = Grant(
+        fields={"identifier_kind": AS_IS, "value": AS_IS}, identifier_kinds=("bank_account",)
+    )
+    for code, surrogates, kind in (
+        ("TYPED", True, "bank-account"),
+        ("BARE", False, "user-account"),
+    ):
+        monkeypatch.setattr(site.collecting.filling, "_surrogates", surrogates)
+        site.join(code, profile=Profile.OPENCTI, grants={ObjectKind.INDICATOR: grant})
+        site.publish(code, account)
+        kinds = {one["type"] for one in read(site, code)}
+        assert {"bank-account", "user-account"} & kinds == {kind}
 
 
 def test_ids_cannot_be_tried_without_end_and_pages_count_nothing(site: TaxiiSite) -> None:

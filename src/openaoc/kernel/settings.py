@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The code under which partners know this centre; default OPENAOC-<jurisdiction>."""
     contact: str = ""
     """The email address that answers for what this centre sends to others."""
+    opencti_surrogates: bool = True
+    """Partners of the profile opencti get `TH-<bank>-<number>` for an IBAN where there is none."""
     exercise: bool = False
     """Everything here is made up: what this centre signs says so, and no real centre takes it."""
     rule: str = "fifo"

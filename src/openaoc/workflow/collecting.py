@@ -108,16 +108,24 @@ def build_collecting(
     home: str,
     name: str,
     receiver: Receiver | None = None,
+    surrogates: bool = True,
     exercise: bool = False,
 ) -> Collecting:
     """Build it; without a receiver what partners send is kept and reported as not taken.
 
-    `name`: the code under which partners know this centre. `exercise`: whether it is in one.
+    `name`: the code under which partners know this centre. `surrogates`: whether the profile
+    opencti has them. `exercise`: whether the centre is in one.
     """
     receiver = receiver or Nobody()
     producer = producer_of(keys, home=home)
     taxii = Taxii(sharing.agreements)
-    filling = Filling(uow=uow, exchange=sharing.exchange, producer=producer, country=home)
+    filling = Filling(
+        uow=uow,
+        exchange=sharing.exchange,
+        producer=producer,
+        country=home,
+        surrogates=surrogates,
+    )
     handing = Handing(uow=uow, agreements=sharing.agreements, receiver=receiver, country=home)
     events = EventFeeds(
         uow=uow,

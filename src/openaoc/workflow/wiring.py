@@ -309,6 +309,7 @@ def _outward(means: Means, core: Core, pooled: PooledAccounts) -> Outward:
         home=settings.jurisdiction,
         name=settings.centre_code,
         receiver=receiver,
+        surrogates=settings.opencti_surrogates,
         exercise=settings.exercise,
     )
     return Outward(

@@ -47,13 +47,23 @@ class Filling:
     """Fills released collections. One instance per centre."""
 
     def __init__(
-        self, *, uow: UnitOfWork, exchange: Exchange, producer: Identity, country: str
+        self,
+        *,
+        uow: UnitOfWork,
+        exchange: Exchange,
+        producer: Identity,
+        country: str,
+        surrogates: bool = True,
     ) -> None:
-        """`producer`: the centre as an identity; `country`: of accounts that name none."""
+        """`producer`: the centre as an identity; `country`: of accounts that name none.
+
+        `surrogates`: whether accounts without an IBAN get what stands for one.
+        """
         self._uow = uow
         self._exchange = exchange
         self._producer = producer
         self._country = country
+        self._surrogates = surrogates
 
     def fill_due(self) -> int:
         """One step for each collection that has something to write; how many rows were looked at.
@@ -106,7 +116,9 @@ class Filling:
         form = Minimisation.AS_IS if grant is None else grant.fields.get("value")
         return Writing(
             producer=self._producer,
-            observing=Observing(profile=one.profile, country=self._country),
+            observing=Observing(
+                profile=one.profile, country=self._country, surrogates=self._surrogates
+            ),
             value_form=form or Minimisation.DROPPED,
         )
 
