@@ -217,6 +217,17 @@ def test_a_part_is_given_back_and_the_rest_stays(centre: Centre) -> None:
     assert order_now(centre, order) == ("applied", 70_000)
 
 
+def test_a_large_sum_is_not_one_persons_in_small_parts(centre: Centre) -> None:
+    alone = centre.matter.appeals.rules.alone_minor
+    order = held(centre, 3 * alone, shop=True)
+    for release, needed in ((alone - 1, 1), (1, 1), (1, 2)):
+        appeal = contest(centre, order).appeal
+        take(centre, appeal)
+        part = uphold(outcome="uphold_in_part", release_minor=release)
+        assert decide(centre, appeal, part).persons_needed == needed
+    assert order_now(centre, order) == ("applied", 2 * alone)
+
+
 def test_an_unanswered_order_is_withdrawn(centre: Centre) -> None:
     origin = centre.pay("KBANK:1", "SCB:2", 100_000, ago=timedelta(minutes=5))
     order = centre.file(origin).orders[0].order

@@ -60,15 +60,24 @@ def released_by(decision: Decision, order: OrderRecord) -> int:
 
 
 def persons_for(
-    appeal: AppealRecord, decision: Decision, order: OrderRecord, *, rules: AppealRules
+    appeal: AppealRecord,
+    decision: Decision,
+    order: OrderRecord,
+    *,
+    rules: AppealRules,
+    released_before_minor: int,
 ) -> int:
-    """How many persons this decision needs; without evidence, two."""
+    """How many persons this decision needs; without evidence, two.
+
+    What earlier contests of the hold gave back counts with it: a large sum is not one person's in
+    small parts.
+    """
     evidence = appeal.evidence
     if evidence is None:
         return 2
     return persons_needed(
         decision.outcome,
-        release_minor=released_by(decision, order),
+        release_minor=released_before_minor + released_by(decision, order),
         alone_minor=rules.alone_minor,
         likely_mule=evidence.likely_mule,
         likely_innocent=evidence.likely_innocent,

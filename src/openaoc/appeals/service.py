@@ -200,7 +200,14 @@ class Appeals:
         join_matter(tx)
         appeal, order = self._locked(tx, appeal_id)
         self._check(decision, order)
-        needed = persons_for(appeal, decision, order, rules=self.rules)
+        earlier = store.of_order(tx.connection, order.id)
+        needed = persons_for(
+            appeal,
+            decision,
+            order,
+            rules=self.rules,
+            released_before_minor=sum(one.released_minor for one in earlier),
+        )
         verb = "decide" if needed == 1 else "propose"
         after = _outcome(decision, order) if needed == 1 else AppealState.PROPOSED
         check_step(appeal.state, after, verb, actor=tx.actor)
