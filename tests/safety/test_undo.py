@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from openaoc.holds.model import OrderState, SamePerson
+from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.errors import BadInput
 from openaoc.parties.permissions import NotPermitted
+from openaoc.reports.model import Channel
 from openaoc.safety import undo as undo_module
 from openaoc.safety.model import (
     NoSuchRun,
@@ -95,6 +97,23 @@ def test_the_dry_run_says_what_it_would_touch_and_touches_nothing(centre: Centre
     assert preview(centre, partner="usr_kbank").orders == 0
     assert all_orders(centre) == before
     assert centre.outbox.ends() == []
+
+
+def test_a_partner_is_named_by_its_code(centre: Centre) -> None:
+    fill(centre, 1)
+    origin = centre.pay("KBANK:1", "SCB:800", 30_000, ago=timedelta(minutes=5))
+    abroad = Actor(id="partner:XN-AOC", roles=frozenset({Role.SYSTEM}))
+    case = centre.file(origin, sender=abroad, channel=Channel.PARTNER).case
+    assert preview(centre, partner="XN-AOC").waiting_minor == 30_000
+    assert preview(centre, partner="partner:XN-AOC").orders == 1
+    assert preview(centre, partner="XN").orders == 0
+    run = propose(centre, partner="XN-AOC").undo
+    approve(centre, run)
+    assert run_to_the_end(centre, run).withdrawn_minor == 30_000
+    assert [order.state for order in centre.orders(case)] == [S.WITHDRAWN]
+    with centre.database.uow.read(SUPERVISOR) as tx:
+        [stopped] = centre.matter.breakers.list(tx).breakers
+    assert (stopped.scope, stopped.open) == ("source:partner:XN-AOC", True)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 50])

@@ -139,8 +139,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Whose orders are taken back: all that are named apply, and one of the first four is.
 
     `rule`: a legal rule's id. `reporter`: a user's id or a reporting institution's code.
-    `partner`: a partner's user id. `institution`: whom the orders went to. The times are when
-    orders were issued.
+    `partner`: a partner's code, or the id of a user who reported as one. `institution`: whom the
+    orders went to. The times are when orders were issued.
     """
 
     rule: Name | None = None

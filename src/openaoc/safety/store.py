@@ -232,7 +232,8 @@ _CHOSEN: Final = """
       AND (CAST(:institution AS text) IS NULL OR o.institution = :institution)
       AND (CAST(:reporter AS text) IS NULL OR c.opened_by = :reporter OR EXISTS (
             SELECT 1 FROM reports r WHERE r.case_id = c.id AND r.sender_institution = :reporter))
-      AND (CAST(:partner AS text) IS NULL OR (c.channel = 'partner' AND c.opened_by = :partner))
+      AND (CAST(:partner AS text) IS NULL OR (
+            c.channel = 'partner' AND c.opened_by IN (:partner, 'partner:' || :partner)))
       AND (CAST(:since AS timestamptz) IS NULL OR o.issued_at >= :since)
       AND (CAST(:until AS timestamptz) IS NULL OR o.issued_at < :until)
 """
