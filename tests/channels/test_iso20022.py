@@ -239,6 +239,7 @@ def test_returns_are_read_back() -> None:
     ("change", "says"),
     [
         (("FOCR", "ZZZZ"), "no reason for a return"),
+        (("<NbOfTxs>2<", "<NbOfTxs>3<"), "3 payments announced, 2 there"),
         (("16000.50", "16000.505"), "no amount of THB"),
         ((">7<", ">0<"), "without an amount"),
         (('Ccy="JPY"', 'Ccy="XQX"'), "XQX"),
@@ -274,12 +275,15 @@ def test_payments_are_read_back() -> None:
     data = pacs008.write(PAYMENTS)
     assert pacs008.read(data) == PAYMENTS
     assert pacs008.read(_again(data, Paid)) == PAYMENTS
+    announced = b"<NbOfTxs>001</NbOfTxs><CtrlSum>0.010</CtrlSum>"
+    assert pacs008.read(data.replace(b"<NbOfTxs>1</NbOfTxs>", announced)) == PAYMENTS
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (("<NbOfTxs>1<", "<NbOfTxs>2<"), "2 payments announced, 1 there"),
+        (("</NbOfTxs>", "</NbOfTxs><CtrlSum>0.02</CtrlSum>"), "0.02 announced, 0.01 there"),
         (("T01:02:03.456789Z", "T01:02:03"), "no time zone"),
         (("<Id>0011</Id>", "<Id></Id>"), "Id"),
         (("<ChrgBr>SLEV", "<ChrgBr>NONE"), "ChrgBr"),

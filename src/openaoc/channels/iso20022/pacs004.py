@@ -17,6 +17,7 @@ from openaoc.channels.iso20022.words import (
     account_number,
     agent,
     agent_code,
+    check_announced,
     lines,
     when,
 )
@@ -60,10 +61,12 @@ def read(data: bytes) -> Returns:
     if not 0 < len(found) <= RETURNS_MAX:
         raise BadMessage(f"{len(found)} returns, between 1 and {RETURNS_MAX}")
     head = "GrpHdr/CreDtTm"
+    returns = [_return(one) for one in found]
+    check_announced(content, [one.amount for one in returns])
     return Returns(
         message_id=content.needed("GrpHdr/MsgId"),
         at=parse_time(content.needed(head), where=head),
-        returns=[_return(one) for one in found],
+        returns=returns,
     )
 
 

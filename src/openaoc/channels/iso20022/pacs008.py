@@ -16,6 +16,7 @@ from openaoc.channels.iso20022.words import (
     account_number,
     agent,
     agent_code,
+    check_announced,
     when,
 )
 from openaoc.channels.iso20022.xml import BadMessage, Money, Node, Reader, parse, render
@@ -95,16 +96,11 @@ def read(data: bytes) -> Payments:
     found = content.all("CdtTrfTxInf")
     if len(found) > PAYMENTS_MAX:
         raise BadMessage(f"{len(found)} payments, at most {PAYMENTS_MAX}")
-    said = content.needed("GrpHdr/NbOfTxs")
-    if said != str(len(found)):
-        raise BadMessage(f"{said} payments announced, {len(found)} there", where="GrpHdr/NbOfTxs")
     head = "GrpHdr/CreDtTm"
     at = parse_time(content.needed(head), where=head)
-    return Payments(
-        message_id=content.needed("GrpHdr/MsgId"),
-        at=at,
-        payments=[_payment(one, sent=at) for one in found],
-    )
+    payments = [_payment(one, sent=at) for one in found]
+    check_announced(content, [payment.amount for payment in payments])
+    return Payments(message_id=content.needed("GrpHdr/MsgId"), at=at, payments=payments)
 
 
 def _payment(reader: Reader, *, sent: datetime) -> Payment:

@@ -6,11 +6,12 @@ Free text goes into lines of at most 105 characters, broken between words where 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
-from openaoc.channels.iso20022.xml import Node, Reader
+from openaoc.channels.iso20022.xml import BadMessage, Money, Node, Reader
 from openaoc.kernel.clock import format_time
 
 LINE_CHARACTERS_MAX: Final = 105
@@ -69,6 +70,17 @@ def lines(name: str, text: str) -> Iterator[Node]:
         made = [*made[: LINES_MAX - 1], "…"]
     for one in made:
         yield name, one
+
+
+def check_announced(content: Reader, amounts: Sequence[Money]) -> None:
+    """Whether as many payments came, and as much, as the header says. Raises BadMessage."""
+    said = content.needed("GrpHdr/NbOfTxs")
+    if int(said) != len(amounts):
+        raise BadMessage(f"{said} payments announced, {len(amounts)} there", where="GrpHdr/NbOfTxs")
+    total = content.text("GrpHdr/CtrlSum")
+    found = sum(Decimal(amount.text) for amount in amounts)
+    if total is not None and Decimal(total) != found:
+        raise BadMessage(f"{total} announced, {found} there", where="GrpHdr/CtrlSum")
 
 
 def agent_code(reader: Reader, path: str) -> str | None:
