@@ -51,7 +51,7 @@ class ReleasedCount(msgspec.Struct, frozen=True, kw_only=True):
 class OneWay(msgspec.Struct, frozen=True, kw_only=True):
     """What one centre asked of the other, what came of it, and what it released to it.
 
-    Amounts in minor units, of requests that stand. `told`: indicators that the other one read.
+    Amounts in minor units, of requests that stand. `told`: objects that the other one read.
     `hold_p50_s`: from the report here to the first amount blocked there, over `holds` requests.
     """
 
@@ -215,7 +215,7 @@ class Way:
         self._last = newest
 
     def _count_told(self) -> None:
-        """Indicators the other side read, as it says itself."""
+        """Objects the other side read over TAXII, as it says itself."""
         said = self._there.get(
             "/v1/exchange/received", partner=self._sender.code, after=self._receipts
         )

@@ -35,7 +35,7 @@ def between_panel(view: BetweenView) -> Panel:
     table.add_row("sums that agree", *(f"{w.agree:,}" for w in view.ways))
     table.add_row("report here → held there", *(_times(way) for way in view.ways))
     table.add_row("released", *(_released(way) for way in view.ways))
-    table.add_row("indicators read there", *(f"{w.told:,}" for w in view.ways))
+    table.add_row("objects read there", *(f"{w.told:,}" for w in view.ways))
     said = f"{view.approved:,} orders on a partner's word, each agreed to by two persons"
     return Panel(table, title="Between the centres", subtitle=said, border_style="blue")
 
@@ -48,7 +48,7 @@ def between_line(way: OneWay) -> str:
         f"asked {money(way.asked_minor)}, held there {money(way.amounts.held_minor)}, "
         f"found {money(way.amounts.located_minor)}, gone {money(way.amounts.exited_minor)}, "
         f"not found {money(way.amounts.not_found_minor)}; report → held there {_times(way)}; "
-        f"{released} objects released, {way.told} indicators read"
+        f"{released} objects released, {way.told} read there"
     )
 
 
