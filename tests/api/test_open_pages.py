@@ -129,6 +129,18 @@ def test_description_names_every_route(world: World) -> None:
     assert len(names) == len(set(names))
 
 
+def test_every_route_that_creates_asks_for_an_idempotency_key(world: World) -> None:
+    document = world.as_("nobody").get("/schema/openapi.json").json()
+    creating = {
+        path: {parameter["name"] for parameter in operation.get("parameters", ())}
+        for path, ways in document["paths"].items()
+        for way, operation in ways.items()
+        if way == "post" and "201" in operation["responses"] and not path.endswith("/rotate")
+    }
+    assert {"/v1/reports", "/v1/takedowns", "/v1/exchange/feeds"} <= set(creating)
+    assert [path for path, names in creating.items() if "Idempotency-Key" not in names] == []
+
+
 def test_log_of_the_server_holds_no_personal_data(world: World) -> None:
     log = world.server.log()
     assert "police" not in log

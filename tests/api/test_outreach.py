@@ -13,7 +13,7 @@ import pytest
 from openaoc.channels.signer import read_signing_key
 from openaoc.channels.signing import SigningKey, sign
 from tests.api.test_indicators import named
-from tests.cli.world import World, moment, post, report, tell, transfer
+from tests.cli.world import World, fresh_key, moment, post, report, tell, transfer
 
 CODE = "TH-BANKX"
 CENTRE = "OPENAOC-TH"
@@ -208,6 +208,29 @@ def test_a_campaign_by_command_is_read_with_its_indicator(
     assert {f["name"] for f in told["fields"] if not f["leaves"]} == {"description", "first_seen"}
     assert run("detach", one["id"], account["id"], *why)["indicators"] == []
     assert run("withdraw", one["id"], *why)["state"] == "withdrawn"
+
+
+def test_a_campaign_is_made_once_however_often_it_is_sent(world: World) -> None:
+    investigator, key = world.as_("investigator"), fresh_key()
+    said = {
+        "name": "False parcels",
+        "description": "A message, then a form.",
+        "scam_types": ["unsorted-scam"],
+        "marking": "green",
+        "first_seen": moment(60),
+    }
+    first = post(investigator, "/v1/campaigns", said, **key)
+    again = post(investigator, "/v1/campaigns", said, **key)
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    other = post(investigator, "/v1/campaigns", {**said, "name": "Parcels"}, **key)
+    assert (other.status_code, other.json()["code"]) == (409, "repeated-differently")
+    bare = investigator.post("/v1/campaigns", json=said)
+    assert (bare.status_code, bare.json()["code"]) == (400, "key-missing")
+    listed = investigator.get("/v1/campaigns").json()["campaigns"]
+    waiting = [one["proposed"]["name"] for one in listed if one["state"] == "named"]
+    assert waiting.count("False parcels") == 1
 
 
 def test_plain_json_in_and_out(

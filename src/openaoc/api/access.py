@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import KeyMissing
@@ -30,12 +30,14 @@ BEARER: Final[list[dict[str, list[str]]]] = [{"bearer": []}]
 """OpenAPI security of routes that need a key."""
 API_KEY_CHARACTERS_MAX: Final = 256
 IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 128
+REPLAYED: Final = "Idempotency-Replayed"
+"""Header of an answer that was given before, under the same key."""
 ID_CHARACTERS_MAX: Final = 64
 
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         required=False,
         description=(
             "Required. The same key with the same request has its effect once and gets the same "

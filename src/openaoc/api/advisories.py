@@ -10,13 +10,14 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import get, post
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, need_id, own_partner, signed_in
 from openaoc.api.bodies import Body
-from openaoc.api.decisions import Deciding, Thing, decision, look
+from openaoc.api.decisions import Deciding, Thing, creation, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
-from openaoc.api.takedowns import Said
+from openaoc.api.wire import Why
 from openaoc.exchange.advisories.model import (
     Advisory,
     AdvisoryList,
@@ -69,26 +70,16 @@ def _advisories(request: ApiRequest) -> Advisories:
     return centre_of(request).between.outreach.advisories
 
 
-@post(
+@creation(
     "/v1/advisories",
-    guards=[signed_in],
-    dto=Body[Content],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["advisories"],
+    words="A draft; nobody outside sees it",
+    purpose="draft an advisory",
     summary="Draft an advisory to sectors, or a report of the centre's own incident",
-    responses={
-        **described(Advisory, "A draft; nobody outside sees it", 201),
-        **problems(401, 403, 404, 413, 415),
-    },
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def draft_advisory(request: ApiRequest, data: Content) -> Advisory:
+def draft_advisory(on: Deciding, said: Content) -> Advisory:
     """Two persons approve it before anybody receives it."""
-    with centre_of(request).uow.begin(request.user, purpose="draft an advisory") as tx:
-        return _advisories(request).writing.draft(tx, data)
+    return on.centre.between.outreach.advisories.writing.draft(on.tx, said)
 
 
 @look(
@@ -125,27 +116,17 @@ def show_advisory(on: Deciding) -> AdvisoryView:
     return on.centre.between.outreach.advisories.writing.show(on.tx, on.id)
 
 
-@post(
+@decision(
     "/v1/advisories/{advisory:str}/correct",
-    guards=[signed_in],
-    dto=Body[Content],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["advisories"],
+    on=ADVISORY,
+    words="With the correction that waits",
+    purpose="correct an advisory",
     summary="Propose what it is to say from now on; two persons approve it",
-    responses={
-        **described(Advisory, "With the correction that waits"),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def correct_advisory(request: ApiRequest, advisory: str, data: Content) -> Advisory:
+def correct_advisory(on: Deciding, said: Content) -> Advisory:
     """Everybody who has it gets the correction."""
-    found = need_id(advisory, what="advisory")
-    with centre_of(request).uow.begin(request.user, purpose="correct an advisory") as tx:
-        return _advisories(request).writing.correct(tx, found, data)
+    return on.centre.between.outreach.advisories.writing.correct(on.tx, on.id, said)
 
 
 @decision(
@@ -155,7 +136,7 @@ def correct_advisory(request: ApiRequest, advisory: str, data: Content) -> Advis
     purpose="approve an advisory",
     summary="Agree with what waits to be approved",
 )
-def approve_advisory(on: Deciding, said: Said) -> Advisory:
+def approve_advisory(on: Deciding, said: Why) -> Advisory:
     """One person's word."""
     writing = on.centre.between.outreach.advisories.writing
     return writing.approve(on.tx, on.id, words=said.reason)
@@ -168,7 +149,7 @@ def approve_advisory(on: Deciding, said: Said) -> Advisory:
     purpose="withdraw an advisory",
     summary="Take it back; everybody who has it hears of it",
 )
-def withdraw_advisory(on: Deciding, said: Said) -> Advisory:
+def withdraw_advisory(on: Deciding, said: Why) -> Advisory:
     """One person is enough."""
     writing = on.centre.between.outreach.advisories.writing
     return writing.withdraw(on.tx, on.id, words=said.reason)
@@ -258,7 +239,9 @@ def partner_advisories(request: ApiRequest) -> PartnerAdvisories:
     responses={**described(PartnerAdvisory, "Acknowledged"), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
-def acknowledge_advisory(request: ApiRequest, advisory: str, data: ReadThere) -> PartnerAdvisory:
+def acknowledge_advisory(
+    request: ApiRequest, advisory: FromPath[str], data: JSONBody[ReadThere]
+) -> PartnerAdvisory:
     """The first acknowledgement of a revision stands."""
     own, found = own_partner(request), need_id(advisory, what="advisory")
     with centre_of(request).uow.begin(SYSTEM, purpose=f"an acknowledgement of {own}") as tx:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import msgspec
-from litestar import Response, delete, get, post
-from litestar.params import Parameter
+from litestar import delete, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter, RawBody
 
 from openaoc.api.access import (
     BEARER,
@@ -21,8 +21,9 @@ from openaoc.api.access import (
     signed_in,
 )
 from openaoc.api.bodies import Body
-from openaoc.api.decisions import Deciding, Thing, decision, look
+from openaoc.api.decisions import Deciding, Thing, act, creation, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
+from openaoc.api.wire import Why
 from openaoc.channels.idempotency import once
 from openaoc.exchange.agreeing import Agreements
 from openaoc.exchange.agreement import Agreement, AgreementList, Terms
@@ -34,14 +35,13 @@ from openaoc.exchange.model import (
     PartnerKey,
     PartnerList,
     PartnerView,
-    Reason,
 )
 
 PARTNER: Final = Thing("partner", "partner")
 AGREEMENT: Final = Thing("agreement", "agreement")
 
 BODY_BYTES_MAX: Final = 64 << 10
-PartnerFilter = Annotated[str | None, Parameter(query="partner", max_length=32, required=False)]
+PartnerFilter = Annotated[str | None, QueryParameter(name="partner", max_length=32, required=False)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -65,12 +65,6 @@ class PartnerUser(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str
 
 
-class WhyAgreement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why."""
-
-    reason: Reason
-
-
 def _agreements(request: ApiRequest) -> Agreements:
     return centre_of(request).matter.sharing.agreements
 
@@ -78,32 +72,16 @@ def _agreements(request: ApiRequest) -> Agreements:
 # Partners and their keys
 
 
-@post(
+@creation(
     "/v1/exchange/partners",
-    guards=[signed_in],
-    dto=Body[NewPartner],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    words="Added",
+    purpose="add a partner",
     summary="Add a partner; nothing leaves to it without an agreement",
-    responses={**described(Partner, "Added", 201), **problems(401, 403, 409, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def add_partner(
-    request: ApiRequest, data: NewPartner, body: bytes, idempotency_key: IdempotencyKey = None
-) -> Response[Partner]:
-    """Add it, once for each Idempotency-Key."""
-    key = need_key(idempotency_key)
-    asked = once(actor=request.user.id, route="exchange/partners", key=key, content=body)
-    with centre_of(request).uow.begin(request.user, purpose="add a partner") as tx:
-        earlier = asked.earlier(tx, Partner)
-        if earlier is not None:
-            return Response(earlier, status_code=201, headers={"Idempotency-Replayed": "true"})
-        made = _agreements(request).partners.add(tx, data)
-        asked.answered(tx, made)
-        return Response(made, status_code=201)
+def add_partner(on: Deciding, said: NewPartner) -> Partner:
+    """Nobody is told."""
+    return on.centre.matter.sharing.agreements.partners.add(on.tx, said)
 
 
 @look(
@@ -129,24 +107,17 @@ def show_partner(on: Deciding) -> PartnerView:
     return on.centre.matter.sharing.agreements.partners.show(on.tx, on.id)
 
 
-@post(
+@decision(
     "/v1/exchange/partners/{partner:str}/reach",
-    guards=[signed_in],
-    dto=Body[PartnerChange],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    on=PARTNER,
+    words="It now",
+    purpose="change a partner",
     summary="Change where a partner is reached",
-    responses={**described(Partner, "It now"), **problems(401, 403, 404, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def change_partner(request: ApiRequest, partner: str, data: PartnerChange) -> Partner:
+def change_partner(on: Deciding, said: PartnerChange) -> Partner:
     """Its contact point and endpoint."""
-    code = need_id(partner, what="partner")
-    with centre_of(request).uow.begin(request.user, purpose="change a partner") as tx:
-        return _agreements(request).partners.change(tx, code, data)
+    return on.centre.matter.sharing.agreements.partners.change(on.tx, on.id, said)
 
 
 @post(
@@ -164,9 +135,9 @@ def change_partner(request: ApiRequest, partner: str, data: PartnerChange) -> Pa
 )
 def add_partner_user(
     request: ApiRequest,
-    partner: str,
-    data: PartnerUserName,
-    body: bytes,
+    partner: FromPath[str],
+    data: JSONBody[PartnerUserName],
+    body: RawBody,
     idempotency_key: IdempotencyKey = None,
 ) -> PartnerUser:
     """An analyst of the partner, or its system; repeated, the key is not shown again."""
@@ -184,27 +155,17 @@ def add_partner_user(
     return made
 
 
-@post(
+@creation(
     "/v1/exchange/partners/{partner:str}/keys",
-    guards=[signed_in],
-    dto=Body[PartnerJwk],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    on=PARTNER,
+    words="Added, not verified",
+    purpose="add a partner's key",
     summary="Add a key a partner signs with; it counts once it is verified",
-    responses={
-        **described(PartnerKey, "Added, not verified", 201),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def add_partner_key(request: ApiRequest, partner: str, data: PartnerJwk) -> PartnerKey:
+def add_partner_key(on: Deciding, said: PartnerJwk) -> PartnerKey:
     """Its fingerprint is to be compared with the partner by another way."""
-    code = need_id(partner, what="partner")
-    with centre_of(request).uow.begin(request.user, purpose="add a partner's key") as tx:
-        return _agreements(request).partners.add_key(tx, code, jwk=data.jwk)
+    return on.centre.matter.sharing.agreements.partners.add_key(on.tx, on.id, jwk=said.jwk)
 
 
 @post(
@@ -221,7 +182,7 @@ def add_partner_key(request: ApiRequest, partner: str, data: PartnerJwk) -> Part
     sync_to_thread=True,
 )
 def verify_partner_key(
-    request: ApiRequest, partner: str, kid: str, data: KeyVerification
+    request: ApiRequest, partner: FromPath[str], kid: FromPath[str], data: JSONBody[KeyVerification]
 ) -> PartnerKey:
     """The fingerprint as somebody of the partner read it out, who is named."""
     code, key = need_id(partner, what="partner"), need_id(kid, what="key")
@@ -241,9 +202,9 @@ def verify_partner_key(
 )
 def retire_partner_key(
     request: ApiRequest,
-    partner: str,
-    kid: str,
-    reason: Annotated[str, Parameter(query="reason", max_length=1_000, required=False)] = "",
+    partner: FromPath[str],
+    kid: FromPath[str],
+    reason: Annotated[str, QueryParameter(name="reason", max_length=1_000, required=False)] = "",
 ) -> PartnerKey:
     """Nothing signed with it is accepted from now on."""
     code, key = need_id(partner, what="partner"), need_id(kid, what="key")
@@ -255,35 +216,16 @@ def retire_partner_key(
 # Agreements
 
 
-@post(
+@creation(
     "/v1/exchange/agreements",
-    guards=[signed_in],
-    dto=Body[Terms],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    words="Drafted",
+    purpose="draft an agreement",
     summary="Draft an agreement: a new version, which two persons approve",
-    responses={
-        **described(Agreement, "Drafted", 201),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def draft(
-    request: ApiRequest, data: Terms, body: bytes, idempotency_key: IdempotencyKey = None
-) -> Response[Agreement]:
-    """Draft it, once for each Idempotency-Key."""
-    key = need_key(idempotency_key)
-    asked = once(actor=request.user.id, route="exchange/agreements", key=key, content=body)
-    with centre_of(request).uow.begin(request.user, purpose="draft an agreement") as tx:
-        earlier = asked.earlier(tx, Agreement)
-        if earlier is not None:
-            return Response(earlier, status_code=201, headers={"Idempotency-Replayed": "true"})
-        made = _agreements(request).draft(tx, data)
-        asked.answered(tx, made)
-        return Response(made, status_code=201)
+def draft(on: Deciding, said: Terms) -> Agreement:
+    """Nothing leaves by it."""
+    return on.centre.matter.sharing.agreements.draft(on.tx, said)
 
 
 @get(
@@ -313,21 +255,16 @@ def show_agreement(on: Deciding) -> Agreement:
     return on.centre.matter.sharing.agreements.show(on.tx, on.id)
 
 
-@post(
+@act(
     "/v1/exchange/agreements/{agreement:str}/approve",
-    guards=[signed_in],
-    status_code=200,
-    security=BEARER,
-    tags=["exchange"],
+    on=AGREEMENT,
+    words="It now",
+    purpose="approve an agreement",
     summary="Approve an agreement: the data protection officer and a supervisor, two persons",
-    responses={**described(Agreement, "It now"), **problems(401, 403, 404, 409)},
-    sync_to_thread=True,
 )
-def approve_agreement(request: ApiRequest, agreement: str) -> Agreement:
+def approve_agreement(on: Deciding) -> Agreement:
     """One of the two words; active with the second, once a key is verified."""
-    found = need_id(agreement, what="agreement")
-    with centre_of(request).uow.begin(request.user, purpose="approve an agreement") as tx:
-        return _agreements(request).approve(tx, found)
+    return on.centre.matter.sharing.agreements.approve(on.tx, on.id)
 
 
 @decision(
@@ -337,26 +274,21 @@ def approve_agreement(request: ApiRequest, agreement: str) -> Agreement:
     purpose="suspend an agreement",
     summary="Suspend an agreement at once; one person is enough",
 )
-def suspend(on: Deciding, said: WhyAgreement) -> Agreement:
+def suspend(on: Deciding, said: Why) -> Agreement:
     """Nothing leaves under it from now on."""
     return on.centre.matter.sharing.agreements.suspend(on.tx, on.id, reason=said.reason)
 
 
-@post(
+@act(
     "/v1/exchange/agreements/{agreement:str}/resume",
-    guards=[signed_in],
-    status_code=200,
-    security=BEARER,
-    tags=["exchange"],
+    on=AGREEMENT,
+    words="It now",
+    purpose="resume an agreement",
     summary="Resume a suspended agreement: two persons again",
-    responses={**described(Agreement, "It now"), **problems(401, 403, 404, 409)},
-    sync_to_thread=True,
 )
-def resume(request: ApiRequest, agreement: str) -> Agreement:
+def resume(on: Deciding) -> Agreement:
     """One of the two words."""
-    found = need_id(agreement, what="agreement")
-    with centre_of(request).uow.begin(request.user, purpose="resume an agreement") as tx:
-        return _agreements(request).resume(tx, found)
+    return on.centre.matter.sharing.agreements.resume(on.tx, on.id)
 
 
 @decision(
@@ -366,7 +298,7 @@ def resume(request: ApiRequest, agreement: str) -> Agreement:
     purpose="end an agreement",
     summary="End an agreement",
 )
-def end_agreement(on: Deciding, said: WhyAgreement) -> Agreement:
+def end_agreement(on: Deciding, said: Why) -> Agreement:
     """It is over; recalls still reach whoever received something."""
     return on.centre.matter.sharing.agreements.end(on.tx, on.id, reason=said.reason)
 

@@ -9,21 +9,21 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
 from openaoc.api.access import (
     BEARER,
+    REPLAYED,
     IdempotencyKey,
     centre_of,
     key_or_citizen,
-    need_id,
     need_key,
     signed_in,
 )
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, Thing, act, decision, look
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
-from openaoc.api.reports import REPLAYED
 from openaoc.appeals.model import (
     AppealPage,
     AppealState,
@@ -47,6 +47,8 @@ from openaoc.kernel.actor import CITIZEN
 from openaoc.web.rates import CONTESTS
 
 BODY_BYTES_MAX: Final = 32 << 10
+CONTEST: Final = Thing("appeal", "contest")
+REVIEW: Final = Thing("review", "review")
 
 
 @post(
@@ -66,7 +68,7 @@ BODY_BYTES_MAX: Final = 32 << 10
     sync_to_thread=True,
 )
 def contest(
-    request: ApiRequest, data: Contest, idempotency_key: IdempotencyKey = None
+    request: ApiRequest, data: JSONBody[Contest], idempotency_key: IdempotencyKey = None
 ) -> Response[ContestView]:
     """Take a holder's contest, from themselves or from whoever passes it on."""
     centre = centre_of(request)
@@ -99,7 +101,7 @@ def contest(
     responses={**described(ContestView, "Now"), **problems(404, 413, 415)},
     sync_to_thread=True,
 )
-def contest_status(request: ApiRequest, data: ContestKey) -> ContestView:
+def contest_status(request: ApiRequest, data: JSONBody[ContestKey]) -> ContestView:
     """The newest contest of the hold."""
     centre = centre_of(request)
     with centre.uow.read(CITIZEN, purpose="look at one's contest") as tx:
@@ -117,7 +119,9 @@ def contest_status(request: ApiRequest, data: ContestKey) -> ContestView:
 )
 def list_appeals(
     request: ApiRequest,
-    appeal_state: Annotated[AppealState | None, Parameter(query="state", required=False)] = None,
+    appeal_state: Annotated[
+        AppealState | None, QueryParameter(name="state", required=False)
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> AppealPage:
@@ -127,202 +131,143 @@ def list_appeals(
         return centre.matter.appeals.list(tx, state=appeal_state, cursor=cursor, limit=limit)
 
 
-@get(
+@look(
     "/v1/appeals/{appeal:str}",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["appeals"],
+    on=CONTEST,
+    words="The contest",
+    purpose="show a contest",
     summary="Show a contest with its evidence, without the holder's words",
-    responses={**described(AppealView, "The contest"), **problems(401, 403, 404)},
-    sync_to_thread=True,
 )
-def show_appeal(request: ApiRequest, appeal: str) -> AppealView:
+def show_appeal(on: Deciding) -> AppealView:
     """One contest."""
-    appeal_id, centre = need_id(appeal, what="contest"), centre_of(request)
-    with centre.uow.read(request.user, purpose="show a contest") as tx:
-        return centre.matter.appeals.show(tx, appeal_id)
+    return on.centre.matter.appeals.show(on.tx, on.id)
 
 
-@post(
+@decision(
     "/v1/appeals/{appeal:str}/statements",
-    guards=[signed_in],
-    dto=Body[Lateness],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["appeals"],
+    on=CONTEST,
+    words="Unsealed",
+    purpose="read a holder's statement",
     summary="Read the holder's words and contact; each look is journalled with its reason",
-    responses={**described(StatementList, "Unsealed"), **problems(401, 403, 404, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def statements(request: ApiRequest, appeal: str, data: Lateness) -> StatementList:
+def statements(on: Deciding, said: Lateness) -> StatementList:
     """Unseal what the holder wrote."""
-    appeal_id, centre = need_id(appeal, what="contest"), centre_of(request)
-    with centre.uow.begin(request.user, purpose="read a holder's statement") as tx:
-        return centre.matter.appeals.statements(tx, appeal_id, reason=data.reason)
+    return on.centre.matter.appeals.statements(on.tx, on.id, reason=said.reason)
 
 
-@post(
+@act(
     "/v1/appeals/{appeal:str}/take",
-    guards=[signed_in],
-    status_code=200,
-    security=BEARER,
-    tags=["appeals"],
+    on=CONTEST,
+    words="Now",
+    purpose="take a contest",
     summary="Take a contest as its reviewer",
-    responses={**described(AppealView, "Now"), **problems(401, 403, 404, 409)},
-    sync_to_thread=True,
 )
-def take(request: ApiRequest, appeal: str) -> AppealView:
+def take(on: Deciding) -> AppealView:
     """What the ledger says now is kept with the contest."""
-    appeal_id, centre = need_id(appeal, what="contest"), centre_of(request)
-    with centre.uow.begin(request.user, purpose="take a contest") as tx:
-        return centre.matter.appeals.take(tx, appeal_id)
+    return on.centre.matter.appeals.take(on.tx, on.id)
 
 
-@post(
+@decision(
     "/v1/appeals/{appeal:str}/decision",
-    guards=[signed_in],
-    dto=Body[Decision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["appeals"],
+    on=CONTEST,
+    words="Now",
+    purpose="decide a contest",
     summary="Decide a contest, or propose a decision that needs a second person",
-    responses={**described(AppealView, "Now"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def decide(request: ApiRequest, appeal: str, data: Decision) -> AppealView:
+def decide(on: Deciding, said: Decision) -> AppealView:
     """Uphold, in whole or part, or refuse."""
-    appeal_id, centre = need_id(appeal, what="contest"), centre_of(request)
-    with centre.uow.begin(request.user, purpose="decide a contest") as tx:
-        return centre.matter.appeals.decide(tx, appeal_id, data)
+    return on.centre.matter.appeals.decide(on.tx, on.id, said)
 
 
-@post(
+@decision(
     "/v1/appeals/{appeal:str}/second",
-    guards=[signed_in],
-    dto=Body[SecondWord],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["appeals"],
+    on=CONTEST,
+    words="Now",
+    purpose="second a decision on a contest",
     summary="Agree to a proposed decision as the second person, or send it back",
-    responses={**described(AppealView, "Now"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def second(request: ApiRequest, appeal: str, data: SecondWord) -> AppealView:
+def second(on: Deciding, said: SecondWord) -> AppealView:
     """The second person's word."""
-    appeal_id, centre = need_id(appeal, what="contest"), centre_of(request)
-    with centre.uow.begin(request.user, purpose="second a decision on a contest") as tx:
-        return centre.matter.appeals.second(tx, appeal_id, data)
+    return on.centre.matter.appeals.second(on.tx, on.id, said)
 
 
-@post(
+@decision(
     "/v1/appeals/{appeal:str}/lateness",
-    guards=[signed_in],
-    dto=Body[Lateness],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["appeals"],
+    on=CONTEST,
+    words="Now",
+    purpose="explain a late answer",
     summary="Say why a contest is answered late",
-    responses={**described(AppealView, "Now"), **problems(401, 403, 404, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def explain_lateness(request: ApiRequest, appeal: str, data: Lateness) -> AppealView:
+def explain_lateness(on: Deciding, said: Lateness) -> AppealView:
     """Counted among the late ones that have a reason."""
-    appeal_id, centre = need_id(appeal, what="contest"), centre_of(request)
-    with centre.uow.begin(request.user, purpose="explain a late answer") as tx:
-        return centre.matter.appeals.explain_lateness(tx, appeal_id, data.reason)
+    return on.centre.matter.appeals.explain_lateness(on.tx, on.id, said.reason)
 
 
-@get(
+@look(
     "/v1/compensations",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["appeals"],
+    words="The newest",
+    purpose="list wrongful holds",
     summary="Wrongful holds: how much, how long, what led to them; the newest first",
-    responses={**described(CompensationPage, "The newest"), **problems(401, 403)},
-    sync_to_thread=True,
+    tag="appeals",
 )
-def compensations(request: ApiRequest) -> CompensationPage:
+def compensations(on: Deciding) -> CompensationPage:
     """The newest records."""
-    centre = centre_of(request)
-    with centre.uow.read(request.user, purpose="list wrongful holds") as tx:
-        return centre.matter.appeals.compensations(tx)
+    return on.centre.matter.appeals.compensations(on.tx)
 
 
-@get(
+@look(
     "/v1/blind-reviews",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["appeals"],
+    words="At most 200",
+    purpose="list blind reviews",
     summary="Holds drawn for blind review, those without a verdict first",
-    responses={**described(BlindList, "At most 200"), **problems(401, 403)},
-    sync_to_thread=True,
+    tag="appeals",
 )
-def blind_reviews(request: ApiRequest) -> BlindList:
+def blind_reviews(on: Deciding) -> BlindList:
     """Drawn holds."""
-    centre = centre_of(request)
-    with centre.uow.read(request.user, purpose="list blind reviews") as tx:
-        return centre.matter.blind.list(tx)
+    return on.centre.matter.blind.list(on.tx)
 
 
-@get(
+@look(
     "/v1/blind-reviews/draws",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["appeals"],
+    words="At most 200",
+    purpose="list draws",
     summary="The draws: each day's commitment, and its seed once it is made",
-    responses={**described(DrawList, "At most 200"), **problems(401, 403)},
-    sync_to_thread=True,
+    tag="appeals",
 )
-def draws(request: ApiRequest) -> DrawList:
+def draws(on: Deciding) -> DrawList:
     """The newest draws."""
-    centre = centre_of(request)
-    with centre.uow.read(request.user, purpose="list draws") as tx:
-        return centre.matter.blind.draws(tx)
+    return on.centre.matter.blind.draws(on.tx)
 
 
-@post(
+@act(
     "/v1/blind-reviews/{review:str}/take",
-    guards=[signed_in],
-    status_code=200,
-    security=BEARER,
-    tags=["appeals"],
+    on=REVIEW,
+    words="The facts",
+    purpose="take a blind review",
     summary="Take a drawn hold: its facts, without the decision's reasons",
-    responses={**described(BlindTask, "The facts"), **problems(401, 403, 404, 409)},
-    sync_to_thread=True,
+    tag="appeals",
 )
-def take_blind(request: ApiRequest, review: str) -> BlindTask:
+def take_blind(on: Deciding) -> BlindTask:
     """Whoever takes it judges it."""
-    review_id, centre = need_id(review, what="review"), centre_of(request)
-    with centre.uow.begin(request.user, purpose="take a blind review") as tx:
-        return centre.matter.blind.take(tx, review_id)
+    return on.centre.matter.blind.take(on.tx, on.id)
 
 
-@post(
+@decision(
     "/v1/blind-reviews/{review:str}/verdict",
-    guards=[signed_in],
-    dto=Body[BlindVerdict],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["appeals"],
+    on=REVIEW,
+    words="Judged",
+    purpose="judge a hold blind",
     summary="Judge a drawn hold",
-    responses={**described(BlindView, "Judged"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
+    tag="appeals",
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def judge_blind(request: ApiRequest, review: str, data: BlindVerdict) -> BlindView:
+def judge_blind(on: Deciding, said: BlindVerdict) -> BlindView:
     """Record the verdict; a hold found wrong is contested for its holder."""
-    review_id, centre = need_id(review, what="review"), centre_of(request)
-    with centre.uow.begin(request.user, purpose="judge a hold blind") as tx:
-        return centre.matter.blind.judge(tx, review_id, data)
+    return on.centre.matter.blind.judge(on.tx, on.id, said)
 
 
 HANDLERS: Final = (

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from openaoc.api.decisions import Deciding, Thing, decision, look
-from openaoc.api.takedowns import Said
+from openaoc.api.decisions import Deciding, Thing, creation, decision, look
+from openaoc.api.wire import Why
 from openaoc.exchange.campaigns.model import (
     Campaign,
     CampaignList,
@@ -20,9 +20,8 @@ from openaoc.exchange.campaigns.model import (
 CAMPAIGN: Final = Thing("campaign", "campaign")
 
 
-@decision(
+@creation(
     "/v1/campaigns",
-    on=None,
     words="Named; nobody outside sees it",
     purpose="name a campaign",
     summary="Name a campaign, without personal data; another person reads it before it goes out",
@@ -74,7 +73,7 @@ def correct_campaign(on: Deciding, said: Words) -> Campaign:
     purpose="approve a campaign",
     summary="Agree with what it says, having read it; whoever wrote it cannot",
 )
-def approve_campaign(on: Deciding, said: Said) -> Campaign:
+def approve_campaign(on: Deciding, said: Why) -> Campaign:
     """The second person's word."""
     return on.centre.matter.campaigns.approve(on.tx, on.id, reason=said.reason)
 
@@ -110,7 +109,7 @@ def detach_indicators(on: Deciding, said: Chosen) -> CampaignView:
     purpose="close a campaign",
     summary="It is over: what is known of it stays, nothing more is attached",
 )
-def close_campaign(on: Deciding, said: Said) -> Campaign:
+def close_campaign(on: Deciding, said: Why) -> Campaign:
     """One person is enough."""
     return on.centre.matter.campaigns.close(on.tx, on.id, reason=said.reason)
 
@@ -122,7 +121,7 @@ def close_campaign(on: Deciding, said: Said) -> Campaign:
     purpose="withdraw a campaign",
     summary="Take it back; everybody who has it hears of it",
 )
-def withdraw_campaign(on: Deciding, said: Said) -> Campaign:
+def withdraw_campaign(on: Deciding, said: Why) -> Campaign:
     """One person is enough."""
     return on.centre.matter.campaigns.withdraw(on.tx, on.id, reason=said.reason)
 

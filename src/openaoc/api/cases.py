@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from litestar import get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody
 
 from openaoc.api.access import (
     BEARER,
@@ -25,15 +25,15 @@ from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.rates import CASE_BY_SECRET, CASES_SHOWN
 from openaoc.api.signatures import Signature, check_signature
-from openaoc.api.wire import CaseDecision, ComplaintRequest, Confirmation, ToldPayments
+from openaoc.api.wire import ComplaintRequest, Confirmation, ToldPayments, Why
 from openaoc.cases.model import CasePage, CaseState, CaseView, NoSuchCase
 from openaoc.kernel.actor import CITIZEN
 
 SECRET_CHARACTERS_MAX: Final = 128
 CaseSecret = Annotated[
     str | None,
-    Parameter(
-        header="OpenAOC-Case-Secret",
+    HeaderParameter(
+        name="OpenAOC-Case-Secret",
         required=False,
         description="The secret of the report's receipt; opens the case without a key.",
     ),
@@ -52,7 +52,7 @@ CaseSecret = Annotated[
     },
     sync_to_thread=True,
 )
-def show(request: ApiRequest, case_id: str, secret: CaseSecret = None) -> CaseView:
+def show(request: ApiRequest, case_id: FromPath[str], secret: CaseSecret = None) -> CaseView:
     """The case as the actor may see it."""
     case = need_id(case_id, what="case")
     centre = centre_of(request)
@@ -79,7 +79,7 @@ def show(request: ApiRequest, case_id: str, secret: CaseSecret = None) -> CaseVi
 )
 def list_cases(
     request: ApiRequest,
-    case_state: Annotated[CaseState | None, Parameter(query="state", required=False)] = None,
+    case_state: Annotated[CaseState | None, QueryParameter(name="state", required=False)] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> CasePage:
@@ -100,12 +100,12 @@ def list_cases(
         "Of several complaints the earliest counts."
     ),
 )
-def complain(made: Deciding, asked: ComplaintRequest) -> CaseView:
+def complain(on: Deciding, said: ComplaintRequest) -> CaseView:
     """Put the case's holds under the rule for a complaint, told again to their institutions."""
-    made.centre.matter.holds.complain(
-        made.tx, made.id, complained_at=asked.complained_at, reference=asked.reference
+    on.centre.matter.holds.complain(
+        on.tx, on.id, complained_at=said.complained_at, reference=said.reference
     )
-    return made.centre.matter.cases.show(made.tx, made.id)
+    return on.centre.matter.cases.show(on.tx, on.id)
 
 
 @post(
@@ -127,7 +127,7 @@ def complain(made: Deciding, asked: ComplaintRequest) -> CaseView:
     sync_to_thread=True,
 )
 def confirm(
-    request: ApiRequest, case_id: str, body: bytes, signature: Signature = None
+    request: ApiRequest, case_id: FromPath[str], body: RawBody, signature: Signature = None
 ) -> Confirmation:
     """Take the confirmation; who confirms sees nothing of the case but whether it stands."""
     case = need_id(case_id, what="case")
@@ -146,10 +146,10 @@ def confirm(
     purpose="close a case",
     summary="Close a case",
 )
-def close(made: Deciding, asked: CaseDecision) -> CaseView:
+def close(on: Deciding, said: Why) -> CaseView:
     """End a case for which nothing more can be done; its orders have ended."""
-    made.centre.matter.pursuit.close(made.tx, made.id, reason=asked.reason)
-    return made.centre.matter.cases.show(made.tx, made.id)
+    on.centre.matter.pursuit.close(on.tx, on.id, reason=said.reason)
+    return on.centre.matter.cases.show(on.tx, on.id)
 
 
 @decision(
@@ -159,10 +159,10 @@ def close(made: Deciding, asked: CaseDecision) -> CaseView:
     purpose="drop a false report",
     summary="Drop a false report",
 )
-def drop(made: Deciding, asked: CaseDecision) -> CaseView:
+def drop(on: Deciding, said: Why) -> CaseView:
     """End the case and every order it caused."""
-    made.centre.matter.pursuit.drop(made.tx, made.id, reason=asked.reason)
-    return made.centre.matter.cases.show(made.tx, made.id)
+    on.centre.matter.pursuit.drop(on.tx, on.id, reason=said.reason)
+    return on.centre.matter.cases.show(on.tx, on.id)
 
 
 @decision(
@@ -172,10 +172,10 @@ def drop(made: Deciding, asked: CaseDecision) -> CaseView:
     purpose="reopen a case",
     summary="Reopen a closed case",
 )
-def reopen(made: Deciding, asked: CaseDecision) -> CaseView:
+def reopen(on: Deciding, said: Why) -> CaseView:
     """Decide the case again on new facts, and trace it."""
-    made.centre.matter.pursuit.reopen(made.tx, made.id, reason=asked.reason)
-    return made.centre.matter.cases.show(made.tx, made.id)
+    on.centre.matter.pursuit.reopen(on.tx, on.id, reason=said.reason)
+    return on.centre.matter.cases.show(on.tx, on.id)
 
 
 HANDLERS: Final = (show, list_cases, complain, confirm, close, drop, reopen)

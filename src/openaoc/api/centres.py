@@ -8,16 +8,17 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar import Response, post
+from litestar.params import FromPath, HeaderParameter, JSONBody, RawBody
 from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, limited, need_id, signed_in
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, Thing, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.rates import CENTRES
 from openaoc.api.signatures import Signature
-from openaoc.api.wire import Reason
+from openaoc.api.wire import Reason, Why
 from openaoc.exchange.crossborder.model import PATH, ReceivedRequest, Requests
 from openaoc.exchange.gate import BODY_BYTES_MAX
 from openaoc.exchange.line import SENDER
@@ -34,8 +35,9 @@ assert ASKED_BY_HAND_MAX <= ASKED_AT_ONCE_MAX, "a person asks for less than the 
 Code = Annotated[str, Meta(min_length=1, max_length=32)]
 Sender = Annotated[
     str | None,
-    Parameter(header=SENDER, required=False, description="The code of the centre that asks."),
+    HeaderParameter(name=SENDER, required=False, description="The code of the centre that asks."),
 ]
+MATCH: Final = Thing("hit", "match")
 
 
 class OneIdentifier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,12 +57,6 @@ class MatchAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     partner: Code
     identifiers: Annotated[list[OneIdentifier], Meta(max_length=ASKED_BY_HAND_MAX)] | None = None
-
-
-class HitClosed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was done about a hit."""
-
-    reason: Reason
 
 
 class PaymentNamed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,8 +90,8 @@ class RequestRefused(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 )
 def ask(
     request: ApiRequest,
-    place: str,
-    body: bytes,
+    place: FromPath[str],
+    body: RawBody,
     sender: Sender = None,
     signature: Signature = None,
 ) -> Response[Any]:
@@ -110,20 +106,16 @@ def ask(
     )
 
 
-@get(
+@look(
     "/v1/requests",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["centres"],
+    words="Both sides",
+    purpose="look at requests across borders",
     summary="Requests to follow money across borders, ours and the partners', newest first",
-    responses={**described(Requests, "Both sides"), **problems(401, 403)},
-    sync_to_thread=True,
+    tag="centres",
 )
-def requests(request: ApiRequest) -> Requests:
+def requests(on: Deciding) -> Requests:
     """The newest of both sides."""
-    centre = centre_of(request)
-    with centre.uow.read(request.user, purpose="look at requests across borders") as tx:
-        return centre.between.crossing.requests(tx)
+    return on.centre.between.crossing.requests(on.tx)
 
 
 @post(
@@ -142,7 +134,9 @@ def requests(request: ApiRequest) -> Requests:
     },
     sync_to_thread=True,
 )
-def identify(request: ApiRequest, name: str, data: PaymentNamed) -> ReceivedRequest:
+def identify(
+    request: ApiRequest, name: FromPath[str], data: JSONBody[PaymentNamed]
+) -> ReceivedRequest:
     """A person's word on which payment it is."""
     return centre_of(request).between.crossing.identify(
         request.user,
@@ -169,7 +163,9 @@ def identify(request: ApiRequest, name: str, data: PaymentNamed) -> ReceivedRequ
     },
     sync_to_thread=True,
 )
-def refuse(request: ApiRequest, name: str, data: RequestRefused) -> ReceivedRequest:
+def refuse(
+    request: ApiRequest, name: FromPath[str], data: JSONBody[RequestRefused]
+) -> ReceivedRequest:
     """A person's word that our law does not let it be met."""
     return centre_of(request).between.crossing.refuse(
         request.user, partner=data.partner, request=_need_request(name), why=data.reason
@@ -192,7 +188,7 @@ def refuse(request: ApiRequest, name: str, data: RequestRefused) -> ReceivedRequ
     },
     sync_to_thread=True,
 )
-def match(request: ApiRequest, data: MatchAsked) -> Matched:
+def match(request: ApiRequest, data: JSONBody[MatchAsked]) -> Matched:
     """Ask now."""
     require(request.user, Permission.CASE_WORK)
     asking = centre_of(request).between.asking
@@ -203,40 +199,29 @@ def match(request: ApiRequest, data: MatchAsked) -> Matched:
     return asking.match(data.partner, wanted)
 
 
-@get(
+@look(
     "/v1/matches",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["centres"],
+    words="The newest",
+    purpose="look at matches",
     summary="Identifiers that a partner and this centre both know, newest first",
-    responses={**described(HitPage, "The newest"), **problems(401, 403)},
-    sync_to_thread=True,
+    tag="centres",
 )
-def hits(request: ApiRequest) -> HitPage:
+def hits(on: Deciding) -> HitPage:
     """The newest hits."""
-    centre = centre_of(request)
-    with centre.uow.read(request.user, purpose="look at matches") as tx:
-        return centre.between.asking.hits(tx)
+    return on.centre.between.asking.hits(on.tx)
 
 
-@post(
+@decision(
     "/v1/matches/{hit:str}/close",
-    guards=[signed_in],
-    dto=Body[HitClosed],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["centres"],
+    on=MATCH,
+    words="The hit now",
+    purpose="close a match",
     summary="Close a hit that was dealt with",
-    responses={**described(Hit, "The hit now"), **problems(400, 401, 403, 404, 413, 415)},
-    sync_to_thread=True,
+    tag="centres",
 )
-def close(request: ApiRequest, hit: str, data: HitClosed) -> Hit:
+def close(on: Deciding, said: Why) -> Hit:
     """A person has dealt with it."""
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="close a match") as tx:
-        return centre.between.asking.close(tx, need_id(hit, what="match"), why=data.reason)
+    return on.centre.between.asking.close(on.tx, on.id, why=said.reason)
 
 
 def _need_request(name: str) -> str:

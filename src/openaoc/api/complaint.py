@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from openaoc.api.access import BEARER, centre_of, key_or_citizen, need_id
 from openaoc.api.cases import SECRET_CHARACTERS_MAX, CaseSecret
@@ -17,8 +17,8 @@ from openaoc.workflow.complaint import REASON_CHARACTERS_MAX, ComplaintDraft
 
 Why = Annotated[
     str | None,
-    Parameter(
-        query="reason",
+    QueryParameter(
+        name="reason",
         max_length=REASON_CHARACTERS_MAX,
         required=False,
         description="Required with a key: why the reporter's identity is opened. Journalled.",
@@ -40,7 +40,7 @@ Why = Annotated[
     sync_to_thread=True,
 )
 def complaint_draft(
-    request: ApiRequest, case_id: str, reason: Why = None, secret: CaseSecret = None
+    request: ApiRequest, case_id: FromPath[str], reason: Why = None, secret: CaseSecret = None
 ) -> ComplaintDraft:
     """The draft; a citizen needs the case's secret, staff a reason."""
     case = need_id(case_id, what="case")

@@ -9,12 +9,13 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import get, post
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, signed_in
 from openaoc.api.bodies import Body
 from openaoc.api.problems import ApiRequest, described, problems
-from openaoc.api.wire import Reason
+from openaoc.api.wire import Reason, Why
 from openaoc.channels.model import Uncertain
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.centre_state import CentreState, end_reconciling, read_state
@@ -44,12 +45,6 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """How many messages the decision concerned."""
 
     messages: int
-
-
-class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why delivery may begin again."""
-
-    reason: Reason
 
 
 @get(
@@ -83,7 +78,7 @@ def show(request: ApiRequest) -> Reconciliation:
     responses={**described(Decided, "Decided"), **problems(401, 403, 409, 413, 415)},
     sync_to_thread=True,
 )
-def decide(request: ApiRequest, data: UncertainDecision) -> Decided:
+def decide(request: ApiRequest, data: JSONBody[UncertainDecision]) -> Decided:
     """A person knows from the institution whether it has the message."""
     require(request.user, Permission.UNCERTAIN_DECIDE)
     centre = centre_of(request)
@@ -95,7 +90,7 @@ def decide(request: ApiRequest, data: UncertainDecision) -> Decided:
 @post(
     "/v1/reconciliation/resume",
     guards=[signed_in],
-    dto=Body[ResumeRequest],
+    dto=Body[Why],
     return_dto=None,
     status_code=200,
     request_max_body_size=BODY_BYTES_MAX,
@@ -105,7 +100,7 @@ def decide(request: ApiRequest, data: UncertainDecision) -> Decided:
     responses={**described(CentreState, "The state now"), **problems(401, 403, 409, 413, 415)},
     sync_to_thread=True,
 )
-def resume(request: ApiRequest, data: ResumeRequest) -> CentreState:
+def resume(request: ApiRequest, data: JSONBody[Why]) -> CentreState:
     """New messages leave from now on; uncertain ones stay set aside until decided."""
     require(request.user, Permission.DELIVERY_RESUME)
     centre = centre_of(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from litestar import post
+from litestar.params import FromPath, JSONBody
 
 from openaoc.api.access import BEARER, centre_of, key_or_citizen, need_id
 from openaoc.api.bodies import Body
@@ -33,7 +34,7 @@ from openaoc.workflow.control import ControlAsked, ControlProven
     responses={**described(ControlAsked, "Every paying account"), **problems(401, 403, 404, 409)},
     sync_to_thread=True,
 )
-def ask(request: ApiRequest, case_id: str, secret: CaseSecret = None) -> ControlAsked:
+def ask(request: ApiRequest, case_id: FromPath[str], secret: CaseSecret = None) -> ControlAsked:
     """Ask for codes."""
     case = need_id(case_id, what="case")
     if secret is not None and len(secret) > SECRET_CHARACTERS_MAX:
@@ -59,7 +60,10 @@ def ask(request: ApiRequest, case_id: str, secret: CaseSecret = None) -> Control
     sync_to_thread=True,
 )
 def prove(
-    request: ApiRequest, case_id: str, data: ControlCode, secret: CaseSecret = None
+    request: ApiRequest,
+    case_id: FromPath[str],
+    data: JSONBody[ControlCode],
+    secret: CaseSecret = None,
 ) -> ControlProven:
     """Take a code: with the last one needed, drafted orders go out."""
     if not secret or len(secret) > SECRET_CHARACTERS_MAX:

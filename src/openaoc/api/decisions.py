@@ -1,35 +1,54 @@
-"""API: a decision on a thing, a POST that says why in its body; and a look at one, or at all.
+"""API: the shape most routes share: one transaction of who asks, one verb of a stage, its answer.
 
-The shape of such routes, once: each answers with the thing as it is. Who may decide or look, and
-what follows, stand in the stages.
+`look` reads, `act` is a POST that needs no words, `decision` one that says why or what in its body,
+`creation` one that makes a thing, once for each Idempotency-Key. Who may, stands in the stages.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeVar, get_type_hints
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
-from litestar import get, post
+from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 
-from openaoc.api.access import BEARER, centre_of, need_id, signed_in
+from openaoc.api.access import (
+    BEARER,
+    REPLAYED,
+    IdempotencyKey,
+    centre_of,
+    need_id,
+    need_key,
+    signed_in,
+)
 from openaoc.api.bodies import Body
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.bootstrap import Centre
+from openaoc.channels.idempotency import once
 from openaoc.storage.unit_of_work import Transaction
 
 DECISION_BODY_BYTES_MAX: Final = 16 << 10
+Given = ParamSpec("Given")
 Asked = TypeVar("Asked", bound=msgspec.Struct)
 Told = TypeVar("Told", bound=msgspec.Struct)
 
 
 class Thing(NamedTuple):
-    """What is decided on: its parameter in the path, and the word for it in a refusal."""
+    """What is decided on: its parameter in the path, and the word for it in a refusal.
+
+    `check`: gives the id or raises BadInput, where the thing's ids have a form of their own.
+    """
 
     parameter: str
     word: str
+    check: Callable[[str], str] | None = None
+
+    def found(self, text: str) -> str:
+        """The id out of the path, before any store is asked. Raises NotFound."""
+        return need_id(text, what=self.word) if self.check is None else self.check(text)
 
 
 CASE: Final = Thing("case_id", "case")
@@ -38,16 +57,11 @@ SUSPICION: Final = Thing("suspicion", "hold on suspicion")
 
 
 class Deciding(NamedTuple):
-    """What a decision or a look has to work with: the centre, a transaction, the thing's id."""
+    """What a route has to work with: the centre, a transaction, the thing's id or nothing."""
 
     centre: Centre
     tx: Transaction
     id: str
-
-
-def _id(on: Thing | None, named: dict[str, str]) -> str:
-    """The thing's id out of the path; empty where the path names none. Raises NotFound."""
-    return "" if on is None else need_id(named[on.parameter], what=on.word)
 
 
 def decision(
@@ -59,39 +73,97 @@ def decision(
     summary: str,
     description: str | None = None,
     tag: str | None = None,
+    changes: bool = True,
+    body_bytes_max: int = DECISION_BODY_BYTES_MAX,
 ) -> Callable[[Callable[[Deciding, Asked], Told]], HTTPRouteHandler]:
-    """Make a function of a decision and its body the route, in one transaction of who decides.
+    """Make a function of a decision and its body the route.
 
-    `words` describe the answer; `purpose` is kept in the journal. With `on` the path names a thing,
-    checked before any store is asked; without, `Deciding.id` is empty. `tag`: by default the first
-    word of the path.
+    `words` describe the answer; `purpose` is kept in the journal. With `on` the path names a thing;
+    without, `Deciding.id` is empty. `tag`: by default the first word of the path. `changes`: false
+    for what only asks, with more to say than a path holds.
     """
 
     def route(does: Callable[[Deciding, Asked], Told]) -> HTTPRouteHandler:
         body, answer = _types(does)
-
-        def handle(request: ApiRequest, data: Asked, **named: str) -> Told:
-            thing, centre = _id(on, named), centre_of(request)
-            with centre.uow.begin(request.user, purpose=purpose) as tx:
-                return does(Deciding(centre, tx, thing), data)
-
-        kinds: dict[str, object] = {"request": ApiRequest, "data": body}
-        _as_declared(handle, kinds if on is None else {**kinds, on.parameter: str}, answer)
-        handle.__name__ = does.__name__
         return post(
             path,
             guards=[signed_in],
             dto=Body[body],  # type: ignore[valid-type]  # known now
             return_dto=None,
             status_code=200,
-            request_max_body_size=DECISION_BODY_BYTES_MAX,
+            request_max_body_size=body_bytes_max,
             security=BEARER,
-            tags=[tag or path.split("/")[2]],
+            tags=[tag or _first_word(path)],
             summary=summary,
             description=description,
             responses={**described(answer, words), **problems(401, 403, 404, 409, 413, 415)},
             sync_to_thread=True,
-        )(handle)
+        )(_handler(does, on=on, purpose=purpose, changes=changes))
+
+    return route
+
+
+def creation(
+    path: str,
+    *,
+    on: Thing | None = None,
+    words: str,
+    purpose: str,
+    summary: str,
+    description: str | None = None,
+    tag: str | None = None,
+    body_bytes_max: int = DECISION_BODY_BYTES_MAX,
+) -> Callable[[Callable[[Deciding, Asked], Told]], HTTPRouteHandler]:
+    """Make a function that makes a thing the route; repeated with its key, it makes no second one.
+
+    Its answer is kept with the key: it holds no secret.
+    """
+
+    def route(does: Callable[[Deciding, Asked], Told]) -> HTTPRouteHandler:
+        body, answer = _types(does)
+        return post(
+            path,
+            guards=[signed_in],
+            dto=Body[body],  # type: ignore[valid-type]  # known now
+            return_dto=None,
+            status_code=201,
+            request_max_body_size=body_bytes_max,
+            security=BEARER,
+            tags=[tag or _first_word(path)],
+            summary=summary,
+            description=description,
+            responses={**described(answer, words, 201), **problems(401, 403, 404, 409, 413, 415)},
+            sync_to_thread=True,
+        )(_creator(does, on=on, purpose=purpose))
+
+    return route
+
+
+def act(
+    path: str,
+    *,
+    on: Thing | None,
+    words: str,
+    purpose: str,
+    summary: str,
+    description: str | None = None,
+    tag: str | None = None,
+) -> Callable[[Callable[[Deciding], Told]], HTTPRouteHandler]:
+    """Make a function that changes something, and needs no words for it, the route."""
+
+    def route(does: Callable[[Deciding], Told]) -> HTTPRouteHandler:
+        _, answer = _types(does)
+        return post(
+            path,
+            guards=[signed_in],
+            status_code=200,
+            security=BEARER,
+            tags=[tag or _first_word(path)],
+            summary=summary,
+            description=description,
+            responses={**described(answer, words), **problems(401, 403, 404, 409)},
+            sync_to_thread=True,
+        )(_handler(does, on=on, purpose=purpose, changes=True))
 
     return route
 
@@ -103,49 +175,115 @@ def look(
     words: str,
     purpose: str,
     summary: str,
+    description: str | None = None,
     tag: str | None = None,
 ) -> Callable[[Callable[[Deciding], Told]], HTTPRouteHandler]:
-    """Make a function that looks at a thing, or at all of them, the route; as `decision` does."""
+    """Make a function that looks at a thing, or at all of them, the route."""
 
     def route(does: Callable[[Deciding], Told]) -> HTTPRouteHandler:
-        answer = get_type_hints(does)["return"]
-
-        def handle(request: ApiRequest, **named: str) -> Told:
-            thing, centre = _id(on, named), centre_of(request)
-            with centre.uow.read(request.user, purpose=purpose) as tx:
-                return does(Deciding(centre, tx, thing))
-
-        kinds: dict[str, object] = {"request": ApiRequest}
-        _as_declared(handle, kinds if on is None else {**kinds, on.parameter: str}, answer)
-        handle.__name__ = does.__name__
+        _, answer = _types(does)
         missing = () if on is None else (404,)
         return get(
             path,
             guards=[signed_in],
             security=BEARER,
-            tags=[tag or path.split("/")[2]],
+            tags=[tag or _first_word(path)],
             summary=summary,
+            description=description,
             responses={**described(answer, words), **problems(401, 403, *missing)},
             sync_to_thread=True,
-        )(handle)
+        )(_handler(does, on=on, purpose=purpose, changes=False))
 
     return route
 
 
-def _types(does: Callable[[Deciding, Asked], Told]) -> tuple[type[Asked], type[Told]]:
-    """What the decision takes and gives, as it is annotated."""
+def _first_word(path: str) -> str:
+    """`/v1/holds/…` → `holds`."""
+    return path.split("/")[2]
+
+
+def _types(does: Callable[Given, Told]) -> tuple[Any, type[Told]]:
+    """What a route's function takes beside the first, or None, and what it gives: as annotated."""
     hints = get_type_hints(does)
     answer = hints.pop("return")
-    _, body = hints.values()
-    return body, answer
+    _, *bodies = hints.values()
+    return bodies[0] if bodies else None, answer
 
 
-def _as_declared(handle: Callable[..., object], kinds: dict[str, object], answer: object) -> None:
+def _handler(
+    does: Callable[..., Told], *, on: Thing | None, purpose: str, changes: bool
+) -> Callable[..., Told]:
+    """The function over its transaction."""
+    body, answer = _types(does)
+
+    def handle(request: ApiRequest, **given: Any) -> Told:
+        centre = centre_of(request)
+        thing = "" if on is None else on.found(given[on.parameter])
+        said = () if body is None else (given["data"],)
+        opened = centre.uow.begin if changes else centre.uow.read
+        with opened(request.user, purpose=purpose) as tx:
+            return does(Deciding(centre, tx, thing), *said)
+
+    _declare(handle, _kinds(on, body), answer)
+    handle.__name__ = does.__name__
+    return handle
+
+
+def _creator(
+    does: Callable[..., Told], *, on: Thing | None, purpose: str
+) -> Callable[..., Response[Told]]:
+    """The function over its transaction, at the first request with a key; its answer ever after."""
+    body, answer = _types(does)
+
+    def handle(
+        request: ApiRequest, data: Any, idempotency_key: str | None, **named: str
+    ) -> Response[Told]:
+        key, centre = need_key(idempotency_key), centre_of(request)
+        thing = "" if on is None else on.found(named[on.parameter])
+        asked = once(
+            actor=request.user.id,
+            route=request.url.path,
+            key=key,
+            content=msgspec.json.encode(data),
+        )
+        with centre.uow.begin(request.user, purpose=purpose) as tx:
+            earlier = asked.earlier(tx, answer)
+            if earlier is not None:
+                return Response(earlier, status_code=201, headers={REPLAYED: "true"})
+            made = does(Deciding(centre, tx, thing), data)
+            asked.answered(tx, made)
+        return Response(made, status_code=201)
+
+    kinds = _kinds(on, body) | {"idempotency_key": IdempotencyKey}
+    answered = Response[answer]  # type: ignore[valid-type]  # known now
+    _declare(handle, kinds, answered, optional="idempotency_key")
+    handle.__name__ = does.__name__
+    return handle
+
+
+def _kinds(on: Thing | None, body: Any) -> dict[str, Any]:
+    """The parameters of a route, by name."""
+    kinds: dict[str, Any] = {"request": ApiRequest}
+    if body is not None:
+        kinds["data"] = JSONBody[body]
+    if on is not None:
+        kinds[on.parameter] = FromPath[str]
+    return kinds
+
+
+def _declare(
+    handle: Callable[..., object], kinds: dict[str, Any], answer: Any, *, optional: str = ""
+) -> None:
     """Give a function the parameters that Litestar reads: those of its own route."""
     handle.__annotations__ = {**kinds, "return": answer}
     handle.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # has it
         [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None if name == optional else inspect.Parameter.empty,
+                annotation=kind,
+            )
             for name, kind in kinds.items()
         ],
         return_annotation=answer,

@@ -9,11 +9,12 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
 from openaoc.api.access import BEARER, centre_of, limited, signed_in
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, creation, decision
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, count_guesses, described, problems
 from openaoc.api.rates import PUBLIC_FIGURES
@@ -35,8 +36,8 @@ from openaoc.kernel.actor import SYSTEM
 from openaoc.parties.permissions import Permission, require
 from openaoc.workflow.sharing import Sharing
 
-ObjectFilter = Annotated[str | None, Parameter(query="object", max_length=80, required=False)]
-After = Annotated[int, Parameter(query="after", ge=0, le=2**63 - 1, required=False)]
+ObjectFilter = Annotated[str | None, QueryParameter(name="object", max_length=80, required=False)]
+After = Annotated[int, QueryParameter(name="after", ge=0, le=2**63 - 1, required=False)]
 
 
 NoticeNumber = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
@@ -66,44 +67,33 @@ def _sharing(request: ApiRequest) -> Sharing:
     return centre_of(request).matter.sharing
 
 
-@post(
+@decision(
     "/v1/exchange/explain",
-    guards=[signed_in],
-    dto=Body[AskedExplanation],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    on=None,
+    words="Field by field",
+    purpose="explain a release",
     summary="What of an object would leave to a partner, and why not the rest",
-    responses={**described(Explanation, "Field by field"), **problems(401, 403, 404, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
+    changes=False,
 )
-def explain(request: ApiRequest, data: AskedExplanation) -> Explanation:
+def explain(on: Deciding, said: AskedExplanation) -> Explanation:
     """Releases nothing."""
-    with centre_of(request).uow.read(request.user, purpose="explain a release") as tx:
-        return _sharing(request).exchange.explain(tx, data)
+    return on.centre.matter.sharing.exchange.explain(on.tx, said)
 
 
-@post(
+@decision(
     "/v1/exchange/releases",
-    guards=[signed_in],
-    dto=Body[ToRelease],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    on=None,
+    words="What left",
+    purpose="release an object",
     summary="Release one object to one partner, with what was approved for it",
-    responses={**described(ReleasedObject, "What left"), **problems(401, 403, 404, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def release(request: ApiRequest, data: ToRelease) -> ReleasedObject:
+def release(on: Deciding, said: ToRelease) -> ReleasedObject:
     """What leaves, to be handed over; the same again leaves nothing that is not there."""
-    with centre_of(request).uow.begin(request.user, purpose="release an object") as tx:
-        return _sharing(request).exchange.release_published(
-            tx, data.object, partner=data.partner, why=data.reason
-        )
+    return on.centre.matter.sharing.exchange.release_published(
+        on.tx, said.object, partner=said.partner, why=said.reason
+    )
 
 
 @get(
@@ -132,45 +122,29 @@ def list_releases(
         )
 
 
-@post(
+@creation(
     "/v1/exchange/approvals",
-    guards=[signed_in],
-    dto=Body[NewApproval],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    words="Approved; the next release uses it",
+    purpose="approve a release",
     summary="Approve that fields which name a person leave to one partner, once",
-    responses={
-        **described(ApprovalView, "Approved; the next release uses it", 201),
-        **problems(401, 403, 404, 413, 415),
-    },
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def approve_personal(request: ApiRequest, data: NewApproval) -> ApprovalView:
+def approve_personal(on: Deciding, said: NewApproval) -> ApprovalView:
     """It names the law and ends after a day."""
-    with centre_of(request).uow.begin(request.user, purpose="approve a release") as tx:
-        return _sharing(request).approving.approve(tx, data)
+    return on.centre.matter.sharing.approving.approve(on.tx, said)
 
 
-@post(
+@decision(
     "/v1/exchange/recalls",
-    guards=[signed_in],
-    dto=Body[NewRecall],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    on=None,
+    words="Who was told",
+    purpose="recall an object",
     summary="Tell everybody who received an object that it was wrong or is over",
-    responses={**described(Recalled, "Who was told"), **problems(401, 403, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def recall(request: ApiRequest, data: NewRecall) -> Recalled:
+def recall(on: Deciding, said: NewRecall) -> Recalled:
     """Everybody who has it, and nobody else."""
-    with centre_of(request).uow.begin(request.user, purpose="recall an object") as tx:
-        return _sharing(request).exchange.recalling.recall(tx, data)
+    return on.centre.matter.sharing.exchange.recalling.recall(on.tx, said)
 
 
 @get(
@@ -204,7 +178,7 @@ def list_notices(
     responses={**described(Count, "How many were open"), **problems(401, 403, 413, 415)},
     sync_to_thread=True,
 )
-def notices_delivered(request: ApiRequest, data: NoticesDelivered) -> Count:
+def notices_delivered(request: ApiRequest, data: JSONBody[NoticesDelivered]) -> Count:
     """Its own, whoever says so."""
     require(request.user, Permission.EXCHANGE_RECEIVE)
     partner, sharing = request.user.partner or "", _sharing(request)
@@ -213,45 +187,44 @@ def notices_delivered(request: ApiRequest, data: NoticesDelivered) -> Count:
     return Count(count=done)
 
 
-@post(
+@creation(
+    "/v1/exchange/canaries",
+    words="They leave with its next objects",
+    purpose="plant canaries",
+    summary="Give canaries to a partner: indicators that nobody else has",
+    body_bytes_max=BODY_BYTES_MAX,
+)
+def plant(on: Deciding, said: NewCanaries) -> CanaryList:
+    """Make them."""
+    return on.centre.matter.sharing.canaries.plant(on.tx, said)
+
+
+@get(
     "/v1/exchange/canaries",
     guards=[signed_in],
-    dto=Body[NewCanaries],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
     security=BEARER,
     tags=["exchange"],
-    summary="Give canaries to a partner: indicators that nobody else has",
-    responses={
-        **described(CanaryList, "They leave with its next objects", 201),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
+    summary="A partner's canaries; without a partner, those that were seen again",
+    responses={**described(CanaryList, "Where each was first seen"), **problems(401, 403, 404)},
     sync_to_thread=True,
 )
-def plant(request: ApiRequest, data: NewCanaries) -> CanaryList:
-    """Make them."""
-    with centre_of(request).uow.begin(request.user, purpose="plant canaries") as tx:
-        return _sharing(request).canaries.plant(tx, data)
+def list_canaries(request: ApiRequest, partner: PartnerFilter = None) -> CanaryList:
+    """Who passed on what it was given."""
+    with centre_of(request).uow.read(request.user, purpose="list canaries") as tx:
+        return _sharing(request).canaries.list(tx, partner)
 
 
-@post(
+@decision(
     "/v1/exchange/canaries/seen",
-    guards=[signed_in],
-    dto=Body[CanarySeen],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    on=None,
+    words="Which partner passed it on",
+    purpose="a canary was seen",
     summary="Whose canary a value is that was seen somewhere",
-    responses={**described(Leak, "Which partner passed it on"), **problems(401, 403, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def canary_seen(request: ApiRequest, data: CanarySeen) -> Leak:
+def canary_seen(on: Deciding, said: CanarySeen) -> Leak:
     """The journal keeps that it was seen."""
-    with centre_of(request).uow.begin(request.user, purpose="a canary was seen") as tx:
-        return _sharing(request).canaries.seen(tx, data)
+    return on.centre.matter.sharing.canaries.seen(on.tx, said)
 
 
 @get(
@@ -278,6 +251,7 @@ HANDLERS: Final = (
     list_notices,
     notices_delivered,
     plant,
+    list_canaries,
     canary_seen,
     request_figures,
 )

@@ -12,7 +12,7 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody
 
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.bodies import media_type
@@ -28,14 +28,14 @@ SIGNATURE_CHARACTERS_MAX: Final = 4_096
 VOUCHED_CHARACTERS_MAX: Final = 500
 _FILE: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
 
-OneForm = Annotated[Form, Parameter(query="form", description="In which form the file is.")]
-After = Annotated[int, Parameter(query="after", ge=0, le=2**63 - 1, required=False)]
+OneForm = Annotated[Form, QueryParameter(name="form", description="In which form the file is.")]
+After = Annotated[int, QueryParameter(name="after", ge=0, le=2**63 - 1, required=False)]
 FileSignature = Annotated[
     str | None,
-    Parameter(header=SIGNATURE, max_length=SIGNATURE_CHARACTERS_MAX, required=False),
+    HeaderParameter(name=SIGNATURE, max_length=SIGNATURE_CHARACTERS_MAX, required=False),
 ]
 Vouched = Annotated[
-    str, Parameter(query="vouched", max_length=VOUCHED_CHARACTERS_MAX, required=False)
+    str, QueryParameter(name="vouched", max_length=VOUCHED_CHARACTERS_MAX, required=False)
 ]
 
 
@@ -72,7 +72,7 @@ class FileOperation(Operation):
     sync_to_thread=True,
 )
 def export_file(
-    request: ApiRequest, partner: str, form: OneForm, after: After = 0
+    request: ApiRequest, partner: FromPath[str], form: OneForm, after: After = 0
 ) -> Response[bytes]:
     """The partner's view from behind a mark on, at most 20,000 objects."""
     code, centre = need_id(partner, what="partner"), centre_of(request)
@@ -111,8 +111,8 @@ def export_file(
 )
 def import_file(
     request: ApiRequest,
-    partner: str,
-    body: bytes,
+    partner: FromPath[str],
+    body: RawBody,
     form: OneForm,
     signature: FileSignature = None,
     vouched: Vouched = "",

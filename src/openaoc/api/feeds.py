@@ -9,12 +9,12 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import delete, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
 from openaoc.api.bodies import Body
-from openaoc.api.decisions import Deciding, look
+from openaoc.api.decisions import Deciding, creation, look
 from openaoc.api.exchange import After
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
@@ -26,7 +26,7 @@ from openaoc.exchange.taxii.polling import FeedList, FeedView, NewFeed
 from openaoc.kernel.limits import PAGE_MAX
 from openaoc.workflow.collecting import Collecting
 
-KindFilter = Annotated[ObjectKind | None, Parameter(query="kind", required=False)]
+KindFilter = Annotated[ObjectKind | None, QueryParameter(name="kind", required=False)]
 
 
 class NewCollections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,7 +69,7 @@ def _collecting(request: ApiRequest) -> Collecting:
     responses={**described(OpenedCollections, "Both"), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
-def open_collections(request: ApiRequest, data: NewCollections) -> OpenedCollections:
+def open_collections(request: ApiRequest, data: JSONBody[NewCollections]) -> OpenedCollections:
     """They are filled while an agreement is in force."""
     with centre_of(request).uow.begin(request.user, purpose="open collections") as tx:
         found = _collecting(request).taxii.open_for(tx, data.partner, profile=data.profile)
@@ -81,27 +81,20 @@ def open_collections(request: ApiRequest, data: NewCollections) -> OpenedCollect
     )
 
 
-@post(
+@creation(
     "/v1/exchange/feeds",
-    guards=[signed_in],
-    dto=Body[NewFeed],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["exchange"],
+    words="The feed",
+    purpose="add a feed",
     summary="Read a partner's collection or MISP feed on schedule, or write ours into it",
     description=(
         "`form` `misp`: a MISP feed, its `url` where its manifest lies, over https; without "
         "`username` the `secret` is the whole `Authorization` header."
     ),
-    responses={**described(FeedView, "The feed", 201), **problems(401, 403, 404, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def add_feed(request: ApiRequest, data: NewFeed) -> FeedView:
+def add_feed(on: Deciding, said: NewFeed) -> FeedView:
     """Its secret is sealed and never shown again."""
-    with centre_of(request).uow.begin(request.user, purpose="add a feed") as tx:
-        return _collecting(request).polling.add(tx, data)
+    return on.centre.matter.collecting.polling.add(on.tx, said)
 
 
 @look(
@@ -124,7 +117,7 @@ def list_feeds(on: Deciding) -> FeedList:
     responses=problems(401, 403, 404),
     sync_to_thread=True,
 )
-def remove_feed(request: ApiRequest, feed: str) -> None:
+def remove_feed(request: ApiRequest, feed: FromPath[str]) -> None:
     """What was read stays."""
     with centre_of(request).uow.begin(request.user, purpose="remove a feed") as tx:
         _collecting(request).polling.remove(tx, need_id(feed, what="feed"))

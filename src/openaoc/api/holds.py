@@ -10,16 +10,16 @@ from typing import Annotated, Final
 import msgspec
 from litestar import get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter, RawBody
 from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
 from openaoc.api.bodies import Body
-from openaoc.api.decisions import ORDER, Deciding, decision
+from openaoc.api.decisions import ORDER, Deciding, act, decision, look
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, Problem, problem_of, problems
 from openaoc.api.signatures import Signature, read_signature
-from openaoc.api.wire import ConversionRequest, ExtensionRequest, ReleaseRequest
+from openaoc.api.wire import ConversionRequest, ExtensionRequest, Why
 from openaoc.channels.model import InlineAnswer
 from openaoc.holds.model import Answer, OrderPage, OrderState, OrderView
 from openaoc.kernel.errors import OpenAOCError
@@ -31,9 +31,9 @@ ANSWER_BODY_BYTES_MAX: Final = 1 << 20
 ANSWERS_BODY_BYTES_MAX: Final = 4 << 20
 ANSWERS_PER_REQUEST_MAX: Final = 200
 
-CaseFilter = Annotated[str | None, Parameter(query="case", max_length=64, required=False)]
+CaseFilter = Annotated[str | None, QueryParameter(name="case", max_length=64, required=False)]
 InstitutionFilter = Annotated[
-    str | None, Parameter(query="institution", max_length=BANK_CHARACTERS_MAX, required=False)
+    str | None, QueryParameter(name="institution", max_length=BANK_CHARACTERS_MAX, required=False)
 ]
 
 
@@ -75,7 +75,7 @@ def list_holds(
     request: ApiRequest,
     case: CaseFilter = None,
     institution: InstitutionFilter = None,
-    order_state: Annotated[OrderState | None, Parameter(query="state", required=False)] = None,
+    order_state: Annotated[OrderState | None, QueryParameter(name="state", required=False)] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> OrderPage:
@@ -87,25 +87,17 @@ def list_holds(
         )
 
 
-@get(
+@look(
     "/v1/holds/{order:str}",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["holds"],
+    on=ORDER,
+    words="The order",
+    purpose="show an order",
     summary="Show a hold order",
     description="To an institution, another's order is not there.",
-    responses={
-        200: ResponseSpec(OrderView, description="The order", generate_examples=False),
-        **problems(401, 403, 404),
-    },
-    sync_to_thread=True,
 )
-def show_hold(request: ApiRequest, order: str) -> OrderView:
+def show_hold(on: Deciding) -> OrderView:
     """One order as the actor may see it."""
-    order_id = need_id(order, what="order")
-    centre = centre_of(request)
-    with centre.uow.read(request.user, purpose="show an order") as tx:
-        return centre.matter.holds.show(tx, order_id)
+    return on.centre.matter.holds.show(on.tx, on.id)
 
 
 @post(
@@ -129,7 +121,11 @@ def show_hold(request: ApiRequest, order: str) -> OrderView:
     sync_to_thread=True,
 )
 def answer(
-    request: ApiRequest, order: str, data: Answer, body: bytes, signature: Signature = None
+    request: ApiRequest,
+    order: FromPath[str],
+    data: JSONBody[Answer],
+    body: RawBody,
+    signature: Signature = None,
 ) -> OrderView:
     """Take an institution's answer, in the transaction of its signature's nonce."""
     order_id = need_id(order, what="order")
@@ -161,7 +157,7 @@ def answer(
     sync_to_thread=True,
 )
 def answer_many(
-    request: ApiRequest, data: AnswerList, body: bytes, signature: Signature = None
+    request: ApiRequest, data: JSONBody[AnswerList], body: RawBody, signature: Signature = None
 ) -> AnswerOutcomes:
     """Take an institution's answers, in one transaction with the nonce of their signature."""
     require(request.user, Permission.HOLD_ANSWER)
@@ -188,30 +184,21 @@ def answer_many(
     purpose="release a hold",
     summary="Release a hold",
 )
-def release(made: Deciding, asked: ReleaseRequest) -> OrderView:
+def release(on: Deciding, said: Why) -> OrderView:
     """Give the money back to its holder; one person is enough."""
-    return made.centre.matter.holds.release(made.tx, made.id, asked.reason)
+    return on.centre.matter.holds.release(on.tx, on.id, said.reason)
 
 
-@post(
+@act(
     "/v1/holds/{order:str}/approve",
-    guards=[signed_in],
-    status_code=200,
-    security=BEARER,
-    tags=["holds"],
+    on=ORDER,
+    words="The order now",
+    purpose="approve an order",
     summary="Approve an order that waits for a person",
-    responses={
-        200: ResponseSpec(OrderView, description="The order now", generate_examples=False),
-        **problems(401, 403, 404, 409),
-    },
-    sync_to_thread=True,
 )
-def approve(request: ApiRequest, order: str) -> OrderView:
+def approve(on: Deciding) -> OrderView:
     """Agree to a drafted order; it goes out when all whom its rule asks for have agreed."""
-    order_id = need_id(order, what="order")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="approve an order") as tx:
-        return centre.matter.holds.approve(tx, order_id)
+    return on.centre.matter.holds.approve(on.tx, on.id)
 
 
 @decision(
@@ -221,9 +208,9 @@ def approve(request: ApiRequest, order: str) -> OrderView:
     purpose="withdraw an order",
     summary="Withdraw an order that is not answered yet",
 )
-def withdraw(made: Deciding, asked: ReleaseRequest) -> OrderView:
+def withdraw(on: Deciding, said: Why) -> OrderView:
     """Take an order back before it is applied."""
-    return made.centre.matter.holds.withdraw(made.tx, made.id, asked.reason)
+    return on.centre.matter.holds.withdraw(on.tx, on.id, said.reason)
 
 
 @decision(
@@ -233,10 +220,10 @@ def withdraw(made: Deciding, asked: ReleaseRequest) -> OrderView:
     purpose="convert a hold",
     summary="Convert a hold into a court's or authority's measure",
 )
-def convert(made: Deciding, asked: ConversionRequest) -> OrderView:
+def convert(on: Deciding, said: ConversionRequest) -> OrderView:
     """End our hold where a court's or authority's measure stands in its place."""
-    return made.centre.matter.holds.convert(
-        made.tx, made.id, authority=asked.authority, reason=asked.reason
+    return on.centre.matter.holds.convert(
+        on.tx, on.id, authority=said.authority, reason=said.reason
     )
 
 
@@ -247,10 +234,10 @@ def convert(made: Deciding, asked: ConversionRequest) -> OrderView:
     purpose="make a hold longer",
     summary="Make a hold longer by a court's or authority's measure",
 )
-def extend(made: Deciding, asked: ExtensionRequest) -> OrderView:
+def extend(on: Deciding, said: ExtensionRequest) -> OrderView:
     """The hold stands until the measure ends; the institution gets a new revision."""
-    return made.centre.matter.holds.extend(
-        made.tx, made.id, until=asked.until, authority=asked.authority, reason=asked.reason
+    return on.centre.matter.holds.extend(
+        on.tx, on.id, until=said.until, authority=said.authority, reason=said.reason
     )
 
 

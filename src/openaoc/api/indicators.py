@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from litestar import get, post
-from litestar.params import Parameter
+from litestar import get
+from litestar.params import QueryParameter
 
-from openaoc.api.access import BEARER, centre_of, need_id, signed_in
-from openaoc.api.bodies import Body
+from openaoc.api.access import BEARER, centre_of, signed_in
+from openaoc.api.decisions import Deciding, Thing, decision, look
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
-from openaoc.api.wire import CaseDecision
+from openaoc.api.wire import Why
 from openaoc.indicators.model import Indicator, IndicatorPage, IndicatorView, Status
 from openaoc.kernel.identifiers.kinds import Kind
 
 BODY_BYTES_MAX: Final = 16 << 10
 
-OneKind = Annotated[Kind | None, Parameter(query="kind", required=False)]
-OneStatus = Annotated[Status | None, Parameter(query="status", required=False)]
+OneKind = Annotated[Kind | None, QueryParameter(name="kind", required=False)]
+OneStatus = Annotated[Status | None, QueryParameter(name="status", required=False)]
+INDICATOR: Final = Thing("indicator", "indicator")
 
 
 @get(
@@ -45,60 +46,40 @@ def list_indicators(
         )
 
 
-@get(
+@look(
     "/v1/indicators/{indicator:str}",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["indicators"],
+    on=INDICATOR,
+    words="At most 200 sources",
+    purpose="show an indicator",
     summary="One indicator with who said so",
-    responses={**described(IndicatorView, "At most 200 sources"), **problems(401, 403, 404)},
-    sync_to_thread=True,
 )
-def show_indicator(request: ApiRequest, indicator: str) -> IndicatorView:
+def show_indicator(on: Deciding) -> IndicatorView:
     """One indicator."""
-    found, centre = need_id(indicator, what="indicator"), centre_of(request)
-    with centre.uow.read(request.user, purpose="show an indicator") as tx:
-        return centre.matter.indicators.show(tx, found)
+    return on.centre.matter.indicators.show(on.tx, on.id)
 
 
-@post(
+@decision(
     "/v1/indicators/{indicator:str}/confirm",
-    guards=[signed_in],
-    dto=Body[CaseDecision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["indicators"],
+    on=INDICATOR,
+    words="Confirmed",
+    purpose="confirm an indicator",
     summary="Agree with it, as a person who looked",
-    responses={**described(Indicator, "Confirmed"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
 )
-def confirm_indicator(request: ApiRequest, indicator: str, data: CaseDecision) -> Indicator:
+def confirm_indicator(on: Deciding, said: Why) -> Indicator:
     """Its sources were right."""
-    found, centre = need_id(indicator, what="indicator"), centre_of(request)
-    with centre.uow.begin(request.user, purpose="confirm an indicator") as tx:
-        return centre.matter.indicators.confirm(tx, found, reason=data.reason)
+    return on.centre.matter.indicators.confirm(on.tx, on.id, reason=said.reason)
 
 
-@post(
+@decision(
     "/v1/indicators/{indicator:str}/withdraw",
-    guards=[signed_in],
-    dto=Body[CaseDecision],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["indicators"],
+    on=INDICATOR,
+    words="Withdrawn",
+    purpose="withdraw an indicator",
     summary="Say that it is wrong; it stays so until a person confirms it",
-    responses={**described(Indicator, "Withdrawn"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
 )
-def withdraw_indicator(request: ApiRequest, indicator: str, data: CaseDecision) -> Indicator:
+def withdraw_indicator(on: Deciding, said: Why) -> Indicator:
     """Its sources were wrong."""
-    found, centre = need_id(indicator, what="indicator"), centre_of(request)
-    with centre.uow.begin(request.user, purpose="withdraw an indicator") as tx:
-        return centre.matter.indicators.withdraw(tx, found, reason=data.reason)
+    return on.centre.matter.indicators.withdraw(on.tx, on.id, reason=said.reason)
 
 
 HANDLERS: Final = (list_indicators, show_indicator, confirm_indicator, withdraw_indicator)

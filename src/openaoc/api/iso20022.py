@@ -9,6 +9,7 @@ from litestar import post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
+from litestar.params import RawBody
 
 from openaoc.api.access import BEARER, centre_of, only, signed_in
 from openaoc.api.bodies import media_type
@@ -57,7 +58,7 @@ class DocumentOperation(Operation):
     },
     sync_to_thread=True,
 )
-def message(request: ApiRequest, body: bytes, signature: Signature = None) -> IsoReceipt:
+def message(request: ApiRequest, body: RawBody, signature: Signature = None) -> IsoReceipt:
     """Take a message, in one transaction with its signature's nonce."""
     if media_type(request) != XML:
         raise UnsupportedType(f"send {XML}", where="Content-Type")

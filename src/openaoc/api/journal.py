@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from litestar import get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from openaoc.api.access import BEARER, centre_of, signed_in
 from openaoc.api.problems import ApiRequest, problems
@@ -19,7 +19,7 @@ from openaoc.storage.journal_heads import Head
 from openaoc.storage.journal_verify import Verdict
 
 LEAF_MAX: Final = 2**62
-Size = Annotated[int, Parameter(ge=0, le=LEAF_MAX, required=True)]
+Size = Annotated[int, QueryParameter(ge=0, le=LEAF_MAX, required=True)]
 
 
 @get(
@@ -52,7 +52,7 @@ def head(request: ApiRequest) -> Head:
     },
     sync_to_thread=True,
 )
-def inclusion(request: ApiRequest, leaf: int) -> Inclusion:
+def inclusion(request: ApiRequest, leaf: FromPath[int]) -> Inclusion:
     """The inclusion proof of a leaf (RFC 6962 section 2.1.1)."""
     require(request.user, Permission.JOURNAL_READ)
     return centre_of(request).journal.inclusion_proof(leaf)

@@ -12,10 +12,11 @@ from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
-from litestar.params import Parameter
+from litestar.params import QueryParameter, RawBody
 
 from openaoc.api.access import (
     BEARER,
+    REPLAYED,
     IdempotencyKey,
     centre_of,
     need_key,
@@ -24,7 +25,6 @@ from openaoc.api.access import (
 )
 from openaoc.api.bodies import media_type
 from openaoc.api.problems import ApiRequest, UnsupportedType, problems
-from openaoc.api.reports import REPLAYED
 from openaoc.api.signatures import Signature, check_sender
 from openaoc.kernel.actor import Role
 from openaoc.kernel.clock import EPOCH, parse_time
@@ -83,21 +83,23 @@ def _known_type(request: ApiRequest) -> str:
 
 Live = Annotated[
     bool,
-    Parameter(
-        query="live",
+    QueryParameter(
+        name="live",
         required=False,
         description="False for the import of history; a live batch may not be from the future.",
     ),
 ]
 At = Annotated[
     str | None,
-    Parameter(
-        query="at", required=False, max_length=40, description="RFC 3339; the balances' moment."
+    QueryParameter(
+        name="at", required=False, max_length=40, description="RFC 3339; the balances' moment."
     ),
 ]
 AssumeUtc = Annotated[
     bool,
-    Parameter(query="assume_utc", required=False, description="Take times without zone as UTC."),
+    QueryParameter(
+        name="assume_utc", required=False, description="Take times without zone as UTC."
+    ),
 ]
 
 
@@ -124,7 +126,7 @@ AssumeUtc = Annotated[
 )
 def transfers(
     request: ApiRequest,
-    body: bytes,
+    body: RawBody,
     idempotency_key: IdempotencyKey = None,
     live: Live = True,  # noqa: FBT002 - a query parameter
     assume_utc: AssumeUtc = False,  # noqa: FBT002 - a query parameter
@@ -162,7 +164,7 @@ def transfers(
 )
 def accounts(
     request: ApiRequest,
-    body: bytes,
+    body: RawBody,
     idempotency_key: IdempotencyKey = None,
     at: At = None,
     signature: Signature = None,

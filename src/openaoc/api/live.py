@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from litestar import get
-
-from openaoc.api.access import BEARER, centre_of, signed_in
-from openaoc.api.decisions import Deciding, decision
-from openaoc.api.problems import ApiRequest, described, problems
+from openaoc.api.decisions import Deciding, decision, look
 from openaoc.api.wire import LiveScope, ShadowScope, SwitchList
 from openaoc.parties.model import Switch
 
@@ -20,9 +16,9 @@ from openaoc.parties.model import Switch
     purpose="switch live",
     summary="Propose that orders go out for real",
 )
-def propose(made: Deciding, asked: LiveScope) -> Switch:
+def propose(on: Deciding, said: LiveScope) -> Switch:
     """The first person's word."""
-    return made.centre.parties.propose_live(made.tx, asked.scope)
+    return on.centre.parties.propose_live(on.tx, said.scope)
 
 
 @decision(
@@ -32,9 +28,9 @@ def propose(made: Deciding, asked: LiveScope) -> Switch:
     purpose="switch live",
     summary="Approve the proposal, as another person",
 )
-def approve(made: Deciding, asked: LiveScope) -> Switch:
+def approve(on: Deciding, said: LiveScope) -> Switch:
     """The second person's word: live from now on."""
-    return made.centre.parties.approve_live(made.tx, asked.scope)
+    return on.centre.parties.approve_live(on.tx, said.scope)
 
 
 @decision(
@@ -44,25 +40,20 @@ def approve(made: Deciding, asked: LiveScope) -> Switch:
     purpose="back to shadow",
     summary="Back to shadow; one person is enough",
 )
-def shadow(made: Deciding, asked: ShadowScope) -> Switch:
+def shadow(on: Deciding, said: ShadowScope) -> Switch:
     """Stop sending for the scope."""
-    return made.centre.parties.back_to_shadow(made.tx, asked.scope, reason=asked.reason)
+    return on.centre.parties.back_to_shadow(on.tx, said.scope, reason=said.reason)
 
 
-@get(
+@look(
     "/v1/live",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["live"],
+    words="Every switch",
+    purpose="list what is live",
     summary="List what is live",
-    responses={**described(SwitchList, "Every switch"), **problems(401, 403)},
-    sync_to_thread=True,
 )
-def list_switches(request: ApiRequest) -> SwitchList:
+def list_switches(on: Deciding) -> SwitchList:
     """Every switch anybody ever touched."""
-    centre = centre_of(request)
-    with centre.uow.read(request.user) as tx:
-        return SwitchList(switches=centre.parties.switches(tx))
+    return SwitchList(switches=on.centre.parties.switches(on.tx))
 
 
 HANDLERS: Final = (propose, approve, shadow, list_switches)

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-from litestar import get
-
-from openaoc.api.access import BEARER, centre_of, need_id, signed_in
-from openaoc.api.decisions import CASE, Deciding, Thing, decision
-from openaoc.api.problems import ApiRequest, described, problems
-from openaoc.api.wire import Reason
+from openaoc.api.decisions import CASE, Deciding, Thing, creation, decision, look
+from openaoc.api.wire import Why
 from openaoc.holds.delay_model import DELAY_LONGEST, DelayList, NewDelay, NoticeDelay
 
 DELAY: Final = Thing("delay", "delay of a notice")
 
 
-class DelayReason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a delay is agreed to, or ended."""
-
-    reason: Reason
-
-
-@decision(
+@creation(
     "/v1/cases/{case_id:str}/notice-delays",
     on=CASE,
     words="The proposal; nothing changes before a second person agrees",
@@ -33,26 +22,21 @@ class DelayReason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         "Who looks like honest commerce is told at once all the same."
     ),
 )
-def propose(made: Deciding, asked: NewDelay) -> NoticeDelay:
+def propose(on: Deciding, said: NewDelay) -> NoticeDelay:
     """One person proposes."""
-    return made.centre.matter.holds.delays.propose(made.tx, made.id, asked)
+    return on.centre.matter.holds.delays.propose(on.tx, on.id, said)
 
 
-@get(
+@look(
     "/v1/cases/{case_id:str}/notice-delays",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["cases"],
+    on=CASE,
+    words="With how many holders wait",
+    purpose="list delays of notices",
     summary="List a case's delays of notices, newest first",
-    responses={**described(DelayList, "With how many holders wait"), **problems(401, 403, 404)},
-    sync_to_thread=True,
 )
-def list_delays(request: ApiRequest, case_id: str) -> DelayList:
+def list_delays(on: Deciding) -> DelayList:
     """Why holders are told later, by whose word, until when."""
-    case = need_id(case_id, what="case")
-    centre = centre_of(request)
-    with centre.uow.read(request.user, purpose="list delays of notices") as tx:
-        return centre.matter.holds.delays.list(tx, case)
+    return on.centre.matter.holds.delays.list(on.tx, on.id)
 
 
 @decision(
@@ -62,9 +46,9 @@ def list_delays(request: ApiRequest, case_id: str) -> DelayList:
     purpose="agree to delay notices",
     summary="Agree, as the second person, that holders are told later",
 )
-def agree(made: Deciding, asked: DelayReason) -> NoticeDelay:
+def agree(on: Deciding, said: Why) -> NoticeDelay:
     """Not by whoever proposed it."""
-    return made.centre.matter.holds.delays.agree(made.tx, made.id, reason=asked.reason)
+    return on.centre.matter.holds.delays.agree(on.tx, on.id, reason=said.reason)
 
 
 @decision(
@@ -74,9 +58,9 @@ def agree(made: Deciding, asked: DelayReason) -> NoticeDelay:
     purpose="end a delay of notices",
     summary="End a delay, or take a proposal back: the holders are told now",
 )
-def end(made: Deciding, asked: DelayReason) -> NoticeDelay:
+def end(on: Deciding, said: Why) -> NoticeDelay:
     """One person is enough; else it ends by itself."""
-    return made.centre.matter.holds.delays.end(made.tx, made.id, reason=asked.reason)
+    return on.centre.matter.holds.delays.end(on.tx, on.id, reason=said.reason)
 
 
 HANDLERS: Final = (propose, list_delays, agree, end)

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from litestar import get, post
-
-from openaoc.api.access import BEARER, centre_of, signed_in
-from openaoc.api.bodies import Body
-from openaoc.api.decisions import Deciding, look
-from openaoc.api.problems import ApiRequest, described, problems
+from openaoc.api.decisions import Deciding, Thing, creation, decision, look
 from openaoc.exchange.objects import check_object_id
 from openaoc.exchange.operations.model import (
     ActSaid,
@@ -23,33 +18,22 @@ from openaoc.exchange.operations.model import (
     OperationList,
     OperationView,
 )
-from openaoc.exchange.operations.service import Operations
 
 BODY_BYTES_MAX: Final = 64 << 10
+OPERATION: Final = Thing("name", "operation", check_object_id)
 
 
-def _operations(request: ApiRequest) -> Operations:
-    return centre_of(request).between.together.operations
-
-
-@post(
+@creation(
     "/v1/operations",
-    guards=[signed_in],
-    dto=Body[NewOperation],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["operations"],
+    words="Drafted",
+    purpose="open an operation",
     summary="Draft a joint operation with partner centres, as its lead",
     description="It narrows the standing agreements and widens none; two persons approve it.",
-    responses={**described(Operation, "Drafted", 201), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def open_operation(request: ApiRequest, data: NewOperation) -> Operation:
+def open_operation(on: Deciding, said: NewOperation) -> Operation:
     """Nobody hears of it yet."""
-    with centre_of(request).uow.begin(request.user, purpose="open an operation") as tx:
-        return _operations(request).open(tx, data)
+    return on.centre.between.together.operations.open(on.tx, said)
 
 
 @look(
@@ -63,61 +47,43 @@ def list_operations(on: Deciding) -> OperationList:
     return on.centre.between.together.operations.list(on.tx)
 
 
-@get(
+@look(
     "/v1/operations/{name:str}",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["operations"],
+    on=OPERATION,
+    words="As known here now",
+    purpose="look at an operation",
     summary="An operation with its members, timeline and results",
-    responses={**described(OperationView, "As known here now"), **problems(401, 403, 404)},
-    sync_to_thread=True,
 )
-def show_operation(request: ApiRequest, name: str) -> OperationView:
+def show_operation(on: Deciding) -> OperationView:
     """The timeline is the same in each centre that may have its entries."""
-    with centre_of(request).uow.read(request.user, purpose="look at an operation") as tx:
-        return _operations(request).show(tx, check_object_id(name))
+    return on.centre.between.together.operations.show(on.tx, on.id)
 
 
-@post(
+@decision(
     "/v1/operations/{name:str}/act",
-    guards=[signed_in],
-    dto=Body[ActSaid],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["operations"],
+    on=OPERATION,
+    words="The operation now",
+    purpose="decide on an operation",
     summary="Approve, accept, refuse, leave or close an operation",
     description="Approving, accepting and closing take two persons; leaving and refusing one.",
-    responses={
-        **described(Operation, "The operation now"),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def act_on_operation(request: ApiRequest, name: str, data: ActSaid) -> Operation:
+def act_on_operation(on: Deciding, said: ActSaid) -> Operation:
     """A person's word."""
-    with centre_of(request).uow.begin(request.user, purpose="decide on an operation") as tx:
-        return _operations(request).act(tx, check_object_id(name), data)
+    return on.centre.between.together.operations.act(on.tx, on.id, said)
 
 
-@post(
+@creation(
     "/v1/operations/{name:str}/entries",
-    guards=[signed_in],
-    dto=Body[NewEntry],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["operations"],
+    on=OPERATION,
+    words="Recorded",
+    purpose="record an operation",
     summary="Record what was done; partners get of it what may leave",
-    responses={**described(Entry, "Recorded", 201), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def record_entry(request: ApiRequest, name: str, data: NewEntry) -> Entry:
+def record_entry(on: Deciding, said: NewEntry) -> Entry:
     """An entry of ours."""
-    with centre_of(request).uow.begin(request.user, purpose="record an operation") as tx:
-        return _operations(request).record(tx, check_object_id(name), data)
+    return on.centre.between.together.operations.record(on.tx, on.id, said)
 
 
 HANDLERS: Final = (

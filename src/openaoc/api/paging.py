@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from openaoc.kernel.limits import PAGE_MAX
 
@@ -12,8 +12,8 @@ CURSOR_CHARACTERS_MAX: Final = 256
 
 Cursor = Annotated[
     str | None,
-    Parameter(
-        query="cursor",
+    QueryParameter(
+        name="cursor",
         max_length=CURSOR_CHARACTERS_MAX,
         required=False,
         description="The `cursor` of the page before; absent for the first page.",
@@ -21,5 +21,5 @@ Cursor = Annotated[
 ]
 Limit = Annotated[
     int,
-    Parameter(query="limit", ge=1, le=PAGE_MAX, required=False, description="Items on a page."),
+    QueryParameter(name="limit", ge=1, le=PAGE_MAX, required=False, description="Items on a page."),
 ]

@@ -6,10 +6,11 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, delete, get, post, put
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from openaoc.api.access import (
     BEARER,
+    REPLAYED,
     IdempotencyKey,
     centre_of,
     need_id,
@@ -18,8 +19,8 @@ from openaoc.api.access import (
     signed_in,
 )
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, creation, look
 from openaoc.api.problems import ApiRequest, described, problems
-from openaoc.api.reports import REPLAYED
 from openaoc.api.wire import (
     AddedUser,
     FreshKey,
@@ -41,69 +42,44 @@ from openaoc.parties.permissions import Permission, require
 
 SMALL_BODY_BYTES_MAX: Final = 64 << 10
 After = Annotated[
-    str, Parameter(query="after", max_length=64, required=False, description="The last id seen.")
+    str,
+    QueryParameter(name="after", max_length=64, required=False, description="The last id seen."),
 ]
 
 
-@post(
+@creation(
     "/v1/institutions",
-    guards=[signed_in],
-    dto=Body[NewInstitution],
-    return_dto=None,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["parties"],
+    words="Added",
+    purpose="add an institution",
     summary="Add an institution, in shadow",
-    responses={
-        **described(Institution, "Added", 201),
-        **problems(401, 403, 409, 413, 415),
-    },
-    sync_to_thread=True,
+    tag="parties",
+    body_bytes_max=SMALL_BODY_BYTES_MAX,
 )
-def add_institution(
-    request: ApiRequest, data: NewInstitution, idempotency_key: IdempotencyKey = None
-) -> Response[Institution]:
+def add_institution(on: Deciding, said: NewInstitution) -> Institution:
     """A new institution."""
-    centre, key = centre_of(request), need_key(idempotency_key)
-    asked = once(
-        actor=request.user.id,
-        route="institutions",
-        key=key,
-        content=msgspec.json.encode(data),
+    require(on.tx.actor, Permission.INSTITUTION_MANAGE)
+    return on.centre.parties.add_institution(
+        on.tx,
+        code=said.code,
+        name=said.name,
+        kind=said.kind,
+        jurisdiction=said.jurisdiction or on.centre.settings.jurisdiction,
+        endpoint=None if said.endpoint is None else check_endpoint(said.endpoint),
+        message_format=said.message_format,
     )
-    with centre.uow.begin(request.user, purpose="add an institution") as tx:
-        require(tx.actor, Permission.INSTITUTION_MANAGE)
-        earlier = asked.earlier(tx, Institution)
-        if earlier is not None:
-            return Response(earlier, status_code=201, headers={REPLAYED: "true"})
-        added = centre.parties.add_institution(
-            tx,
-            code=data.code,
-            name=data.name,
-            kind=data.kind,
-            jurisdiction=data.jurisdiction or centre.settings.jurisdiction,
-            endpoint=None if data.endpoint is None else check_endpoint(data.endpoint),
-            message_format=data.message_format,
-        )
-        asked.answered(tx, added)
-        return Response(added, status_code=201)
 
 
-@get(
+@look(
     "/v1/institutions",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["parties"],
+    words="All of them",
+    purpose="list institutions",
     summary="List institutions",
-    responses={**described(InstitutionList, "All of them"), **problems(401, 403)},
-    sync_to_thread=True,
+    tag="parties",
 )
-def list_institutions(request: ApiRequest) -> InstitutionList:
+def list_institutions(on: Deciding) -> InstitutionList:
     """Every institution by code."""
-    centre = centre_of(request)
-    with centre.uow.read(request.user) as tx:
-        require(tx.actor, Permission.INSTITUTION_READ)
-        return InstitutionList(institutions=centre.parties.institutions(tx))
+    require(on.tx.actor, Permission.INSTITUTION_READ)
+    return InstitutionList(institutions=on.centre.parties.institutions(on.tx))
 
 
 @put(
@@ -118,7 +94,9 @@ def list_institutions(request: ApiRequest) -> InstitutionList:
     responses={**described(Institution, "Set"), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
-def set_endpoint(request: ApiRequest, code: str, data: NewEndpoint) -> Institution:
+def set_endpoint(
+    request: ApiRequest, code: FromPath[str], data: JSONBody[NewEndpoint]
+) -> Institution:
     """The endpoint; what waits for the institution is delivered there at once."""
     centre, name = centre_of(request), need_id(code, what="institution")
     endpoint = None if data.endpoint is None else check_endpoint(data.endpoint)
@@ -144,7 +122,10 @@ def set_endpoint(request: ApiRequest, code: str, data: NewEndpoint) -> Instituti
     sync_to_thread=True,
 )
 def register_key(
-    request: ApiRequest, code: str, data: NewPublicKey, idempotency_key: IdempotencyKey = None
+    request: ApiRequest,
+    code: FromPath[str],
+    data: JSONBody[NewPublicKey],
+    idempotency_key: IdempotencyKey = None,
 ) -> Response[RegisteredKey]:
     """A public key for the institution's signatures."""
     centre, name = centre_of(request), need_id(code, what="institution")
@@ -179,7 +160,7 @@ def register_key(
     responses=problems(401, 403, 404),
     sync_to_thread=True,
 )
-def retire_key(request: ApiRequest, code: str, kid: str) -> None:
+def retire_key(request: ApiRequest, code: FromPath[str], kid: FromPath[str]) -> None:
     """Nothing signed with the key is accepted any more."""
     centre, name = centre_of(request), need_id(code, what="institution")
     with centre.uow.begin(request.user, purpose="retire a public key") as tx:
@@ -200,7 +181,7 @@ def retire_key(request: ApiRequest, code: str, kid: str) -> None:
     sync_to_thread=True,
 )
 def add_user(
-    request: ApiRequest, data: NewUser, idempotency_key: IdempotencyKey = None
+    request: ApiRequest, data: JSONBody[NewUser], idempotency_key: IdempotencyKey = None
 ) -> Response[AddedUser]:
     """A new user with a first key; a repeated request does not show the key again."""
     centre, key = centre_of(request), need_key(idempotency_key)
@@ -244,7 +225,7 @@ def list_users(request: ApiRequest, after: After = "") -> UserList:
     responses={**described(FreshKey, "Replaced", 201), **problems(401, 403, 404, 409)},
     sync_to_thread=True,
 )
-def rotate_key(request: ApiRequest, key_id: str) -> FreshKey:
+def rotate_key(request: ApiRequest, key_id: FromPath[str]) -> FreshKey:
     """A new key for the same user."""
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="rotate an API key") as tx:
@@ -261,7 +242,7 @@ def rotate_key(request: ApiRequest, key_id: str) -> FreshKey:
     responses=problems(401, 403, 404),
     sync_to_thread=True,
 )
-def revoke_key(request: ApiRequest, key_id: str) -> None:
+def revoke_key(request: ApiRequest, key_id: FromPath[str]) -> None:
     """The key does not work any more."""
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="revoke an API key") as tx:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter, RawBody
 
 from openaoc.api.access import BEARER, centre_of, own_partner, signed_in
 from openaoc.api.agreements import PartnerFilter
@@ -24,7 +24,7 @@ from openaoc.kernel.errors import BadInput
 from openaoc.kernel.limits import PAGE_MAX
 
 BODY_BYTES_MAX: Final = 1 << 20
-ObjectLimit = Annotated[int, Parameter(query="limit", ge=1, le=PAGE_MAX, required=False)]
+ObjectLimit = Annotated[int, QueryParameter(name="limit", ge=1, le=PAGE_MAX, required=False)]
 
 
 @get(
@@ -73,7 +73,7 @@ def list_objects(
     responses={**described(PlainReceipt, "What became of it"), **problems(401, 403, 413, 415)},
     sync_to_thread=True,
 )
-def tell_objects(request: ApiRequest, body: bytes, signature: Signature = None) -> PlainReceipt:
+def tell_objects(request: ApiRequest, body: RawBody, signature: Signature = None) -> PlainReceipt:
     """Each object is taken as its sender's word, within its agreement."""
     own, centre = own_partner(request), centre_of(request)
     if media_type(request) != "application/json":

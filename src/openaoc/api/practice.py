@@ -9,14 +9,14 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
-from openaoc.api.access import BEARER, centre_of, need_id, signed_in
+from openaoc.api.access import BEARER, centre_of, signed_in
 from openaoc.api.bodies import Body
-from openaoc.api.decisions import Deciding, Thing, decision, look
+from openaoc.api.decisions import Deciding, Thing, act, creation, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.rules import Codes
-from openaoc.api.wire import CaseDecision
+from openaoc.api.wire import Why
 from openaoc.exchange.objects import ReleasedObject
 from openaoc.holds.comparing import Comparison
 from openaoc.parties.permissions import Permission, require
@@ -45,9 +45,9 @@ SMALL_BODY_BYTES_MAX: Final = 16 << 10
 PACKAGE: Final = Thing("package", "package")
 SCRIPT: Final = Thing("script", "script")
 
-OneKind = Annotated[PackageKind | None, Parameter(query="kind", required=False)]
-OneStanding = Annotated[Standing | None, Parameter(query="standing", required=False)]
-OneState = Annotated[ScriptState | None, Parameter(query="state", required=False)]
+OneKind = Annotated[PackageKind | None, QueryParameter(name="kind", required=False)]
+OneStanding = Annotated[Standing | None, QueryParameter(name="standing", required=False)]
+OneState = Annotated[ScriptState | None, QueryParameter(name="state", required=False)]
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 
 
@@ -92,30 +92,20 @@ def list_packages(
         return _practising(request).packages.listed(tx, kind=kind, standing=standing)
 
 
-@post(
+@creation(
     "/v1/practice",
-    guards=[signed_in],
-    dto=Body[NewPackage],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["practice"],
+    words="Signed, in shadow",
+    purpose="make a package",
     summary="Make a package of a playbook, a typology or legal rules, signed by this centre",
     description=(
         "It says its measured error, or that it was not measured. It begins in shadow. `rules` "
         "names a jurisdiction: what is sent is the file this centre goes by."
     ),
-    responses={
-        **described(PackageView, "Signed, in shadow", 201),
-        **problems(400, 401, 403, 404, 413, 415),
-    },
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def make_package(request: ApiRequest, data: NewPackage) -> PackageView:
+def make_package(on: Deciding, said: NewPackage) -> PackageView:
     """Our own."""
-    with centre_of(request).uow.begin(request.user, purpose="make a package") as tx:
-        return _practising(request).packages.make(tx, data)
+    return on.centre.matter.practising.packages.make(on.tx, said)
 
 
 @get(
@@ -158,24 +148,17 @@ def observed(on: Deciding) -> ObservationList:
     return on.centre.matter.practising.packages.observed(on.tx, on.id)
 
 
-@post(
+@act(
     "/v1/practice/{package:str}/share",
-    guards=[signed_in],
-    status_code=200,
-    security=BEARER,
-    tags=["practice"],
+    on=PACKAGE,
+    words="Shared",
+    purpose="share a package",
     summary="Let partners have a package of ours, where an agreement permits it",
     description="Again, it is signed with the key that signs now.",
-    responses={
-        **described(PackageView, "Shared"),
-        **problems(400, 401, 403, 404, 409),
-    },
-    sync_to_thread=True,
 )
-def share_package(request: ApiRequest, package: str) -> PackageView:
+def share_package(on: Deciding) -> PackageView:
     """It leaves by itself to everybody whose agreement lets it."""
-    with centre_of(request).uow.begin(request.user, purpose="share a package") as tx:
-        return _practising(request).packages.share(tx, need_id(package, what=PACKAGE.word))
+    return on.centre.matter.practising.packages.share(on.tx, on.id)
 
 
 @decision(
@@ -185,7 +168,7 @@ def share_package(request: ApiRequest, package: str) -> PackageView:
     purpose="take a package live",
     summary="Say that a package may act; with a second person's word it does",
 )
-def take_on(on: Deciding, said: CaseDecision) -> PackageView:
+def take_on(on: Deciding, said: Why) -> PackageView:
     """Only what was tried enough."""
     return on.centre.matter.practising.packages.take_on(on.tx, on.id, reason=said.reason)
 
@@ -197,7 +180,7 @@ def take_on(on: Deciding, said: CaseDecision) -> PackageView:
     purpose="stop a package",
     summary="Stop a package; what it proposed is taken back",
 )
-def stop_package(on: Deciding, said: CaseDecision) -> PackageView:
+def stop_package(on: Deciding, said: Why) -> PackageView:
     """One person is enough."""
     return on.centre.matter.practising.packages.stop(on.tx, on.id, reason=said.reason)
 
@@ -209,7 +192,7 @@ def stop_package(on: Deciding, said: CaseDecision) -> PackageView:
     purpose="try a package again",
     summary="Put a stopped package back into shadow",
 )
-def try_again(on: Deciding, said: CaseDecision) -> PackageView:
+def try_again(on: Deciding, said: Why) -> PackageView:
     """Its days begin anew."""
     return on.centre.matter.practising.packages.try_again(on.tx, on.id, reason=said.reason)
 
@@ -221,7 +204,7 @@ def try_again(on: Deciding, said: CaseDecision) -> PackageView:
     purpose="withdraw a package",
     summary="Take a package of ours back, here and from everybody who received it",
 )
-def withdraw_package(on: Deciding, said: CaseDecision) -> PackageView:
+def withdraw_package(on: Deciding, said: Why) -> PackageView:
     """It comes back only as another version."""
     return on.centre.matter.practising.packages.withdraw(on.tx, on.id, reason=said.reason)
 
@@ -240,7 +223,7 @@ def withdraw_package(on: Deciding, said: CaseDecision) -> PackageView:
     responses={**described(Fetched, "What came of it"), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
-def fetch(request: ApiRequest, data: PartnerAsked) -> Fetched:
+def fetch(request: ApiRequest, data: JSONBody[PartnerAsked]) -> Fetched:
     """Ask now."""
     require(request.user, Permission.PRACTICE_WORK)
     return _practising(request).fetching.fetch(data.partner)
@@ -260,7 +243,7 @@ def fetch(request: ApiRequest, data: PartnerAsked) -> Fetched:
     responses={**described(Taken, "In shadow"), **problems(400, 401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
-def bring(request: ApiRequest, data: Brought) -> Taken:
+def bring(request: ApiRequest, data: JSONBody[Brought]) -> Taken:
     """The object as the partner released it."""
     with centre_of(request).uow.begin(request.user, purpose="a partner's package") as tx:
         taken = _practising(request).bring(tx, data.partner, data.object)
@@ -282,26 +265,17 @@ def list_scripts(request: ApiRequest, wanted: OneState = None) -> ScriptList:
         return _practising(request).scripts.listed(tx, state=wanted)
 
 
-@post(
+@creation(
     "/v1/scripts",
-    guards=[signed_in],
-    dto=Body[NewScript],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["practice"],
+    words="For a person to read",
+    purpose="draft a script",
     summary="Draft a script from a report or a text; personal data that has a form is taken out",
-    responses={
-        **described(Script, "For a person to read", 201),
-        **problems(400, 401, 403, 404, 413, 415),
-    },
-    sync_to_thread=True,
+    tag="practice",
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def draft_script(request: ApiRequest, data: NewScript) -> Script:
+def draft_script(on: Deciding, said: NewScript) -> Script:
     """The look at who reported is in the journal."""
-    with centre_of(request).uow.begin(request.user, purpose="draft a script") as tx:
-        return _practising(request).scripts.draft(tx, data)
+    return on.centre.matter.practising.scripts.draft(on.tx, said)
 
 
 @look(
@@ -338,32 +312,25 @@ def approve_script(on: Deciding, said: ApprovedScript) -> Script:
     summary="Take a script of ours back, here and from everybody who received it",
     tag="practice",
 )
-def withdraw_script(on: Deciding, said: CaseDecision) -> Script:
+def withdraw_script(on: Deciding, said: Why) -> Script:
     """It is found no more."""
     return on.centre.matter.practising.scripts.withdraw(on.tx, on.id, reason=said.reason)
 
 
-@post(
+@decision(
     "/v1/scripts/find",
-    guards=[signed_in],
-    dto=Body[AskedScript],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["practice"],
+    on=None,
+    words="The most alike first",
+    purpose="find scripts alike",
     summary="Find scripts that are alike, in other words or another language",
     description="Nothing found does not mean that it is harmless. What is asked is not kept.",
-    responses={
-        **described(LikeScripts, "The most alike first"),
-        **problems(400, 401, 403, 413, 415),
-    },
-    sync_to_thread=True,
+    tag="practice",
+    body_bytes_max=BODY_BYTES_MAX,
+    changes=False,
 )
-def find_scripts(request: ApiRequest, data: AskedScript) -> LikeScripts:
+def find_scripts(on: Deciding, said: AskedScript) -> LikeScripts:
     """By wording, and by what they speak of."""
-    with centre_of(request).uow.read(request.user, purpose="find scripts alike") as tx:
-        return _practising(request).scripts.find(tx, data)
+    return on.centre.matter.practising.scripts.find(on.tx, said)
 
 
 HANDLERS: Final = (

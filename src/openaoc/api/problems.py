@@ -152,7 +152,7 @@ def _asked_as(request: ApiRequest, name: str) -> str:
     kind = known[name].kwarg_definition if name in known else None
     if not isinstance(kind, ParameterKwarg):
         return name
-    return kind.query or kind.header or name
+    return kind.name or name
 
 
 def on_http_error(request: ApiRequest, error: HTTPException) -> Response[Problem]:

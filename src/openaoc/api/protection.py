@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 from litestar import post
+from litestar.params import FromPath
 
-from openaoc.api.access import BEARER, centre_of, need_id, signed_in
-from openaoc.api.bodies import Body
-from openaoc.api.decisions import Deciding, look
+from openaoc.api.access import BEARER, centre_of, signed_in
+from openaoc.api.decisions import Deciding, Thing, creation, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
-from openaoc.api.wire import Reason
+from openaoc.api.wire import Why
 from openaoc.exchange.objects import check_object_id
 from openaoc.exchange.protection.model import (
     Mark,
@@ -31,36 +30,25 @@ from openaoc.exchange.protection.model import (
 from openaoc.workflow.sharing import Sharing
 
 BODY_BYTES_MAX: Final = 64 << 10
-
-
-class Why(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why; kept in the journal: write no name into it."""
-
-    reason: Reason
+MARK: Final = Thing("name", "mark")
+REFERRAL: Final = Thing("name", "referral", check_object_id)
 
 
 def _sharing(request: ApiRequest) -> Sharing:
     return centre_of(request).matter.sharing
 
 
-@post(
+@creation(
     "/v1/protection/marks",
-    guards=[signed_in],
-    dto=Body[NewMark],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["protection"],
+    words="Marked",
+    purpose="protect a possible victim",
     summary="Mark somebody who may be a victim of trafficking",
     description="Nothing about the person leaves any more; what had left is withdrawn at once.",
-    responses={**described(Marked, "Marked", 201), **problems(401, 403, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def mark(request: ApiRequest, data: NewMark) -> Marked:
+def mark(on: Deciding, said: NewMark) -> Marked:
     """One trained person is enough to protect."""
-    with centre_of(request).uow.begin(request.user, purpose="protect a possible victim") as tx:
-        return _sharing(request).marking.mark(tx, data)
+    return on.centre.matter.sharing.marking.mark(on.tx, said)
 
 
 @look(
@@ -74,61 +62,42 @@ def list_marks(on: Deciding) -> MarkList:
     return on.centre.matter.sharing.marking.list(on.tx)
 
 
-@post(
+@decision(
     "/v1/protection/marks/{name:str}/open",
-    guards=[signed_in],
-    dto=Body[Why],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["protection"],
+    on=MARK,
+    words="The person",
+    purpose="look at a mark",
     summary="See who is meant, for a reason that is kept",
-    responses={**described(OpenedMark, "The person"), **problems(401, 403, 404, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def open_mark(request: ApiRequest, name: str, data: Why) -> OpenedMark:
+def open_mark(on: Deciding, said: Why) -> OpenedMark:
     """Each look is in the journal."""
-    with centre_of(request).uow.begin(request.user, purpose="look at a mark") as tx:
-        return _sharing(request).marking.open(tx, need_id(name, what="mark"), reason=data.reason)
+    return on.centre.matter.sharing.marking.open(on.tx, on.id, reason=said.reason)
 
 
-@post(
+@decision(
     "/v1/protection/marks/{name:str}/lift",
-    guards=[signed_in],
-    dto=Body[Why],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["protection"],
+    on=MARK,
+    words="The mark now",
+    purpose="lift a mark",
     summary="Say that a mark was a mistake; the second person's word lifts it",
-    responses={**described(Mark, "The mark now"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def lift_mark(request: ApiRequest, name: str, data: Why) -> Mark:
+def lift_mark(on: Deciding, said: Why) -> Mark:
     """Two persons."""
-    with centre_of(request).uow.begin(request.user, purpose="lift a mark") as tx:
-        return _sharing(request).marking.lift(tx, need_id(name, what="mark"), reason=data.reason)
+    return on.centre.matter.sharing.marking.lift(on.tx, on.id, reason=said.reason)
 
 
-@post(
+@creation(
     "/v1/protection/referrals",
-    guards=[signed_in],
-    dto=Body[NewReferral],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["protection"],
+    words="Proposed",
+    purpose="propose a referral",
     summary="Propose to refer a marked person to who protects victims",
-    responses={**described(Referral, "Proposed", 201), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def propose_referral(request: ApiRequest, data: NewReferral) -> Referral:
+def propose_referral(on: Deciding, said: NewReferral) -> Referral:
     """Nothing leaves by it."""
-    with centre_of(request).uow.begin(request.user, purpose="propose a referral") as tx:
-        return _sharing(request).referring.propose(tx, data)
+    return on.centre.matter.sharing.referring.propose(on.tx, said)
 
 
 @look(
@@ -142,26 +111,17 @@ def list_referrals(on: Deciding) -> ReferralList:
     return on.centre.matter.sharing.referring.list(on.tx)
 
 
-@post(
+@decision(
     "/v1/protection/referrals/{name:str}/approve",
-    guards=[signed_in],
-    dto=Body[ReferralApproval],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["protection"],
+    on=REFERRAL,
+    words="What left, to be handed over",
+    purpose="approve a referral",
     summary="Approve a referral by name: it is released, and what left is given",
-    responses={
-        **described(ReferralSheet, "What left, to be handed over"),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def approve_referral(request: ApiRequest, name: str, data: ReferralApproval) -> ReferralSheet:
+def approve_referral(on: Deciding, said: ReferralApproval) -> ReferralSheet:
     """Another person than the one who proposed it."""
-    with centre_of(request).uow.begin(request.user, purpose="approve a referral") as tx:
-        return _sharing(request).referring.approve(tx, _need_referral(name), data)
+    return on.centre.matter.sharing.referring.approve(on.tx, on.id, said)
 
 
 @post(
@@ -178,7 +138,7 @@ def approve_referral(request: ApiRequest, name: str, data: ReferralApproval) -> 
     },
     sync_to_thread=True,
 )
-def carry_referral(request: ApiRequest, name: str) -> Referral:
+def carry_referral(request: ApiRequest, name: FromPath[str]) -> Referral:
     """Again, it is there once."""
     centre = centre_of(request)
     referring = _sharing(request).referring

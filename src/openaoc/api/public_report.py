@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from openaoc.api.access import BEARER, centre_of, limited, signed_in
 from openaoc.api.problems import ApiRequest, described, problems
@@ -16,8 +16,8 @@ from openaoc.statistics.public_report import DAYS_DEFAULT, DAYS_MAX, PublicRepor
 
 Days = Annotated[
     int,
-    Parameter(
-        query="days",
+    QueryParameter(
+        name="days",
         ge=1,
         le=DAYS_MAX,
         required=False,
@@ -45,8 +45,8 @@ def public_report(request: ApiRequest, days: Days = DAYS_DEFAULT) -> PublicRepor
 
 Months = Annotated[
     int,
-    Parameter(
-        query="months",
+    QueryParameter(
+        name="months",
         ge=1,
         le=MONTHS_MAX,
         required=False,

@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody, RawBody
 
-from openaoc.api.access import BEARER, IdempotencyKey, centre_of, key_or_citizen, need_key
+from openaoc.api.access import BEARER, REPLAYED, IdempotencyKey, centre_of, key_or_citizen, need_key
 from openaoc.api.bodies import Body
 from openaoc.api.problems import ApiRequest, problems
 from openaoc.api.rates import CITIZEN_REPORTS
@@ -17,8 +18,6 @@ from openaoc.kernel.actor import CITIZEN
 from openaoc.kernel.errors import NotSignedIn
 from openaoc.kernel.limits import REPORT_BODY_BYTES_MAX
 from openaoc.reports.model import Channel, Report, ReportReceipt
-
-REPLAYED: Final = "Idempotency-Replayed"
 
 
 @post(
@@ -44,8 +43,8 @@ REPLAYED: Final = "Idempotency-Replayed"
 )
 def submit(
     request: ApiRequest,
-    data: Report,
-    body: bytes,
+    data: JSONBody[Report],
+    body: RawBody,
     idempotency_key: IdempotencyKey = None,
     signature: Signature = None,
 ) -> Response[ReportReceipt]:

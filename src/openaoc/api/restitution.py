@@ -10,10 +10,11 @@ from typing import Annotated, Final, Literal
 
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter, RawBody
 
 from openaoc.api.access import (
     BEARER,
+    REPLAYED,
     IdempotencyKey,
     centre_of,
     limited,
@@ -22,6 +23,7 @@ from openaoc.api.access import (
     signed_in,
 )
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, Thing, act, creation, decision
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.rates import PUBLIC_FIGURES
@@ -42,12 +44,13 @@ from openaoc.restitution.model import (
 )
 
 SMALL_BODY_BYTES_MAX: Final = 16 << 10
-CaseFilter = Annotated[str | None, Parameter(query="case", max_length=64, required=False)]
-Number = Annotated[int, Parameter(ge=1, le=1_000_000)]
+CaseFilter = Annotated[str | None, QueryParameter(name="case", max_length=64, required=False)]
+Number = Annotated[int, PathParameter(ge=1, le=1_000_000)]
 Form = Annotated[
     Literal["csv", "pacs.008"],
-    Parameter(query="form", required=False, description="The file's format."),
+    QueryParameter(name="form", required=False, description="The file's format."),
 ]
+RESTITUTION: Final = Thing("restitution", "restitution")
 
 
 def _seen(request: ApiRequest, restitution: str) -> Restitution:
@@ -57,41 +60,18 @@ def _seen(request: ApiRequest, restitution: str) -> Restitution:
         return centre.matter.returning.restitutions.show(tx, restitution)
 
 
-@post(
+@creation(
     "/v1/restitutions",
-    guards=[signed_in],
-    dto=Body[NewRestitution],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["restitution"],
+    words="Proposed; a second person publishes it",
+    purpose="propose a restitution",
     summary="Propose a restitution",
     description="From all that is held for the case now, to the accounts its loss was paid from.",
-    responses={
-        **described(Restitution, "Proposed; a second person publishes it", 201),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
+    tag="restitution",
 )
-def propose(
-    request: ApiRequest,
-    data: NewRestitution,
-    body: bytes,
-    idempotency_key: IdempotencyKey = None,
-) -> Response[Restitution]:
-    """Propose it, once for each Idempotency-Key."""
-    key = need_key(idempotency_key)
-    case = need_id(data.case, what="case")
-    centre, actor = centre_of(request), request.user
-    asked = once(actor=actor.id, route="restitutions", key=key, content=body)
-    with centre.uow.begin(actor, purpose="propose a restitution") as tx:
-        earlier = asked.earlier(tx, Restitution)
-        if earlier is not None:
-            return Response(earlier, status_code=201, headers={"Idempotency-Replayed": "true"})
-        made = centre.matter.returning.restitutions.propose(tx, case)
-        asked.answered(tx, made)
-        return Response(made, status_code=201)
+def propose(on: Deciding, said: NewRestitution) -> Restitution:
+    """Nobody outside sees it."""
+    case = need_id(said.case, what="case")
+    return on.centre.matter.returning.restitutions.propose(on.tx, case)
 
 
 @get(
@@ -108,7 +88,7 @@ def list_restitutions(
     request: ApiRequest,
     case: CaseFilter = None,
     restitution_state: Annotated[
-        RestitutionState | None, Parameter(query="state", required=False)
+        RestitutionState | None, QueryParameter(name="state", required=False)
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -130,27 +110,22 @@ def list_restitutions(
     responses={**described(Restitution, "It"), **problems(401, 403, 404)},
     sync_to_thread=True,
 )
-def show(request: ApiRequest, restitution: str) -> Restitution:
+def show(request: ApiRequest, restitution: FromPath[str]) -> Restitution:
     """One with its payments and objections."""
     return _seen(request, need_id(restitution, what="restitution"))
 
 
-@post(
+@act(
     "/v1/restitutions/{restitution:str}/publish",
-    guards=[signed_in],
-    status_code=200,
-    security=BEARER,
-    tags=["restitution"],
+    on=RESTITUTION,
+    words="It now",
+    purpose="publish a restitution",
     summary="Publish a restitution, as another person",
-    responses={**described(Restitution, "It now"), **problems(401, 403, 404, 409)},
-    sync_to_thread=True,
+    tag="restitution",
 )
-def publish(request: ApiRequest, restitution: str) -> Restitution:
+def publish(on: Deciding) -> Restitution:
     """From now on third parties may object, as long as the jurisdiction's rule says."""
-    found = need_id(restitution, what="restitution")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="publish a restitution") as tx:
-        return centre.matter.returning.restitutions.publish(tx, found)
+    return on.centre.matter.returning.restitutions.publish(on.tx, on.id)
 
 
 @post(
@@ -172,9 +147,9 @@ def publish(request: ApiRequest, restitution: str) -> Restitution:
 )
 def object_to(
     request: ApiRequest,
-    restitution: str,
-    data: NewObjection,
-    body: bytes,
+    restitution: FromPath[str],
+    data: JSONBody[NewObjection],
+    body: RawBody,
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Restitution]:
     """Take the objection, once for each Idempotency-Key."""
@@ -187,7 +162,7 @@ def object_to(
         if earlier is None:
             centre.matter.returning.objections.file(tx, found, data, actor=actor)
             asked.answered(tx, data)
-    replayed = {"Idempotency-Replayed": "true"} if earlier is not None else {}
+    replayed = {REPLAYED: "true"} if earlier is not None else {}
     return Response(_seen(request, found), status_code=201, headers=replayed)
 
 
@@ -205,7 +180,10 @@ def object_to(
     sync_to_thread=True,
 )
 def decide(
-    request: ApiRequest, restitution: str, number: Number, data: ObjectionDecision
+    request: ApiRequest,
+    restitution: FromPath[str],
+    number: Number,
+    data: JSONBody[ObjectionDecision],
 ) -> Restitution:
     """How much of it is upheld: one person's word, or the second that lets it stand."""
     found = need_id(restitution, what="restitution")
@@ -233,10 +211,10 @@ def decide(
 )
 def confirm(
     request: ApiRequest,
-    restitution: str,
+    restitution: FromPath[str],
     number: Number,
-    data: PaymentMade,
-    body: bytes,
+    data: JSONBody[PaymentMade],
+    body: RawBody,
     signature: Signature = None,
 ) -> Restitution:
     """Take the institution's word; the money leaves the hold as restituted."""
@@ -249,25 +227,17 @@ def confirm(
     return _seen(request, found)
 
 
-@post(
+@decision(
     "/v1/restitutions/{restitution:str}/end",
-    guards=[signed_in],
-    dto=Body[EndReason],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=SMALL_BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["restitution"],
+    on=RESTITUTION,
+    words="It now",
+    purpose="end a restitution",
     summary="End a restitution; what is paid stays paid",
-    responses={**described(Restitution, "It now"), **problems(401, 403, 404, 409, 413, 415)},
-    sync_to_thread=True,
+    tag="restitution",
 )
-def end(request: ApiRequest, restitution: str, data: EndReason) -> Restitution:
+def end(on: Deciding, said: EndReason) -> Restitution:
     """No ground is left."""
-    found = need_id(restitution, what="restitution")
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="end a restitution") as tx:
-        return centre.matter.returning.restitutions.end(tx, found, reason=data.reason)
+    return on.centre.matter.returning.restitutions.end(on.tx, on.id, reason=said.reason)
 
 
 @get(
@@ -289,7 +259,7 @@ def end(request: ApiRequest, restitution: str, data: EndReason) -> Restitution:
     media_type="application/octet-stream",
     sync_to_thread=True,
 )
-def payable(request: ApiRequest, restitution: str, form: Form = "csv") -> Response[bytes]:
+def payable(request: ApiRequest, restitution: FromPath[str], form: Form = "csv") -> Response[bytes]:
     """The file, under its name."""
     found = need_id(restitution, what="restitution")
     centre = centre_of(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from openaoc.api.access import centre_of, limited
 from openaoc.api.problems import ApiRequest, described, problems
@@ -14,8 +14,8 @@ from openaoc.holds.comparing import Comparison, compare
 
 Codes = Annotated[
     list[str] | None,
-    Parameter(
-        query="jurisdiction",
+    QueryParameter(
+        name="jurisdiction",
         max_items=50,
         required=False,
         description="Only these jurisdictions; may stand more than once.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from openaoc.api.access import centre_of
 from openaoc.api.problems import ApiRequest
@@ -16,8 +16,8 @@ from openaoc.storage.unit_of_work import Transaction
 
 Signature = Annotated[
     str | None,
-    Parameter(
-        header=HEADER,
+    HeaderParameter(
+        name=HEADER,
         required=False,
         description="Detached JWS over the body; required once the institution registered a key.",
     ),

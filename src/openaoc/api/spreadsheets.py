@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
-from litestar.params import Parameter
+from litestar.params import QueryParameter, RawBody
 
 from openaoc.api.access import BEARER, centre_of, signed_in
 from openaoc.api.bodies import media_type
@@ -24,7 +24,7 @@ XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 _FILE: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
 
 InstitutionName = Annotated[
-    str | None, Parameter(query="institution", max_length=BANK_CHARACTERS_MAX, required=False)
+    str | None, QueryParameter(name="institution", max_length=BANK_CHARACTERS_MAX, required=False)
 ]
 
 
@@ -87,7 +87,7 @@ def orders(request: ApiRequest, institution: InstitutionName = None) -> Response
     },
     sync_to_thread=True,
 )
-def answers(request: ApiRequest, body: bytes, signature: Signature = None) -> SheetReceipt:
+def answers(request: ApiRequest, body: RawBody, signature: Signature = None) -> SheetReceipt:
     """Take a filled-in spreadsheet, in one transaction with its signature's nonce."""
     if media_type(request) != XLSX:
         raise UnsupportedType(f"send {XLSX}", where="Content-Type")

@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Final
 
 from litestar import Response, get, post
+from litestar.params import JSONBody, RawBody
 
-from openaoc.api.access import BEARER, IdempotencyKey, centre_of, need_key, signed_in
+from openaoc.api.access import BEARER, REPLAYED, IdempotencyKey, centre_of, need_key, signed_in
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import SUSPICION, Deciding, decision
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.signatures import Signature, check_signature
-from openaoc.api.wire import ConversionRequest, ExtensionRequest, ReleaseRequest
+from openaoc.api.wire import ConversionRequest, ExtensionRequest, Why
 from openaoc.channels.idempotency import once
 from openaoc.holds.suspicion_model import NewSuspicion, Suspicion, SuspicionPage
 
@@ -44,8 +45,8 @@ SMALL_BODY_BYTES_MAX: Final = 16 << 10
 )
 def tell(
     request: ApiRequest,
-    data: NewSuspicion,
-    body: bytes,
+    data: JSONBody[NewSuspicion],
+    body: RawBody,
     idempotency_key: IdempotencyKey = None,
     signature: Signature = None,
 ) -> Response[Suspicion]:
@@ -57,7 +58,7 @@ def tell(
         check_signature(request, tx, body=body, header=signature)
         earlier = asked.earlier(tx, Suspicion)
         if earlier is not None:
-            return Response(earlier, status_code=201, headers={"Idempotency-Replayed": "true"})
+            return Response(earlier, status_code=201, headers={REPLAYED: "true"})
         made = centre.matter.suspicions.tell(tx, data)
         asked.answered(tx, made)
         return Response(made, status_code=201)
@@ -86,9 +87,9 @@ def list_suspicions(request: ApiRequest, cursor: Cursor = None, limit: Limit = 5
     purpose="release a hold on suspicion",
     summary="Release a hold on suspicion: there is no evidence",
 )
-def release(made: Deciding, asked: ReleaseRequest) -> Suspicion:
+def release(on: Deciding, said: Why) -> Suspicion:
     """Give the money back; the institution or one person of the centre is enough."""
-    return made.centre.matter.suspicions.release(made.tx, made.id, reason=asked.reason)
+    return on.centre.matter.suspicions.release(on.tx, on.id, reason=said.reason)
 
 
 @decision(
@@ -98,10 +99,10 @@ def release(made: Deciding, asked: ReleaseRequest) -> Suspicion:
     purpose="make a hold on suspicion longer",
     summary="Make a hold on suspicion longer by a court's or authority's measure",
 )
-def extend(made: Deciding, asked: ExtensionRequest) -> Suspicion:
+def extend(on: Deciding, said: ExtensionRequest) -> Suspicion:
     """It stands until the measure ends."""
-    return made.centre.matter.suspicions.extend(
-        made.tx, made.id, until=asked.until, authority=asked.authority, reason=asked.reason
+    return on.centre.matter.suspicions.extend(
+        on.tx, on.id, until=said.until, authority=said.authority, reason=said.reason
     )
 
 
@@ -112,10 +113,10 @@ def extend(made: Deciding, asked: ExtensionRequest) -> Suspicion:
     purpose="convert a hold on suspicion",
     summary="End a hold on suspicion whose place a seizure takes",
 )
-def convert(made: Deciding, asked: ConversionRequest) -> Suspicion:
+def convert(on: Deciding, said: ConversionRequest) -> Suspicion:
     """The money stays blocked by another's word."""
-    return made.centre.matter.suspicions.convert(
-        made.tx, made.id, authority=asked.authority, reason=asked.reason
+    return on.centre.matter.suspicions.convert(
+        on.tx, on.id, authority=said.authority, reason=said.reason
     )
 
 

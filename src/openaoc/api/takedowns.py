@@ -9,14 +9,15 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody
 
 from openaoc.api.access import BEARER, centre_of, need_id, own_partner, signed_in
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
-from openaoc.api.bodies import Body, media_type
-from openaoc.api.decisions import Deciding, Thing, decision, look
+from openaoc.api.bodies import media_type
+from openaoc.api.decisions import Deciding, Thing, creation, decision, look
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, UnsupportedType, described, problems
+from openaoc.api.wire import Why
 from openaoc.channels.keys import EXERCISE
 from openaoc.exchange.model import PartnerCode, Reason
 from openaoc.exchange.takedowns.documents import Form, document
@@ -39,16 +40,18 @@ from openaoc.workflow.outreach import Outreach
 
 TAKEDOWN: Final = Thing("takedown", "take-down")
 RECEIPT_SIGNATURE: Final = "Receipt-Signature"
-OneState = Annotated[State | None, Parameter(query="state", required=False)]
+OneState = Annotated[State | None, QueryParameter(name="state", required=False)]
 Overdue = Annotated[
     bool,
-    Parameter(query="overdue", required=False, description="Only what a clock has run out for."),
+    QueryParameter(
+        name="overdue", required=False, description="Only what a clock has run out for."
+    ),
 ]
-OneForm = Annotated[Form, Parameter(query="form", description="In which form.")]
+OneForm = Annotated[Form, QueryParameter(name="form", description="In which form.")]
 Signed = Annotated[
     str | None,
-    Parameter(
-        header=RECEIPT_SIGNATURE,
+    HeaderParameter(
+        name=RECEIPT_SIGNATURE,
         max_length=4_096,
         required=False,
         description=(
@@ -57,12 +60,6 @@ Signed = Annotated[
         ),
     ),
 ]
-
-
-class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why."""
-
-    reason: Reason
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,26 +93,16 @@ def _outreach(request: ApiRequest) -> Outreach:
     return centre_of(request).between.outreach
 
 
-@post(
+@creation(
     "/v1/takedowns",
-    guards=[signed_in],
-    dto=Body[NewTakedown],
-    return_dto=None,
-    status_code=201,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["takedowns"],
+    words="A draft; nobody outside sees it",
+    purpose="draft a take-down",
     summary="Draft a take-down of a confirmed indicator, to one partner",
-    responses={
-        **described(Takedown, "A draft; nobody outside sees it", 201),
-        **problems(401, 403, 404, 409, 413, 415),
-    },
-    sync_to_thread=True,
+    body_bytes_max=BODY_BYTES_MAX,
 )
-def draft_takedown(request: ApiRequest, data: NewTakedown) -> Takedown:
+def draft_takedown(on: Deciding, said: NewTakedown) -> Takedown:
     """Nothing leaves before a person approves it."""
-    with centre_of(request).uow.begin(request.user, purpose="draft a take-down") as tx:
-        return _outreach(request).takedowns.asking.draft(tx, data)
+    return on.centre.between.outreach.takedowns.asking.draft(on.tx, said)
 
 
 @get(
@@ -176,7 +163,7 @@ def show_takedown(on: Deciding) -> Takedown:
     responses=problems(401, 403, 404, 409),
     sync_to_thread=True,
 )
-def takedown_document(request: ApiRequest, takedown: str, form: OneForm) -> Response[str]:
+def takedown_document(request: ApiRequest, takedown: FromPath[str], form: OneForm) -> Response[str]:
     """Of what was released to the partner, and nothing else; that it was made is journalled."""
     centre, found = centre_of(request), need_id(takedown, what="take-down")
     require(request.user, Permission.TAKEDOWN_WORK)
@@ -198,7 +185,7 @@ def takedown_document(request: ApiRequest, takedown: str, form: OneForm) -> Resp
     purpose="approve a take-down",
     summary="Agree that it is sent; two persons where `two_persons` says why",
 )
-def approve_takedown(on: Deciding, said: Said) -> Takedown:
+def approve_takedown(on: Deciding, said: Why) -> Takedown:
     """One person's word."""
     return on.centre.between.outreach.takedowns.asking.approve(on.tx, on.id, words=said.reason)
 
@@ -236,7 +223,7 @@ def withdraw_takedown(on: Deciding, said: TakenBack) -> Takedown:
     purpose="record an owner's objection",
     summary="An owner objects: record it, without the owner's name",
 )
-def object_to_takedown(on: Deciding, said: Said) -> Takedown:
+def object_to_takedown(on: Deciding, said: Why) -> Takedown:
     """Somebody else decides."""
     return on.centre.between.outreach.takedowns.asking.object(on.tx, on.id, words=said.reason)
 
@@ -322,7 +309,7 @@ def partner_takedowns(
     sync_to_thread=True,
 )
 def partner_receipt(
-    request: ApiRequest, takedown: str, body: bytes, signature: Signed = None
+    request: ApiRequest, takedown: FromPath[str], body: RawBody, signature: Signed = None
 ) -> PartnerTakedown:
     """Kept to the byte, with its signature."""
     own, centre = own_partner(request), centre_of(request)

@@ -17,6 +17,7 @@ import structlog
 from litestar import Response, Router, delete, get, post
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath, RawBody
 
 from openaoc.api.access import (
     API_KEY_CHARACTERS_MAX,
@@ -263,7 +264,7 @@ def api_root(request: ApiRequest) -> Response[bytes]:
 
 
 @get(ROOT + "/status/{status:str}", **_route("Status of a request"))
-def status_of_request(request: ApiRequest, status: str) -> Response[bytes]:
+def status_of_request(request: ApiRequest, status: FromPath[str]) -> Response[bytes]:
     """What became of objects that were added (§4.3)."""
     centre = centre_of(request)
     if len(status) > ID_CHARACTERS_MAX:
@@ -281,7 +282,7 @@ def collections(request: ApiRequest) -> Response[bytes]:
 
 
 @get(ROOT + "/collections/{collection:str}", **_route("A collection"))
-def collection_info(request: ApiRequest, collection: str) -> Response[bytes]:
+def collection_info(request: ApiRequest, collection: FromPath[str]) -> Response[bytes]:
     """One of them (§5.2)."""
     centre = centre_of(request)
     with centre.uow.read(request.user, purpose=_READING) as tx:
@@ -289,7 +290,7 @@ def collection_info(request: ApiRequest, collection: str) -> Response[bytes]:
 
 
 @get(ROOT + "/collections/{collection:str}/manifest", **_route("Manifest"))
-def manifest(request: ApiRequest, collection: str) -> Response[bytes]:
+def manifest(request: ApiRequest, collection: FromPath[str]) -> Response[bytes]:
     """What there is, without the objects (§5.3)."""
     centre, query = centre_of(request), _query(request, _FILTERS)
     with centre.uow.read(request.user, purpose=_READING) as tx:
@@ -299,7 +300,7 @@ def manifest(request: ApiRequest, collection: str) -> Response[bytes]:
 
 
 @get(ROOT + "/collections/{collection:str}/objects", **_route("Objects"))
-def objects(request: ApiRequest, collection: str) -> Response[bytes]:
+def objects(request: ApiRequest, collection: FromPath[str]) -> Response[bytes]:
     """A page of objects (§5.4)."""
     centre, query = centre_of(request), _query(request, _FILTERS)
     with centre.uow.read(request.user, purpose=_READING) as tx:
@@ -312,7 +313,7 @@ def objects(request: ApiRequest, collection: str) -> Response[bytes]:
     status_code=HTTPStatus.ACCEPTED,
     request_max_body_size=ENVELOPE_BYTES_MAX,
 )
-def add_objects(request: ApiRequest, collection: str, body: bytes) -> Response[bytes]:
+def add_objects(request: ApiRequest, collection: FromPath[str], body: RawBody) -> Response[bytes]:
     """Take objects into the inbox (§5.5); they are kept when this is answered."""
     centre = centre_of(request)
 
@@ -324,7 +325,9 @@ def add_objects(request: ApiRequest, collection: str, body: bytes) -> Response[b
 
 
 @get(ROOT + "/collections/{collection:str}/objects/{number:str}", **_route("An object"))
-def one_object(request: ApiRequest, collection: str, number: str) -> Response[bytes]:
+def one_object(
+    request: ApiRequest, collection: FromPath[str], number: FromPath[str]
+) -> Response[bytes]:
     """The versions asked for of one object (§5.6)."""
     centre, query = centre_of(request), _query(request, _OF_ONE)
     with centre.uow.read(request.user, purpose=_READING) as tx:
@@ -340,7 +343,9 @@ def one_object(request: ApiRequest, collection: str, number: str) -> Response[by
     **_route("Delete an object"),
     status_code=HTTPStatus.OK,
 )
-def delete_object(request: ApiRequest, collection: str, number: str) -> Response[bytes]:
+def delete_object(
+    request: ApiRequest, collection: FromPath[str], number: FromPath[str]
+) -> Response[bytes]:
     """Take back what the partner wrote (§5.7)."""
     centre, query = centre_of(request), _query(request, _OF_DELETE)
     everything = msgspec.structs.replace(query, all=True)
@@ -353,7 +358,9 @@ def delete_object(request: ApiRequest, collection: str, number: str) -> Response
 
 
 @get(ROOT + "/collections/{collection:str}/objects/{number:str}/versions", **_route("Versions"))
-def versions(request: ApiRequest, collection: str, number: str) -> Response[bytes]:
+def versions(
+    request: ApiRequest, collection: FromPath[str], number: FromPath[str]
+) -> Response[bytes]:
     """When each version of an object was made (§5.8)."""
     centre, query = centre_of(request), _query(request, _OF_VERSIONS)
     with centre.uow.read(request.user, purpose=_READING) as tx:

@@ -137,8 +137,8 @@ class SwitchList(msgspec.Struct, frozen=True, kw_only=True):
     switches: list[Switch]
 
 
-class ReleaseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a hold is given back."""
+class Why(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why; kept in the journal: write no name into it."""
 
     reason: Reason
 
@@ -163,12 +163,6 @@ class ComplaintRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     complained_at: Annotated[datetime, Meta(tz=True)]
     reference: Reason
-
-
-class CaseDecision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a case is closed, dropped or reopened."""
-
-    reason: Reason
 
 
 class NewPooledAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,10 +9,12 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import get, post
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, signed_in
 from openaoc.api.bodies import Body
+from openaoc.api.decisions import Deciding, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.wire import Reason
 from openaoc.continuity.model import WitnessStatus
@@ -57,40 +59,27 @@ class JournalKeyList(msgspec.Struct, frozen=True, kw_only=True):
     successions: list[Succession]
 
 
-@get(
+@look(
     "/v1/journal/witnesses",
-    guards=[signed_in],
-    security=BEARER,
-    tags=["journal"],
+    words="Now",
+    purpose="look at the witnesses",
     summary="The journal's witnesses, and how far each has signed",
-    responses={**described(WitnessList, "Now"), **problems(401, 403)},
-    sync_to_thread=True,
 )
-def witnesses(request: ApiRequest) -> WitnessList:
+def witnesses(on: Deciding) -> WitnessList:
     """Every witness."""
-    centre = centre_of(request)
-    with centre.uow.read(request.user, purpose="look at the witnesses") as tx:
-        return WitnessList(witnesses=centre.witnessing.list(tx))
+    return WitnessList(witnesses=on.centre.witnessing.list(on.tx))
 
 
-@post(
+@decision(
     "/v1/journal/witnesses",
-    guards=[signed_in],
-    dto=Body[NewWitness],
-    return_dto=None,
-    status_code=200,
-    request_max_body_size=BODY_BYTES_MAX,
-    security=BEARER,
-    tags=["journal"],
+    on=None,
+    words="The witness",
+    purpose="add a witness",
     summary="Offer heads to a witness from now on",
-    responses={**described(WitnessStatus, "The witness"), **problems(401, 403, 409, 413, 415)},
-    sync_to_thread=True,
 )
-def add(request: ApiRequest, data: NewWitness) -> WitnessStatus:
+def add(on: Deciding, said: NewWitness) -> WitnessStatus:
     """Add a witness."""
-    centre = centre_of(request)
-    with centre.uow.begin(request.user, purpose="add a witness") as tx:
-        return centre.witnessing.add(tx, url=data.url, key=data.key)
+    return on.centre.witnessing.add(on.tx, url=said.url, key=said.key)
 
 
 @post(
@@ -106,7 +95,7 @@ def add(request: ApiRequest, data: NewWitness) -> WitnessStatus:
     responses={**described(Removed, "Removed"), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
-def remove(request: ApiRequest, data: FormerWitness) -> Removed:
+def remove(request: ApiRequest, data: JSONBody[FormerWitness]) -> Removed:
     """Remove a witness; what it kept, it keeps."""
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="remove a witness") as tx:
