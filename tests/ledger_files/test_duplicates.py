@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from openaoc.cli import client, ledger
+from openaoc.kernel.errors import Conflict
 from openaoc.ledger.refusals import RefusedRows
 from openaoc.ledger.table import TransferTable, parse_transfers, read_transfers, resolve_duplicates
 from tests.ledger_files.rows import Row, as_csv, as_ndjson, row
@@ -256,3 +257,27 @@ def test_a_file_of_several_batches_is_checked_whole_before_any_is_sent(
     path.write_bytes(as_csv([*rows, row(transfer_id="T0")]))
     assert CliRunner().invoke(ledger.import_files, [str(path)]).exit_code == 0
     assert len(Taking.taken) == 3
+
+
+class Contradicting(Taking):
+    """A centre whose ledger knows the second batch otherwise."""
+
+    def post(self, path: str, **named: object) -> dict[str, int]:
+        if self.taken:
+            raise Conflict("T2 was told with another amount")
+        return super().post(path, **named)
+
+
+def test_where_the_centre_refuses_a_later_batch_it_is_said_what_was_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "ROWS_PER_BATCH", 2)
+    monkeypatch.setattr(client, "CentreClient", Contradicting)
+    monkeypatch.setattr(Taking, "taken", [])
+    path = tmp_path / "t.csv"
+    path.write_bytes(as_csv([row(transfer_id=f"T{n}") for n in range(4)]))
+    refused = CliRunner().invoke(ledger.import_files, [str(path)])
+    assert isinstance(refused.exception, Conflict)
+    assert "the first 2 of 4 transfers are in the ledger" in refused.output
+    monkeypatch.setattr(Taking, "taken", ["nothing before it"])
+    assert "in the ledger" not in CliRunner().invoke(ledger.import_files, [str(path)]).output

@@ -1,7 +1,8 @@
 """CLI: `openaoc ledger import FILE…` and `openaoc ledger accounts FILE`: files into the centre.
 
 A file is read and checked whole on this side, so that one bad row stops all of it before anything
-is sent; then it goes over as Arrow batches, each durable before the next.
+is sent; then it goes over as Arrow batches, each durable before the next. What contradicts the
+ledger the centre alone can say, of a batch at a time.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 import rich_click as click
 
 from openaoc.cli.output import json_option, note, say, show_json
+from openaoc.kernel.errors import OpenAOCError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from openaoc.cli.client import CentreClient
 
 ROWS_PER_BATCH: Final = 500_000
 ARROW: Final = "application/vnd.apache.arrow.stream"
@@ -56,21 +60,7 @@ def import_files(
         note(text)
     for row in table.refused[:SHOWN_MAX]:
         note(f"refused: {row}")
-    client = CentreClient()
-    total = {"accepted": 0, "repeated": 0, "corrected": 0}
-    sent = 0
-    with _progress(table.rows) as advance:
-        for batch, rows in arrow_batches(table.table):
-            receipt = client.post(
-                "/v1/ledger/transfers",
-                content=batch,
-                content_type=ARROW,
-                query={"live": "false"},
-            )
-            for name in total:
-                total[name] += receipt[name]
-            sent += rows
-            advance(sent)
+    total = _send(CentreClient(), table.table)
     result: dict[str, Any] = {
         "files": [str(path) for path in files],
         "rows": table.rows,
@@ -119,6 +109,31 @@ def arrow_batches(table: pa.Table) -> Iterator[tuple[bytes, int]]:
         with pa.ipc.new_stream(sink, part.schema) as writer:
             writer.write_table(part)
         yield sink.getvalue(), part.num_rows
+
+
+def _send(client: CentreClient, table: pa.Table) -> dict[str, int]:
+    """Every batch, each durable before the next; how many rows were new, known, corrections."""
+    total = {"accepted": 0, "repeated": 0, "corrected": 0}
+    sent = 0
+    with _progress(table.num_rows) as advance:
+        for batch, rows in arrow_batches(table):
+            try:
+                receipt = client.post(
+                    "/v1/ledger/transfers",
+                    content=batch,
+                    content_type=ARROW,
+                    query={"live": "false"},
+                )
+            except OpenAOCError:
+                if sent:
+                    note(f"the first {sent} of {table.num_rows} transfers are in the ledger")
+                    note("they may stay in the file: imported again, they change nothing")
+                raise
+            for name in total:
+                total[name] += receipt[name]
+            sent += rows
+            advance(sent)
+    return total
 
 
 class _progress:  # noqa: N801 - used as a function
