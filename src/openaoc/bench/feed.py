@@ -76,15 +76,6 @@ class Feed:
         return self._banks.take(pa.array(accounts % len(BANKS)))
 
 
-def as_arrow(table: pa.Table) -> bytes:
-    """The table as an Arrow IPC stream."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    value: bytes = sink.getvalue().to_pybytes()
-    return value
-
-
 def as_parquet(table: pa.Table) -> bytes:
     """The table as a Parquet file."""
     sink = io.BytesIO()

@@ -20,12 +20,13 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from openaoc.bench.feed import Feed, as_arrow, as_ndjson, as_parquet
+from openaoc.bench.feed import Feed, as_ndjson, as_parquet
 from openaoc.bench.ingest_peers import duckdb_append, postgres_copy
 from openaoc.kernel.clock import SystemClock
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.service import Ledger
 from openaoc.ledger.table import parse_transfers
+from openaoc.ledger.tickets import write_table
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
 PARQUET: Final = "application/vnd.apache.parquet"
@@ -111,7 +112,7 @@ def _warm_up(ledger: Ledger) -> None:
     """Compile every kernel that is measured."""
     table = Feed(1000, seed=9).table(0, 1000, prefix="warm")
     for name, kind, encode in (
-        ("a", ARROW, as_arrow),
+        ("a", ARROW, write_table),
         ("p", PARQUET, as_parquet),
         ("n", NDJSON, as_ndjson),
     ):
@@ -124,7 +125,7 @@ def _fill(ledger: Ledger, feed: Feed, transfers: int, callers: int) -> Figures:
     stretch = 20 * BATCH_ROWS
     for start in range(0, transfers, stretch):
         bodies = [
-            as_arrow(feed.table(first, min(BATCH_ROWS, transfers - first)))
+            write_table(feed.table(first, min(BATCH_ROWS, transfers - first)))
             for first in range(start, min(start + stretch, transfers), BATCH_ROWS)
         ]
         took, times = _timed(ledger, bodies, ARROW, callers)
@@ -193,7 +194,7 @@ def _trace_while_ingesting(ledger: Ledger, feed: Feed, known: int) -> Figures:
 
     quiet = _latencies(trace, rows[:2000], stop=None)
     bodies = [
-        parse_transfers(as_arrow(feed.table(start, SMALL_BATCH_ROWS, prefix="live")), ARROW)
+        parse_transfers(write_table(feed.table(start, SMALL_BATCH_ROWS, prefix="live")), ARROW)
         for start in range(known, known + int(TRACING_RATE * TRACING_SECONDS), SMALL_BATCH_ROWS)
     ]
     stop = threading.Event()

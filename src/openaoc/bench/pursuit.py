@@ -20,13 +20,14 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
-from openaoc.bench.feed import Feed, as_arrow
+from openaoc.bench.feed import Feed
 from openaoc.bootstrap import Centre, build_centre
 from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.clock import SystemClock
 from openaoc.kernel.interpreter import suit_interpreter
 from openaoc.kernel.settings import Settings
 from openaoc.ledger.schema import SCHEMA
+from openaoc.ledger.tickets import write_table
 from openaoc.parties.model import InstitutionKind
 from openaoc.reports.model import Channel, Payment, Proof, Report
 
@@ -110,7 +111,7 @@ class _Bench:
         rows = [
             _row(p.transfer_id or "", p, at=self._begun - timedelta(minutes=5)) for p in payments
         ]
-        self._tell(as_arrow(pa.Table.from_pylist(rows, schema=SCHEMA)))
+        self._tell(write_table(pa.Table.from_pylist(rows, schema=SCHEMA)))
         start = time.monotonic()
         with ThreadPoolExecutor(REPORTERS) as pool:
             receipts = list(pool.map(self._report, payments))
@@ -204,7 +205,7 @@ class _Bench:
                 rows.append(_row(f"M{number}", moved, at=self._clock.now()))
             table = pa.Table.from_pylist(rows, schema=SCHEMA)
             other = feed.table(batch * size, size - per_batch, prefix="B")
-            bodies.append(as_arrow(pa.concat_tables([other, table]).combine_chunks()))
+            bodies.append(write_table(pa.concat_tables([other, table]).combine_chunks()))
         return bodies, per_batch
 
     def _look(self) -> None:

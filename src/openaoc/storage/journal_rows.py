@@ -13,6 +13,7 @@ from openaoc.kernel.clock import format_time
 from openaoc.kernel.errors import BadInput, TooLarge
 from openaoc.kernel.randomness import random_bytes
 from openaoc.storage.canonical import canonical_json
+from openaoc.storage.tables import journal_rows
 
 BODY_BYTES_MAX: Final = 1 << 20
 REASON_CHARACTERS_MAX: Final = 4_000
@@ -96,6 +97,14 @@ def inserting(
 ) -> tuple[sa.TextClause, dict[str, object]]:
     """The statement that writes the rows, and its values."""
     return _ADD, {"at": at, "who": who, "rows": msgspec.json.encode(rows).decode("utf-8")}
+
+
+def written(connection: sa.Connection, *, action: str, subjects: Sequence[str]) -> set[str]:
+    """Those of the subjects that have a row of this action: what is journalled once looks here."""
+    query = sa.select(journal_rows.c.subject).where(
+        journal_rows.c.subject.in_(list(subjects)), journal_rows.c.action == action
+    )
+    return set(connection.execute(query).scalars())
 
 
 _ADD: Final = sa.text(

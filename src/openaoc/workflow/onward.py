@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
-import sqlalchemy as sa
 
 from openaoc.kernel.actor import SYSTEM, Actor
 from openaoc.ledger.model import Batch, IngestReceipt
 from openaoc.ledger.table import TransferRow, TransferTable, transfers_from_rows
-from openaoc.storage.tables import journal_rows
+from openaoc.storage.journal_rows import written
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
 JOURNALLED: Final = "ledger.batch.taken"
@@ -85,9 +84,10 @@ class LedgerJournal:
             return 0
         with self._uow.begin(SYSTEM, purpose="journal the ledger's batches") as tx:
             tx.lock("workflow.ledger_journal")
-            written = _written(tx, [batch.subject for batch in waiting])
+            subjects = [batch.subject for batch in waiting]
+            done = written(tx.connection, action=JOURNALLED, subjects=subjects)
             for batch in waiting:
-                if batch.subject in written:
+                if batch.subject in done:
                     continue
                 mark = BatchMark(
                     told_by=batch.told_by,
@@ -105,10 +105,3 @@ class LedgerJournal:
         for batch in waiting:
             self._ledger.journalled(batch)
         return len(waiting)
-
-
-def _written(tx: Transaction, subjects: Sequence[str]) -> set[str]:
-    statement = sa.select(journal_rows.c.subject).where(
-        journal_rows.c.subject.in_(list(subjects)), journal_rows.c.action == JOURNALLED
-    )
-    return {row[0] for row in tx.connection.execute(statement)}

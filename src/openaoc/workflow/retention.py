@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import msgspec
-import sqlalchemy as sa
 
 from openaoc.cases.service import Cases
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import from_us
 from openaoc.ledger.model import Expired, Transfer
-from openaoc.storage.tables import journal_rows
-from openaoc.storage.unit_of_work import Transaction, UnitOfWork
+from openaoc.storage.journal_rows import written
+from openaoc.storage.unit_of_work import UnitOfWork
 
 EVERY: Final = timedelta(hours=1)
 JOURNALLED: Final = "ledger.days.expired"
@@ -93,9 +92,10 @@ class Retention:
             return 0
         with self._uow.begin(SYSTEM, purpose="journal what expired") as tx:
             tx.lock("workflow.retention")
-            written = _written(tx, [item.subject for item in waiting])
+            subjects = [item.subject for item in waiting]
+            done = written(tx.connection, action=JOURNALLED, subjects=subjects)
             for item in waiting:
-                if item.subject not in written:
+                if item.subject not in done:
                     tx.journal(
                         action=JOURNALLED,
                         subject=item.subject,
@@ -115,10 +115,3 @@ def _mark(item: Expired) -> ExpiryMark:
         booked_before=from_us(item.before_us),
         position=item.position,
     )
-
-
-def _written(tx: Transaction, subjects: Sequence[str]) -> set[str]:
-    statement = sa.select(journal_rows.c.subject).where(
-        journal_rows.c.subject.in_(list(subjects)), journal_rows.c.action == JOURNALLED
-    )
-    return {row[0] for row in tx.connection.execute(statement)}
