@@ -291,8 +291,9 @@ def test_many_answers_in_one_request_are_judged_one_by_one(
         {"order": twice["order"], "answer": applied(9)},
         {"order": twice["order"], "answer": {"outcome": "refused"}},
         {"order": twice["order"], "answer": applied(9)},
-        {"order": good["order"], "answer": {"outcome": "applied", "reason": "a\0b"}},
+        {"order": good["order"], "answer": {**applied(1), "reason": "a\0b"}},
         {"order": good["order"], "answer": [1]},
+        {"order": good["order"], "answer": {"outcome": "applied"}},  # how much?
     ]
     done, header = send_many(signed_bank, told)
     assert done.status_code == 200, done.text
@@ -305,6 +306,7 @@ def test_many_answers_in_one_request_are_judged_one_by_one(
         "applied_in_part",
         "answered-differently",
         "applied_in_part",
+        "bad-input",
         "bad-input",
         "bad-input",
     ]

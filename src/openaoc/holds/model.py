@@ -25,6 +25,7 @@ from openaoc.kernel.money import AMOUNT_MINOR_MAX
 
 REASON_CHARACTERS_MAX: Final = 1_000
 BANK_CASE_CHARACTERS_MAX: Final = 64
+_NOT_SAID: Final = -1
 
 
 class NoSuchOrder(NotFound):
@@ -277,14 +278,32 @@ class OnwardTransfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     revision: Annotated[int, Meta(ge=0)] | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an institution answers. `available_minor`: what was free before this hold."""
+class SaidOutcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an institution says it did. `available_minor`: what was free before this hold.
+
+    `applied` without an amount is refused: read as nothing it would let the money go, read as all
+    it would count on what may not be there.
+    """
 
     outcome: Literal["applied", "refused", "unknown_account"]
-    applied_minor: Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX)] = 0
+    applied_minor: Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX)] = msgspec.field(
+        default_factory=lambda: _NOT_SAID
+    )
     available_minor: Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX)] | None = None
     reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] | None = None
     bank_case_id: Annotated[str, Meta(max_length=BANK_CASE_CHARACTERS_MAX)] | None = None
+
+    def __post_init__(self) -> None:
+        """An outcome that blocks nothing needs no amount."""
+        if self.applied_minor == _NOT_SAID:
+            if self.outcome == "applied":
+                raise ValueError("`applied` needs `applied_minor`: how much is blocked now")
+            msgspec.structs.force_setattr(self, "applied_minor", 0)
+
+
+class Answer(SaidOutcome, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an institution answers."""
+
     onward: Annotated[list[OnwardTransfer], Meta(max_length=ONWARD_PER_ANSWER_MAX)] | None = None
     applied_at: Annotated[datetime, Meta(tz=True)] | None = None
     """When the institution blocked the money, by its own clock; default: when the answer came."""

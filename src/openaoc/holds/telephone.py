@@ -7,7 +7,7 @@ answer comes later it is the one that counts, and nothing is held twice.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -17,22 +17,20 @@ from openaoc.holds.codes import CODE_CHARACTERS_MAX, Codes, same_code
 from openaoc.holds.ending import Ending
 from openaoc.holds.lock import join_matter
 from openaoc.holds.model import (
-    BANK_CASE_CHARACTERS_MAX,
     HOLDING,
-    REASON_CHARACTERS_MAX,
     WAITING,
     Answer,
     NoSuchOrder,
     Order,
     OrderState,
     OrderView,
+    SaidOutcome,
     WrongTransition,
 )
 from openaoc.holds.record import OrderRecord
 from openaoc.holds.service import Holds
 from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.errors import BadInput
-from openaoc.kernel.money import AMOUNT_MINOR_MAX
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
 from openaoc.storage.vault import Vault
@@ -62,16 +60,11 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     valid: bool
 
 
-class PhoneAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PhoneAnswer(SaidOutcome, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An answer given by voice. `spoke_to` (name, desk) is sealed as an identity."""
 
-    outcome: Literal["applied", "refused", "unknown_account"]
     spoke_to: Annotated[str, Meta(min_length=2, max_length=SPOKE_TO_CHARACTERS_MAX)]
     spoken_at: Annotated[datetime, Meta(tz=True)]
-    applied_minor: Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX)] = 0
-    available_minor: Annotated[int, Meta(ge=0, le=AMOUNT_MINOR_MAX)] | None = None
-    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] | None = None
-    bank_case_id: Annotated[str, Meta(max_length=BANK_CASE_CHARACTERS_MAX)] | None = None
 
     def __repr__(self) -> str:
         return "PhoneAnswer(…)"
