@@ -29,6 +29,7 @@ from openaoc.exchange.objects import (
     Refs,
     ReleasedObject,
 )
+from openaoc.exchange.stix import reading as stix
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.identifiers.kinds import Kind
@@ -188,6 +189,39 @@ def test_misp_stix_turns_it_into_stix() -> None:
     text = parser.bundle.serialize()
     for kind in kinds:
         assert VALUES[kind].rpartition(":")[2] in text, kind
+
+
+def test_what_misp_stix_writes_of_others_events_is_read_as_stix() -> None:
+    event = MISPEvent()
+    event.info = "a scam"
+    sent = {
+        "domain": "scam-site.com",
+        "url": "https://scam-site.com/it's",
+        "email": "pay@scam-site.com",
+        "email-src": "help@scam-site.com",
+        "ip-dst": "45.67.89.10",
+        "ip-src": "2a03:2880::7",
+        "phone-number": "+66812345678",
+    }
+    for name, value in sent.items():
+        tag = "tlp:clear" if name == "url" else "tlp:green"
+        event.add_attribute(name, value, to_ids=True, Tag=[{"name": tag}])
+    parser = MISPtoSTIX21Parser()
+    parser.parse_misp_event(event)
+    objects, lost = [], []
+    for one in json.loads(parser.bundle.serialize())["objects"]:
+        try:
+            objects.append(stix.check_object(json.dumps(one).encode()).object)
+        except stix.NotKept:
+            lost.append(one["type"])
+    found = stix.read_objects(objects, country="TH", otherwise=Marking.RED)
+    indicators = [one for one in found.objects if one.kind is ObjectKind.INDICATOR]
+    assert {one.fields["value"]: one.marking for one in indicators} == {
+        value: Marking.CLEAR if name == "url" else Marking.GREEN
+        for name, value in sent.items()
+        if name != "phone-number"
+    }
+    assert "x-misp-attribute" in lost, "what has no pattern is not dropped in silence"
 
 
 def test_an_account_that_misp_would_cut_is_kept_whole() -> None:

@@ -291,7 +291,7 @@ def test_5_4_objects_are_in_the_order_they_were_added(
     assert all(DATE.fullmatch(moment) for moment in added)
 
 
-@pytest.mark.parametrize("limit", [1, 2, 7, 5_000_000])
+@pytest.mark.parametrize("limit", [1, 2, 7, 2**63 - 1])
 @pytest.mark.parametrize("resource", ["objects", "manifest"])
 def test_3_4_pages_together_are_the_whole_and_no_two_overlap(
     client: httpx.Client, inbox: str, filled: list[dict[str, Any]], resource: str, limit: int
@@ -385,10 +385,10 @@ def test_3_3_match_id_and_together_with_others(
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=-1", "limit=x", "limit=1.5", "limit=", "limit=99999999999", "next=x",
-     "next=-1", "next=99999999999999999999", "added_after=yesterday", "added_after=2026-01-05",
-     "match[version]=newest", "match[id]=", "match[type]=a,,b", "match[size]=1",
-     "match[id]=" + ",".join(["a"] * 101), "limit=1&limit=2", "match[id]=%00"],
+    ["limit=0", "limit=-1", "limit=x", "limit=1.5", "limit=", "limit=99999999999999999999",
+     "next=x", "next=-1", "next=99999999999999999999", "added_after=yesterday",
+     "added_after=2026-01-05", "match[version]=newest", "match[id]=", "match[type]=a,,b",
+     "match[size]=1", "match[id]=" + ",".join(["a"] * 101), "limit=1&limit=2", "match[id]=%00"],
 )  # fmt: skip
 @pytest.mark.parametrize("resource", ["objects", "manifest"])
 def test_5_4_what_is_not_understood_is_400(

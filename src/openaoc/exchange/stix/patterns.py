@@ -24,6 +24,14 @@ class Observed(NamedTuple):
     properties: dict[str, str]
 
 
+_TRAFFIC: Final = re.compile(
+    r"\[network-traffic:(?:src|dst)_ref\.type = '(ipv[46]-addr)'"
+    r" AND network-traffic:(?:src|dst)_ref\.value = '([0-9a-fA-F.:]{1,45})'\]"
+)
+_SENDER: Final = re.compile(r"\[email-message:from_ref\.value = '([^'\\]{1,320})'\]")
+"""How MISP's converter writes an address, and who sent a message."""
+
+
 def write_pattern(observed: Observed) -> str:
     """The pattern; quotes and backslashes in values are escaped."""
     assert observed.properties, "a pattern compares something"
@@ -37,6 +45,12 @@ def write_pattern(observed: Observed) -> str:
 def read_pattern(text: str) -> Observed | None:
     """What it observes; None for any other form."""
     body = text.strip()
+    traffic = _TRAFFIC.fullmatch(body)
+    if traffic is not None:
+        return Observed(type=traffic[1], properties={"value": traffic[2]})
+    sender = _SENDER.fullmatch(body)
+    if sender is not None:
+        return Observed(type="email-addr", properties={"value": sender[1]})
     if not (body.startswith("[") and body.endswith("]")):
         return None
     terms: list[re.Match[str]] = []

@@ -14,7 +14,8 @@ from openaoc.kernel.errors import BadInput
 
 VALUES_MAX: Final = 100
 VALUE_CHARACTERS_MAX: Final = 200
-LIMIT_DIGITS_MAX: Final = 9
+LIMIT_DIGITS_MAX: Final = 19
+"""Of a limit in 64 bits: who asks for more than a page holds gets a page."""
 LAST: Final = "last"
 FIRST: Final = "first"
 ALL: Final = "all"
