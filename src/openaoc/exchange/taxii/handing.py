@@ -16,6 +16,7 @@ import structlog
 
 from openaoc.exchange.agreeing import Agreements
 from openaoc.exchange.agreement import Agreement
+from openaoc.exchange.model import check_partner_code
 from openaoc.exchange.receiving import RECEIVED_AT_ONCE_MAX, NotTaken, Receiver
 from openaoc.exchange.stix.model import Lost, StixObject
 from openaoc.exchange.stix.reading import LOST_MAX, NotKept, check_object, read_objects
@@ -68,9 +69,8 @@ class Handing:
     def received(self, tx: Transaction, *, partner: str | None, after: int = 0) -> ReceiptPage:
         """What came in and what of it could not be kept, in order, at most PAGE_MAX batches."""
         require(tx.actor, Permission.EXCHANGE_READ)
-        found = feed_store.list_receipts(
-            tx.connection, partner=partner, after=after, limit=PAGE_MAX
-        )
+        code = None if partner is None else check_partner_code(partner)
+        found = feed_store.list_receipts(tx.connection, partner=code, after=after, limit=PAGE_MAX)
         return ReceiptPage(receipts=found)
 
     def _batch(self, collection_id: str) -> int:
