@@ -34,6 +34,8 @@ ROUNDS_MAX: Final = 20
 """One duty runs at most so often in a row before the others get their turn."""
 UNHURRIED_ROUNDS: Final = 20
 """Every so many rounds the unhurried duties are looked at too: every 10 seconds at rest."""
+UNHURRIED_SECONDS_MAX: Final = 60.0
+"""And at the latest after so long, however long a round takes: partners wait for what they do."""
 STOP_SECONDS_MAX: Final = 30.0
 
 _LOG = structlog.get_logger(__name__)
@@ -75,6 +77,7 @@ class Duties:
         self._ledger_journal = ledger_journal
         self._unhurried = tuple(unhurried)
         self._rounds = 0
+        self._all_at_s = 0.0
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -138,7 +141,7 @@ class Duties:
                 return
             began = time.monotonic()
             try:
-                self.run_due(hurried=self._next_round() > 0)
+                self.run_due(hurried=not self.looks_at_all(began))
             except (Busy, Unavailable) as error:
                 # It comes back, or the way is free again; what is due stays due in its table.
                 if not self._outage.went(error):
@@ -150,10 +153,14 @@ class Duties:
             rest = RESTS_PER_ROUND * (time.monotonic() - began)
             self._stop.wait(min(max(rest, REST_SECONDS), REST_SECONDS_MAX))
 
-    def _next_round(self) -> int:
-        this = self._rounds
+    def looks_at_all(self, now_s: float) -> bool:
+        """Whether the round that begins now looks at the unhurried duties too."""
+        late = now_s - self._all_at_s >= UNHURRIED_SECONDS_MAX
+        this = 0 if late else self._rounds
         self._rounds = (this + 1) % UNHURRIED_ROUNDS
-        return this
+        if this == 0:
+            self._all_at_s = now_s
+        return this == 0
 
     def _drain(self, duty: Callable[[], int], full: int) -> int:
         total = 0
