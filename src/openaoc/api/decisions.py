@@ -265,7 +265,7 @@ def _kinds(on: Thing | None, body: Any) -> dict[str, Any]:
     """The parameters of a route, by name."""
     kinds: dict[str, Any] = {"request": ApiRequest}
     if body is not None:
-        kinds["data"] = JSONBody[body]
+        kinds["data"] = JSONBody[body]  # type: ignore[misc]  # an alias of Annotated
     if on is not None:
         kinds[on.parameter] = FromPath[str]
     return kinds

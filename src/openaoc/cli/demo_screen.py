@@ -65,14 +65,14 @@ class DemoScreen:
             self._live.update(render(view, wide=self._wide), refresh=True)
         elif time.monotonic() - self._said >= PLAIN_LINE_SECONDS:
             self._said = time.monotonic()
-            self._console.print(plain(view))
+            self._console.print(plain(view), soft_wrap=True)
 
     def summary(self, view: DemoView | TwoView) -> None:
         """What came out, at the end."""
         first = view.countries[0] if isinstance(view, TwoView) else view
         if first.centre is not None:
             self._console.print(render(view, wide=self._wide))
-        self._console.print(plain(view))
+        self._console.print(plain(view), soft_wrap=True)
 
 
 @contextmanager
