@@ -11,6 +11,7 @@ from openaoc.channels.signing import new_signing_key
 from openaoc.kernel.actor import Role
 from tests.cli.world import World, post
 
+PAGES_MAX = 200
 PRIVATE = {"kty": "OKP", "crv": "Ed25519", "kid": "p", "x": "A" * 43, "d": "A" * 43}
 
 
@@ -22,6 +23,22 @@ def test_key_of_a_user_is_shown_once(world: World, number: str) -> None:
     assert first["api_key"]
     assert again == {"user": first["user"], "api_key": None}
     assert first["api_key"] not in admin.get("/v1/users").text
+
+
+def test_users_are_listed_by_pages(world: World) -> None:
+    admin, seen, cursor = world.as_("administrator"), list[tuple[str, str]](), None
+    for _ in range(PAGES_MAX):
+        asked = {"limit": 3} | ({} if cursor is None else {"cursor": cursor})
+        page = admin.get("/v1/users", params=asked).json()
+        assert len(page["users"]) <= 3
+        seen += [(one["id"], one["name"]) for one in page["users"]]
+        cursor = page["cursor"]
+        if cursor is None:
+            break
+    assert cursor is None
+    assert len(seen) == len(set(seen)), "none twice"
+    assert {"supervisor", "agent", "SCB-liaison"} <= {name for _, name in seen}
+    assert admin.get("/v1/users", params={"cursor": "\0"}).status_code == 400
 
 
 def test_rotated_key_works_and_a_revoked_one_does_not(world: World, number: str) -> None:

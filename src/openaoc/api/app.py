@@ -8,7 +8,6 @@ from typing import Final
 from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
@@ -52,6 +51,7 @@ from openaoc.api import (
     taxii,
     witnesses,
 )
+from openaoc.api.description import Description
 from openaoc.api.exercise import marking
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import HANDLERS as ERROR_HANDLERS
@@ -125,7 +125,7 @@ def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) 
             version=openaoc.__version__,
             description="An open operation centre against online scams.",
             path="/schema",
-            render_plugins=[JsonRenderPlugin()],
+            render_plugins=[Description()],
             components=Components(
                 security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}
             ),

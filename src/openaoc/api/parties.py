@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from litestar import Response, delete, get, post, put
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 
 from openaoc.api.access import (
     BEARER,
@@ -20,6 +20,7 @@ from openaoc.api.access import (
 )
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, creation, look
+from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.wire import (
     AddedUser,
@@ -36,15 +37,10 @@ from openaoc.channels.idempotency import once
 from openaoc.channels.model import check_endpoint
 from openaoc.channels.signing import PublicJwk, check_public_jwk, parse_public_jwk
 from openaoc.kernel.errors import BadInput
-from openaoc.kernel.limits import PAGE_MAX
 from openaoc.parties.model import Institution
 from openaoc.parties.permissions import Permission, require
 
 SMALL_BODY_BYTES_MAX: Final = 64 << 10
-After = Annotated[
-    str,
-    QueryParameter(name="after", max_length=64, required=False, description="The last id seen."),
-]
 
 
 @creation(
@@ -207,22 +203,25 @@ def add_user(
     responses={**described(UserList, "A page of them"), **problems(401, 403)},
     sync_to_thread=True,
 )
-def list_users(request: ApiRequest, after: After = "") -> UserList:
+def list_users(request: ApiRequest, cursor: Cursor = None, limit: Limit = 50) -> UserList:
     """Users by id, a page at a time."""
+    if cursor is not None and not (cursor.isascii() and cursor.isprintable()):
+        raise BadInput("not a cursor of this list", where="cursor")
     centre = centre_of(request)
     with centre.uow.read(request.user) as tx:
-        users = centre.parties.users(tx, after=after, limit=PAGE_MAX)
-    full = len(users) == PAGE_MAX
+        users = centre.parties.users(tx, after=cursor or "", limit=limit)
+    full = len(users) == limit
     return UserList(users=users, cursor=users[-1].id if full else None)
 
 
 @post(
     "/v1/keys/{key_id:str}/rotate",
     guards=[signed_in],
+    status_code=200,
     security=BEARER,
     tags=["parties"],
     summary="Replace an API key; the old one works for a day",
-    responses={**described(FreshKey, "Replaced", 201), **problems(401, 403, 404, 409)},
+    responses={**described(FreshKey, "Replaced"), **problems(401, 403, 404, 409)},
     sync_to_thread=True,
 )
 def rotate_key(request: ApiRequest, key_id: FromPath[str]) -> FreshKey:

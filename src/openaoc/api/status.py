@@ -40,11 +40,12 @@ def jwks(request: ApiRequest) -> Response[Jwks]:
 @post(
     "/v1/keys/signing/rotate",
     guards=[signed_in],
+    status_code=200,
     security=BEARER,
     tags=["keys"],
     summary="Sign with a fresh key; the old one stays valid for a week",
     responses={
-        201: ResponseSpec(PublicJwk, description="The key that signs now", generate_examples=False),
+        200: ResponseSpec(PublicJwk, description="The key that signs now", generate_examples=False),
         **problems(401, 403),
     },
     sync_to_thread=True,

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import rich_click as click
 
 from openaoc.cli.output import json_option, say, show_json, show_table
+from openaoc.kernel.actor import Role
+
+USERS_SHOWN_MAX: Final = 10_000
+_GIVEN_ELSEWHERE: Final = (Role.SYSTEM, Role.CITIZEN, Role.PARTNER)
+ROLES: Final = [role.value for role in Role if role not in _GIVEN_ELSEWHERE]
+"""A partner's user is added with `exchange partner user`."""
 
 
 @click.group(help="Add users and their keys.")
@@ -14,7 +22,7 @@ def command() -> None:
 
 @command.command("add")
 @click.argument("name")
-@click.option("--role", required=True, help="agent, investigator, supervisor, liaison, machine, …")
+@click.option("--role", required=True, help=f"One of {', '.join(ROLES)}.")
 @click.option("--institution", help="For a liaison or a machine: whose.")
 @json_option
 def add(name: str, role: str, institution: str | None, *, as_json: bool) -> None:
@@ -39,12 +47,12 @@ def list_users(*, as_json: bool) -> None:
     """List users and their roles."""
     from openaoc.cli.client import CentreClient
 
-    users = CentreClient().get("/v1/users")
+    users = CentreClient().pages("/v1/users", "users", limit=USERS_SHOWN_MAX)
     if as_json:
-        show_json(users)
+        show_json({"users": users})
         return
     rows = [
         (u["id"], u["name"], ", ".join(u["roles"]), u["institution"], u["disabled_at"])
-        for u in users["users"]
+        for u in users
     ]
     show_table(("id", "name", "roles", "institution", "disabled"), rows)
