@@ -320,6 +320,10 @@ def test_documents_for_who_has_no_system(pair: tuple[Country, Country, SigningKe
     )
     number = json.loads(document(bare, form=Form.XARF, centre="TH-AOC", contact="a@aoc.example"))
     assert (number["source_identifier"], "domain" in number) == ("8.8.8.8", False)
+    again = msgspec.structs.replace(one, revision=2)
+    later = json.loads(document(again, form=Form.XARF, centre="TH-AOC", contact="a@aoc.example"))
+    assert later["report_id"] != report["report_id"] == one.id.partition("--")[2]
+    assert f"openaoc:{one.id}" in later["tags"]
     letter = document(one, form=Form.TEXT, centre="TH-AOC", contact="abuse@aoc.example")
     assert "hxxps://paper[.]com/login" in letter
     assert one.id in letter

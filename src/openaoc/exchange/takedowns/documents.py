@@ -6,6 +6,8 @@ Pure; made of what was released and nothing else. XARF: https://xarf.org (core a
 from __future__ import annotations
 
 import enum
+import hashlib
+import uuid
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -134,7 +136,7 @@ def _xarf(one: Takedown, left: ReleasedObject, *, centre: str, contact: str) -> 
     words = f"{left.fields.get('reason', '')} Asked: {', '.join(_texts(left, 'asks'))}."
     return Xarf(
         xarf_version=XARF_VERSION,
-        report_id=one.id.partition("--")[2],
+        report_id=_report_id(one),
         timestamp=str(left.fields.get("last_seen") or format_time(one.sent_at or left.modified)),
         reporter=who,
         sender=who,
@@ -146,8 +148,20 @@ def _xarf(one: Takedown, left: ReleasedObject, *, centre: str, contact: str) -> 
         domain=None if is_number(host) else host,
         fraud_type=types[0] if types else "other",
         description=words.strip()[:DESCRIPTION_CHARACTERS_MAX],
-        tags=(f"openaoc:revision-{one.revision}", f"openaoc:target-{one.target.value}"),
+        tags=(
+            f"openaoc:{one.id}",
+            f"openaoc:revision-{one.revision}",
+            f"openaoc:target-{one.target.value}",
+        ),
     )
+
+
+def _report_id(one: Takedown) -> str:
+    """Another for each time it is asked: a report that was seen is not looked at again."""
+    if one.revision <= 1:
+        return one.id.partition("--")[2]
+    digest = hashlib.sha256(f"{one.id} {one.revision}".encode("ascii")).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=4))
 
 
 def _letter(one: Takedown, left: ReleasedObject, *, centre: str, contact: str) -> str:
