@@ -76,6 +76,28 @@ def test_opencti_gets_no_surrogates_where_they_are_switched_off(
         assert {"bank-account", "user-account"} & kinds == {kind}
 
 
+def test_a_reader_goes_on_where_it_was_when_the_agreement_is_renewed(site: TaxiiSite) -> None:
+    code = "RENEWED"
+    site.join(code)
+    site.shelf.put(*(site.indicator() for _ in range(4)))
+    site.sharing.publishing.publish_due()
+    site.fill()
+    place = f"collections/{site.collection(code, CollectionKind.RELEASED)}/manifest/"
+    with site.client(code) as client:
+        before = client.get(place).json()["objects"]
+        first = client.get(f"{place}?limit=3").json()
+        site.agree(code)
+        site.fill()
+        waits = client.get(f"{place}?next={first['next']}")
+        assert (waits.status_code, waits.headers["retry-after"]) == (503, "1")
+        site.sharing.publishing.publish_due()
+        site.fill()
+        rest = client.get(f"{place}?next={first['next']}").json()
+        assert [*first["objects"], *rest["objects"]] == before
+    assert sum(one["id"].startswith("indicator") for one in before) == 4
+    site.shelf.items.clear()
+
+
 def test_ids_cannot_be_tried_without_end_and_pages_count_nothing(site: TaxiiSite) -> None:
     code, other = "TRIES", "READS"
     site.join(code)

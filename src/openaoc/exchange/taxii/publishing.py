@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from openaoc.exchange import release_store
 from openaoc.exchange.agreement import Agreement, Minimisation
 from openaoc.exchange.ledger_model import Received
 from openaoc.exchange.objects import ObjectKind
@@ -82,7 +83,7 @@ class Filling:
         with self._uow.begin(SYSTEM, purpose=_PURPOSE) as tx:
             one = store.find_collection(tx.connection, collection_id, lock=True)
             agreement = None if one is None else self._exchange.agreements.in_force(tx, one.partner)
-            if one is None or agreement is None:
+            if one is None or agreement is None or not self._judged(tx, one, agreement):
                 return 0
             if one.agreement != agreement.id or _is_due(one, tx.now):
                 one = self._sweep(tx, one, agreement)
@@ -90,6 +91,23 @@ class Filling:
             if page.objects:
                 self._write(tx, one, agreement, page.objects)
             return len(page.objects)
+
+    def _judged(self, tx: Transaction, one: Collection, agreement: Agreement) -> bool:
+        """Whether all there is was offered under this agreement, or had SWEEP_EVERY to be.
+
+        Before, what a newer version still grants looks like what it does not, and would be taken
+        out of its place.
+        """
+        since = max(agreement.changed_at, agreement.terms.starts_at)
+        if one.agreement in (None, agreement.id) or tx.now - since >= SWEEP_EVERY:
+            return True
+        for publisher in self._exchange.catalogue.publishers:
+            mark = release_store.mark_of(
+                tx.connection, one.partner, publisher=publisher.name, agreement=agreement.id
+            )
+            if publisher.changed(tx, after=mark, limit=1).mark != mark:
+                return False
+        return True
 
     def _sweep(self, tx: Transaction, one: Collection, agreement: Agreement) -> Collection:
         """Take out what is over, and look at everything once more from the beginning."""
