@@ -95,7 +95,9 @@ class TaxiiSite(Site):
         centre = SimpleNamespace(
             uow=self.uow,
             parties=Parties(keys=self.keys),
-            settings=SimpleNamespace(base_url=self.url, jurisdiction="TH"),
+            settings=SimpleNamespace(
+                base_url=self.url, jurisdiction="TH", contact="duty@centre.example"
+            ),
             matter=SimpleNamespace(collecting=self.collecting),
         )
         state = {"centre": centre, "rates": RateLimits(self._now_s), "sign_ins": SignIns()}

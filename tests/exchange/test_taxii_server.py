@@ -167,6 +167,7 @@ def test_4_1_discovery_names_its_root(client: httpx.Client, site: TaxiiSite) -> 
     assert found["title"]
     assert found["default"] in found["api_roots"]
     assert found["api_roots"] == [f"{site.url}/taxii2/centre/"]
+    assert found["contact"] == "duty@centre.example"
 
 
 def test_4_2_the_root_says_versions_and_the_longest_body(client: httpx.Client) -> None:

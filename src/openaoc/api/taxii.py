@@ -243,6 +243,7 @@ def discovery(request: ApiRequest) -> Response[bytes]:
         Discovery(
             title=f"OPENAOC-{centre.settings.jurisdiction}",
             description="An operation centre against online scams.",
+            contact=centre.settings.contact or None,
             default=root,
             api_roots=[root],
         )
