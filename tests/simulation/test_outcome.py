@@ -23,7 +23,9 @@ from openaoc.simulation.trial.run import digest_of
 from openaoc.simulation.trial.scenario import SCENARIOS
 from openaoc.simulation.trial.sensitivity import SENSITIVITY
 from openaoc.simulation.trial.words import percent
+from openaoc.simulation.trial.workers import runner
 from tests.measures.test_tally import arm, trial
+from tests.simulation.works import no_stage
 
 PARAMETERS = load_parameters()
 
@@ -121,16 +123,19 @@ def test_what_was_run_with_the_same_figures_is_not_run_again(
     said: list[str] = []
 
     def go() -> int:
-        return len(
-            run_all(
+        with runner(1, stages=no_stage) as running:
+            found = run_all(
                 PARAMETERS,
                 seeds=1,
                 results=tmp_path / "results",
-                stage=None,  # type: ignore[arg-type]  # a part is enough
+                runner=running,
                 open_with=None,  # type: ignore[arg-type]  # a part is enough
                 say=said.append,
             )
-        )
+        assert [(k.trial.scenario, k.trial.seed) for k in found] == [
+            (scenario.name, seed) for scenario, seed in jobs(1)
+        ]
+        return len(found)
 
     total = len(SCENARIOS) + len(SENSITIVITY)
     assert go() == total == len(said)
@@ -139,8 +144,9 @@ def test_what_was_run_with_the_same_figures_is_not_run_again(
     assert hop.trial.centre == hop.trial.hop_by_hop
     assert not hop.trial.feed
     first = len(ran)
+    (tmp_path / "results" / "hop-by-hop-1.json").unlink()
     assert go() == total
-    assert len(ran) == first, "nothing is run again"
+    assert len(ran) == first, "nothing is run again, nor what follows from another"
     (tmp_path / "results" / "base-1.json").write_text("{}")
     surge = tmp_path / "results" / "surge-1.json"
     surge.write_bytes(surge.read_bytes().replace(b'"figures": "', b'"figures": "0'))
@@ -163,6 +169,8 @@ def test_without_matplotlib_the_chart_says_what_is_missing(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(NoChart, match="development"):
         write_chart(tmp_path / "one.svg", [], [])
+    before = CliRunner().invoke(command, ["--outcome", str(tmp_path / "page.md")])
+    assert isinstance(before.exception, NoChart), "not after an hour of trials"
 
 
 def test_the_command_names_its_scenarios_and_refuses_others() -> None:
@@ -173,3 +181,27 @@ def test_the_command_names_its_scenarios_and_refuses_others() -> None:
     refused = subprocess.run([*call, "--scenario", "nothing"], capture_output=True, check=False)
     assert refused.returncode == 1
     assert "told-in-10-minutes" in refused.stderr.decode()
+
+
+def test_the_command_shows_shares_times_and_ends_of_each_arm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = LayerTimes(
+        wave="at once",
+        layer=3,
+        orders=7,
+        sent_p50_s=2.0,
+        sent_p90_s=9.5,
+        applied_p50_s=None,
+        applied_p90_s=None,
+    )
+    ended = Ended(by="person", count=5, hours_p50=1.5, hours_p90=2.5, stolen_minor=12_300)
+    lived = msgspec.structs.replace(trial(1), centre=arm(times=[times], ended=[ended]))
+    monkeypatch.setattr("openaoc.simulation.trial.stage.stage", no_stage)
+    monkeypatch.setattr("openaoc.simulation.trial.run.run_trial", lambda *_, **__: lived)
+    text = CliRunner().invoke(command, ["--scenario", "base"]).output
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    held = next(place for place, line in enumerate(lines) if line.startswith("held, baht"))
+    assert lines[held + 1] == "of what was attempted 10 % 20 % 10 %"
+    assert "centre at once 3 7 2.0 s 9.5 s - -" in lines
+    assert "centre person 5 1.5 2.5 123" in lines

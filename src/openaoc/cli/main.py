@@ -6,6 +6,7 @@ Imports nothing but the terminal library: help must be there at once.
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import Final, NamedTuple
 
@@ -142,6 +143,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run, and exit 0 when done, 1 when refused or failed, 2 on wrong usage."""
+    # Told to end is as by Ctrl-C: what a command made in temporary places is taken away.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(standalone_mode=False)
     except click.UsageError as error:

@@ -5,7 +5,8 @@ Needs no running centre: it makes one of its own, in a temporary folder, and rem
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from openaoc.kernel.settings import Settings
     from openaoc.simulation.trial.actors import OpenCentre
     from openaoc.simulation.trial.guesses import GuessFigures
-    from openaoc.simulation.trial.model import TrialFigures
+    from openaoc.simulation.trial.model import ArmFigures, TrialFigures
     from openaoc.simulation.trial.pair_model import PairTrial
     from openaoc.simulation.trial.pair_scenario import PairScenario
+    from openaoc.simulation.trial.stage import Stage
 
 
 @click.command("simulate")
@@ -41,6 +43,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="With --outcome: where each trial is kept, so that what was interrupted goes on.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="With --outcome: so many trials at a time, each in a process with a database of its own.",
+)
 @click.option("--kept", is_flag=True, help="With --outcome: from the trials kept; run nothing.")
 @click.option(
     "--guesses",
@@ -56,6 +65,7 @@ def command(
     outcome: Path | None,
     seeds: int,
     results: Path,
+    workers: int,
     kept: bool,
     guesses: bool,
     as_json: bool,
@@ -71,7 +81,6 @@ def command(
     from openaoc.simulation.trial.pair_scenario import PAIR, PAIR_SENSITIVITY
     from openaoc.simulation.trial.run import run_trial
     from openaoc.simulation.trial.scenario import SCENARIOS, scenario_named
-    from openaoc.simulation.trial.stage import stage
 
     if scenario == "list":
         every = (*SCENARIOS, PAIR, *PAIR_SENSITIVITY)
@@ -84,18 +93,17 @@ def command(
     if guesses:
         _guesses(scenario, seeds=seeds, as_json=as_json)
         return
-    if outcome is not None and scenario == PAIR.name:
-        _renew(outcome, seeds=seeds, results=results, kept_only=kept, as_json=as_json)
-        return
     if outcome is not None:
-        _outcome(outcome, seeds=seeds, results=results, kept_only=kept, as_json=as_json)
+        write = _renew if scenario == PAIR.name else _outcome
+        many = None if kept else workers
+        write(outcome, seeds=seeds, results=results, workers=many, as_json=as_json)
         return
     pairs = {one.name: one for one in (PAIR, *PAIR_SENSITIVITY)}
     if scenario in pairs:
         _two_countries(pairs[scenario], seed=seed, as_json=as_json)
         return
     wanted = scenario_named(scenario)
-    with stage() as made:
+    with _stage() as made:
         trial = run_trial(load_parameters(), wanted, seed=seed, stage=made, open_with=_open)
     if as_json:
         show_json(trial)
@@ -137,6 +145,17 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+@contextmanager
+def _stage() -> Iterator[Stage]:
+    """A stage, in this process or a worker, where nothing but errors is logged."""
+    from openaoc.cli.logs import configure
+    from openaoc.simulation.trial.stage import stage
+
+    configure(level="error")
+    with stage() as made:
+        yield made
+
+
 def _open(settings: Settings, clock: ManualClock) -> AbstractContextManager[OpenCentre]:
     from openaoc.bootstrap import build_centre
 
@@ -154,9 +173,8 @@ def _open_linked(
 def _two_countries(scenario: PairScenario, *, seed: int, as_json: bool) -> None:
     from openaoc.simulation.parameters import load_parameters
     from openaoc.simulation.trial.pair_run import run_pair
-    from openaoc.simulation.trial.stage import stage
 
-    with stage() as made:
+    with _stage() as made:
         trial = run_pair(
             load_parameters(), scenario, seed=seed, stage=made, open_linked=_open_linked
         )
@@ -166,26 +184,26 @@ def _two_countries(scenario: PairScenario, *, seed: int, as_json: bool) -> None:
         _show_pair(trial)
 
 
-def _renew(path: Path, *, seeds: int, results: Path, kept_only: bool, as_json: bool) -> None:
-    """The part of a page that is about two countries, alone."""
+def _renew(path: Path, *, seeds: int, results: Path, workers: int | None, as_json: bool) -> None:
+    """The part of a page that is about two countries, alone; without workers from what is kept."""
     from openaoc.kernel.errors import BadInput
     from openaoc.simulation.parameters import load_parameters
     from openaoc.simulation.trial.pair_outcome import kept_pairs, run_pairs
     from openaoc.simulation.trial.pair_page import pair_section, renewed
-    from openaoc.simulation.trial.stage import stage
+    from openaoc.simulation.trial.workers import runner
 
     parameters = load_parameters()
     if not path.exists():
         raise BadInput("there is no such page yet: write all of it first", where=str(path))
-    if kept_only:
+    if workers is None:
         pairs = kept_pairs(parameters, seeds=seeds, results=results)
     else:
-        with stage() as made:
+        with runner(workers, stages=_stage) as running:
             pairs = run_pairs(
                 parameters,
                 seeds=seeds,
                 results=results,
-                stage=made,
+                runner=running,
                 open_linked=_open_linked,
                 say=note,
             )
@@ -197,36 +215,43 @@ def _renew(path: Path, *, seeds: int, results: Path, kept_only: bool, as_json: b
         say(f"{path}, from {len(pairs)} trials")
 
 
-def _outcome(path: Path, *, seeds: int, results: Path, kept_only: bool, as_json: bool) -> None:
+def _outcome(path: Path, *, seeds: int, results: Path, workers: int | None, as_json: bool) -> None:
+    """All of the page, and its chart; without workers from the trials that are kept."""
     from openaoc.simulation.parameters import load_parameters
-    from openaoc.simulation.trial.chart import write_chart
+    from openaoc.simulation.trial.chart import check_chart, write_chart
     from openaoc.simulation.trial.outcome import all_kept, run_all
     from openaoc.simulation.trial.page import page
     from openaoc.simulation.trial.pair_outcome import kept_pairs, run_pairs
     from openaoc.simulation.trial.scenario import SCENARIOS
-    from openaoc.simulation.trial.stage import stage
+    from openaoc.simulation.trial.workers import runner
 
+    check_chart()
+    chart = path.parent / "images" / f"{path.stem}.svg"
+    chart.parent.mkdir(parents=True, exist_ok=True)
     parameters = load_parameters()
-    if kept_only:
+    if workers is None:
         kept = all_kept(parameters, seeds=seeds, results=results)
         pairs = kept_pairs(parameters, seeds=seeds, results=results)
     else:
-        with stage() as made:
+        with runner(workers, stages=_stage) as running:
             kept = run_all(
-                parameters, seeds=seeds, results=results, stage=made, open_with=_open, say=note
+                parameters,
+                seeds=seeds,
+                results=results,
+                runner=running,
+                open_with=_open,
+                say=note,
             )
             pairs = run_pairs(
                 parameters,
                 seeds=seeds,
                 results=results,
-                stage=made,
+                runner=running,
                 open_linked=_open_linked,
                 say=note,
             )
     trials = [one.trial for one in kept]
     names = [one.name for one in SCENARIOS if any(t.scenario == one.name for t in trials)]
-    chart = path.parent / "images" / f"{path.stem}.svg"
-    chart.parent.mkdir(parents=True, exist_ok=True)
     write_chart(chart, trials, names)
     path.write_text(page(parameters, kept, pairs), "utf-8")
     count = len(kept) + len(pairs)
@@ -237,17 +262,50 @@ def _outcome(path: Path, *, seeds: int, results: Path, kept_only: bool, as_json:
 
 
 def _show(trial: TrialFigures) -> None:
+    from openaoc.simulation.trial.words import percent
+
+    every = {"centre": trial.centre, "hop by hop": trial.hop_by_hop, "telephone": trial.telephone}
     rows = []
-    every = (trial.centre, trial.hop_by_hop, trial.telephone)
     for name in ("attempted_minor", "held_minor", "averted_minor", "returned_minor"):
-        amounts = [getattr(arm, name) // 100 for arm in every]
-        rows.append([f"{name.removesuffix('_minor')}, baht", *amounts])
-    names = ("reports", "orders", "innocents", "innocents_felt")
-    rows += [[name, *(getattr(arm, name) for arm in every)] for name in names]
-    hours = [round(arm.innocent_baht_hours) for arm in every]
-    rows.append(["innocents' baht-hours", *hours])
+        amounts = [getattr(arm, name) for arm in every.values()]
+        rows.append([f"{name.removesuffix('_minor')}, baht", *(f"{a // 100:,}" for a in amounts)])
+        if name != "attempted_minor":
+            whole = [max(arm.attempted_minor, 1) for arm in every.values()]
+            shares = [percent(part / of) for part, of in zip(amounts, whole, strict=True)]
+            rows.append(["  of what was attempted", *shares])
+    counts = ("reports", "orders", "innocents", "innocents_felt", "innocents_per_1000")
+    for name in (*counts, "innocent_baht_hours", "innocent_baht_hours_per_1000"):
+        found = [round(getattr(arm, name)) for arm in every.values()]
+        rows.append([name.replace("_", " "), *(f"{one:,}" for one in found)])
     say(f"{trial.scenario}, seed {trial.seed}: {trial.says}")
-    show_table(["", "centre", "hop by hop", "telephone"], rows)
+    show_table(["", *every], rows)
+    _show_times(every)
+    _show_ended(every)
+
+
+def _show_times(every: dict[str, ArmFigures]) -> None:
+    from openaoc.simulation.trial.words import duration
+
+    say("\nhow long an order takes, by layer")
+    heads = ["", "wave", "layer", "orders", "sent p50", "p90", "applied p50", "p90"]
+    rows = []
+    for name, arm in every.items():
+        for one in arm.times:
+            sent = (one.sent_p50_s, one.sent_p90_s)
+            seconds = (*sent, one.applied_p50_s, one.applied_p90_s)
+            took = (duration(each) for each in seconds)
+            rows.append([name, one.wave, one.layer, one.orders, *took])
+    show_table(heads, rows)
+
+
+def _show_ended(every: dict[str, ArmFigures]) -> None:
+    say("\nwhat ended holds, and after how many hours")
+    rows = [
+        [name, one.by, one.count, one.hours_p50, one.hours_p90, one.stolen_minor // 100]
+        for name, arm in every.items()
+        for one in arm.ended
+    ]
+    show_table(["", "by", "times", "p50", "p90", "stolen baht given back"], rows)
 
 
 def _show_pair(trial: PairTrial) -> None:

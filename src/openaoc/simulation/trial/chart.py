@@ -5,6 +5,7 @@ matplotlib is a development dependency: imported only here, and said plainly whe
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -26,14 +27,19 @@ class NoChart(Unavailable):
     """What draws the chart is not installed."""
 
 
+def check_chart() -> None:
+    """Raises NoChart where nothing can draw: to be known before trials are lived for an hour."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise NoChart("the chart needs matplotlib, a development dependency")
+
+
 def write_chart(path: Path, trials: Sequence[TrialFigures], names: Sequence[str]) -> None:
     """An SVG with a bar for each scenario and arm, and a dot for each seed. Raises NoChart."""
-    try:
-        import matplotlib as mpl
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise NoChart("the chart needs matplotlib, a development dependency") from error
+    check_chart()
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
     mpl.rcParams["svg.hashsalt"] = "openaoc"
     figure = Figure(figsize=(8.4, 1.3 + HEIGHT_EACH * len(names)))
     axes = figure.add_subplot()

@@ -20,6 +20,7 @@ from openaoc.simulation.trial.run import digest_of, run_trial, without_feed
 from openaoc.simulation.trial.scenario import SCENARIOS, Scenario
 from openaoc.simulation.trial.sensitivity import SENSITIVITY
 from openaoc.simulation.trial.stage import Stage
+from openaoc.simulation.trial.workers import Runner
 
 SEEDS_MAX: Final = 100
 SENSITIVITY_SEEDS: Final = 2
@@ -51,38 +52,89 @@ def jobs(seeds: int) -> Iterator[tuple[Scenario, int]]:
                 yield scenario, seed
 
 
+class Trials(msgspec.Struct, frozen=True, kw_only=True):
+    """Every trial there is to run, by its place among the jobs."""
+
+    parameters: Parameters
+    seeds: int
+    open_with: OpenWith
+
+    def says(self, place: int) -> str:
+        """Scenario and seed."""
+        scenario, seed = self._job(place)
+        return f"{scenario.name}, seed {seed}"
+
+    def run(self, place: int, *, stage: Stage) -> Kept:
+        """Live it, and look at the watch."""
+        scenario, seed = self._job(place)
+        started = time.monotonic()
+        trial = run_trial(
+            self.parameters, scenario, seed=seed, stage=stage, open_with=self.open_with
+        )
+        return Kept(seconds=round(time.monotonic() - started, 1), trial=trial)
+
+    def _job(self, place: int) -> tuple[Scenario, int]:
+        return list(jobs(self.seeds))[place]
+
+
 def run_all(
     parameters: Parameters,
     *,
     seeds: int,
     results: Path,
-    stage: Stage,
+    runner: Runner,
     open_with: OpenWith,
     say: Callable[[str], None],
 ) -> Sequence[Kept]:
     """All trials, from `results` where they were run with these figures, else run and kept."""
     results.mkdir(parents=True, exist_ok=True)
-    found = []
-    done: dict[tuple[str, int], TrialFigures] = {}
     todo = list(jobs(seeds))
-    for place, (scenario, seed) in enumerate(todo, start=1):
-        path = _path(results, scenario, seed)
-        kept = _kept(path, digest=digest_of(parameters, scenario))
-        if kept is None:
-            started = time.monotonic()
-            fed = done.get(
-                (digest_of(parameters, msgspec.structs.replace(scenario, feed=True)), seed)
-            )
-            if fed is None or scenario.feed:
-                trial = run_trial(parameters, scenario, seed=seed, stage=stage, open_with=open_with)
-            else:
-                trial = without_feed(fed, scenario, digest=digest_of(parameters, scenario))
-            kept = Kept(seconds=round(time.monotonic() - started, 1), trial=trial)
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(kept)))
-            say(f"{place} of {len(todo)}: {scenario.name}, seed {seed}, {kept.seconds} s")
-        found.append(kept)
-        done[kept.trial.figures, seed] = kept.trial
+    found: dict[int, Kept] = {}
+
+    fed_of = _derived(parameters, todo)
+
+    def keep(place: int, kept: Kept) -> None:
+        scenario, seed = todo[place]
+        _path(results, scenario, seed).write_bytes(msgspec.json.format(msgspec.json.encode(kept)))
+        found[place] = kept
+        say(f"{len(found)} of {len(todo)}: {scenario.name}, seed {seed}, {kept.seconds} s")
+        derive()
+
+    def derive() -> None:
+        for place, fed in fed_of.items():
+            if fed in found and place not in found:
+                keep(place, _without_feed(parameters, todo[place], found[fed]))
+
+    for place, (scenario, seed) in enumerate(todo):
+        kept = _kept(_path(results, scenario, seed), digest=digest_of(parameters, scenario))
+        if kept is not None:
+            found[place] = kept
+    derive()
+    trials = Trials(parameters=parameters, seeds=seeds, open_with=open_with)
+    missing = [place for place in range(len(todo)) if place not in found and place not in fed_of]
+    for place, kept in runner.run(trials, missing):
+        keep(place, kept)
+    return [found[place] for place in range(len(todo))]
+
+
+def _derived(parameters: Parameters, todo: Sequence[tuple[Scenario, int]]) -> dict[int, int]:
+    """Places of trials that are the arm hop by hop of another, each with the other's place."""
+    places = {
+        (digest_of(parameters, scenario), seed): place
+        for place, (scenario, seed) in enumerate(todo)
+    }
+    found = {}
+    for place, (scenario, seed) in enumerate(todo):
+        fed = msgspec.structs.replace(scenario, feed=True)
+        if not scenario.feed and (key := (digest_of(parameters, fed), seed)) in places:
+            found[place] = places[key]
     return found
+
+
+def _without_feed(parameters: Parameters, job: tuple[Scenario, int], fed: Kept) -> Kept:
+    scenario, _ = job
+    trial = without_feed(fed.trial, scenario, digest=digest_of(parameters, scenario))
+    return Kept(seconds=0.0, trial=trial)
 
 
 def all_kept(parameters: Parameters, *, seeds: int, results: Path) -> Sequence[Kept]:

@@ -271,23 +271,21 @@ def _sensitivity(trials: Sequence[TrialFigures]) -> str:
     lines = [("base", "as it is")]
     lines += [(one.name, one.says) for one in _there(few, SENSITIVITY)]
     for name, says in lines:
-        centre, hop, telephone = (of_scenario(few, name, arm) for arm in ARMS)
+        found = [of_scenario(few, name, arm) for arm in ARMS]
         rows.append(
             [
                 name,
                 says,
-                str(centre.seeds),
-                percent(centre.held.pooled),
-                percent(hop.held.pooled),
-                percent(telephone.held.pooled),
-                percent(centre.averted.pooled),
-                percent(centre.returned.pooled),
-                *(millions(one.innocent_baht_hours.pooled) for one in (centre, hop, telephone)),
+                str(found[0].seeds),
+                *(percent(one.held.pooled) for one in found),
+                *(percent(one.averted.pooled) for one in found),
+                *(percent(one.returned.pooled) for one in found),
+                *(millions(one.innocent_baht_hours.pooled) for one in found),
             ]
         )
-    held = (f"{arm}: held" for arm in ARMS)
-    heads = ["", "what is changed", "seeds", *held, "averted", "returned"]
-    return table([*heads, *(f"{arm}: baht-hours" for arm in ARMS)], rows)
+    figures = ("held", "averted", "returned", "baht-hours")
+    heads = ["", "what is changed", "seeds"]
+    return table([*heads, *(f"{arm}: {figure}" for figure in figures for arm in ARMS)], rows)
 
 
 def _calibration(trials: Sequence[TrialFigures]) -> str:

@@ -14,6 +14,7 @@ from openaoc.simulation.trial.pair_model import PairTrial
 from openaoc.simulation.trial.pair_run import OpenLinked, Pair, run_pair
 from openaoc.simulation.trial.pair_scenario import PAIR, PAIR_SENSITIVITY, PairScenario
 from openaoc.simulation.trial.stage import Stage
+from openaoc.simulation.trial.workers import Runner
 
 
 class KeptPair(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,30 +33,56 @@ def pair_jobs(seeds: int) -> Iterator[tuple[PairScenario, int]]:
             yield scenario, seed
 
 
+class PairTrials(msgspec.Struct, frozen=True, kw_only=True):
+    """Every trial of two countries there is to run, by its place among the jobs."""
+
+    parameters: Parameters
+    seeds: int
+    open_linked: OpenLinked
+
+    def says(self, place: int) -> str:
+        """Scenario and seed."""
+        scenario, seed = self._job(place)
+        return f"{scenario.name}, seed {seed}"
+
+    def run(self, place: int, *, stage: Stage) -> KeptPair:
+        """Live it, and look at the watch."""
+        scenario, seed = self._job(place)
+        started = time.monotonic()
+        trial = run_pair(
+            self.parameters, scenario, seed=seed, stage=stage, open_linked=self.open_linked
+        )
+        return KeptPair(seconds=round(time.monotonic() - started, 1), trial=trial)
+
+    def _job(self, place: int) -> tuple[PairScenario, int]:
+        return list(pair_jobs(self.seeds))[place]
+
+
 def run_pairs(
     parameters: Parameters,
     *,
     seeds: int,
     results: Path,
-    stage: Stage,
+    runner: Runner,
     open_linked: OpenLinked,
     say: Callable[[str], None],
 ) -> Sequence[KeptPair]:
     """All trials, from `results` where they were run with these figures, else run and kept."""
     results.mkdir(parents=True, exist_ok=True)
-    found = []
     todo = list(pair_jobs(seeds))
-    for place, (scenario, seed) in enumerate(todo, start=1):
-        kept = _kept(parameters, scenario, seed, results=results)
-        if kept is None:
-            started = time.monotonic()
-            trial = run_pair(parameters, scenario, seed=seed, stage=stage, open_linked=open_linked)
-            kept = KeptPair(seconds=round(time.monotonic() - started, 1), trial=trial)
-            path = _path(results, scenario, seed)
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(kept)))
-            say(f"{place} of {len(todo)}: {scenario.name}, seed {seed}, {kept.seconds} s")
-        found.append(kept)
-    return found
+    found = {
+        place: kept
+        for place, (scenario, seed) in enumerate(todo)
+        if (kept := _kept(parameters, scenario, seed, results=results)) is not None
+    }
+    trials = PairTrials(parameters=parameters, seeds=seeds, open_linked=open_linked)
+    missing = [place for place in range(len(todo)) if place not in found]
+    for place, kept in runner.run(trials, missing):
+        scenario, seed = todo[place]
+        _path(results, scenario, seed).write_bytes(msgspec.json.format(msgspec.json.encode(kept)))
+        found[place] = kept
+        say(f"{len(found)} of {len(todo)}: {scenario.name}, seed {seed}, {kept.seconds} s")
+    return [found[place] for place in range(len(todo))]
 
 
 def kept_pairs(parameters: Parameters, *, seeds: int, results: Path) -> Sequence[KeptPair]:
