@@ -107,6 +107,7 @@ def test_what_is_not_there_is_said(server: Server, people: dict[str, str]) -> No
     assert server.run_json("exchange", "notices")["notices"] == []
     seen = server.run_json("exchange", "canary", "seen", "+66812345678", key=people["dan"])
     assert seen["canary"] is False
+    assert server.run_json("exchange", "canary", "list", key=people["dan"]) == {"canaries": []}
 
 
 def test_a_partner_over_http_sees_its_own_alone(server: Server) -> None:
@@ -122,7 +123,8 @@ def test_a_partner_over_http_sees_its_own_alone(server: Server) -> None:
         answers.append((answer.status_code, answer.json()))
     assert answers[0] == answers[1]
     assert answers[0][0] == 404
-    for path in ("/v1/cases", "/v1/users", "/v1/institutions", "/v1/journal/rows"):
+    hidden = ("cases", "users", "institutions", "journal/rows", "exchange/canaries")
+    for path in (f"/v1/{name}" for name in hidden):
         assert mine.get(path).status_code in (403, 404), path
     object_id = "indicator--00000000-0000-4000-8000-000000000000"
     for path, body in (

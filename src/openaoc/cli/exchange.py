@@ -202,6 +202,24 @@ def plant(partner_code: str, *, count: int, as_json: bool) -> None:
     show_table(("no", "kind", "value"), rows)
 
 
+@canary.command("list")
+@click.option("--partner", help="All of this partner's, seen again or not.")
+@json_option
+def listed(partner: str | None, *, as_json: bool) -> None:
+    """Show the canaries that were seen again, and where first."""
+    from openaoc.cli.client import CentreClient
+
+    found = CentreClient().get("/v1/exchange/canaries", partner=partner)
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (c["partner"], c["number"], c["identifier_kind"], c["value"], c["seen_at"], c["seen_where"])
+        for c in found["canaries"]
+    ]
+    show_table(("given to", "no", "kind", "value", "seen at", "where"), rows)
+
+
 @canary.command("seen")
 @click.argument("value")
 @click.option("--where", default="", help="Where it was seen; kept in the journal.")
