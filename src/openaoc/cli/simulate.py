@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from openaoc.cli.output import json_option, note, say, show_json, show_table
+from openaoc.cli.output import json_option, note, say, show_json, show_table, working
 
 if TYPE_CHECKING:
     from openaoc.channels.transport import Transport
@@ -103,7 +103,7 @@ def command(
         _two_countries(pairs[scenario], seed=seed, as_json=as_json)
         return
     wanted = scenario_named(scenario)
-    with _stage() as made:
+    with working("the nation is lived"), _stage() as made:
         trial = run_trial(load_parameters(), wanted, seed=seed, stage=made, open_with=_open)
     if as_json:
         show_json(trial)
@@ -117,10 +117,11 @@ def _guesses(name: str, *, seeds: int, as_json: bool) -> None:
     from openaoc.simulation.trial.scenario import scenario_named
 
     scenario, nation = scenario_named(name), load_parameters()
-    found = [
-        measure_guesses(nation, scenario, seeds=range(1, seeds + 1), past_days=days)
-        for days in (None, SHORT_PAST_DAYS)
-    ]
+    with working("nations are lived"):
+        found = [
+            measure_guesses(nation, scenario, seeds=range(1, seeds + 1), past_days=days)
+            for days in (None, SHORT_PAST_DAYS)
+        ]
     if as_json:
         show_json({"guesses": found})
         return
@@ -174,7 +175,7 @@ def _two_countries(scenario: PairScenario, *, seed: int, as_json: bool) -> None:
     from openaoc.simulation.parameters import load_parameters
     from openaoc.simulation.trial.pair_run import run_pair
 
-    with _stage() as made:
+    with working("two nations are lived"), _stage() as made:
         trial = run_pair(
             load_parameters(), scenario, seed=seed, stage=made, open_linked=_open_linked
         )
