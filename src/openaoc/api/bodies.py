@@ -17,6 +17,7 @@ from litestar.dto import AbstractDTO
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
+from openaoc.api.choices import with_choices
 from openaoc.api.problems import UnsupportedType
 from openaoc.kernel.errors import BadInput
 
@@ -41,7 +42,7 @@ def decode(body: bytes, kind: type[Value]) -> Value:
     except msgspec.ValidationError as error:
         match = _PLACE.match(str(error))
         reason, path = (match["reason"], match["path"]) if match else (str(error), "$")
-        raise BadInput(reason, where=path) from error
+        raise BadInput(with_choices(reason, kind, path=path), where=path) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"not valid JSON in UTF-8: {error}", where="$") from error
     except RecursionError as error:

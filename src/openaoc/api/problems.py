@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -18,6 +18,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import ParameterKwarg
 
+from openaoc.api.choices import with_choices
 from openaoc.api.rates import PARTNER_GUESSES
 from openaoc.kernel.actor import Actor
 from openaoc.kernel.errors import (
@@ -145,27 +146,23 @@ def on_our_error(request: ApiRequest, error: OpenAOCError) -> Response[Problem]:
     return _respond(problem, headers)
 
 
-def _asked_as(request: ApiRequest, name: str) -> str:
-    """What the caller calls a parameter: its name in the query or header, not in the code."""
+def _fault(request: ApiRequest, item: dict[str, Any]) -> Fault:
+    """What is wrong with a parameter, under the name that the caller knows it by."""
+    name, reason = str(item.get("key", "")), str(item.get("message", ""))
     handler = request.scope.get("route_handler")
     known = handler.parsed_fn_signature.parameters if handler is not None else {}
-    kind = known[name].kwarg_definition if name in known else None
-    if not isinstance(kind, ParameterKwarg):
-        return name
-    return kind.name or name
+    if name not in known:
+        return Fault(path=name, reason=reason)
+    kind = known[name].kwarg_definition
+    asked_as = kind.name if isinstance(kind, ParameterKwarg) else None
+    return Fault(path=asked_as or name, reason=with_choices(reason, known[name].annotation))
 
 
 def on_http_error(request: ApiRequest, error: HTTPException) -> Response[Problem]:
     """What the framework itself refuses: no such route, wrong method, a parameter's type."""
     status = HTTPStatus(error.status_code)
     extra = error.extra if isinstance(error.extra, list) else []
-    faults = [
-        Fault(
-            path=_asked_as(request, str(item.get("key", ""))), reason=str(item.get("message", ""))
-        )
-        for item in extra
-        if isinstance(item, dict)
-    ]
+    faults = [_fault(request, item) for item in extra if isinstance(item, dict)]
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         limit = request.route_handler.resolve_request_max_body_size()
         faults = [Fault(path="$", reason=f"the body is longer than {limit} bytes")]

@@ -172,6 +172,8 @@ class CentreClient:
 
     def _ask(self, method: str, path: str, **parts: Any) -> httpx.Response:
         """Try again when the centre is busy or was restarted: every request may be repeated."""
+        if path.endswith("/") or "//" in path:
+            raise BadInput("a number or name is empty")  # else it would be another route
         for attempt in range(1, ATTEMPTS_MAX + 1):
             request = self._client.build_request(method, path, **parts)
             if self._signer is not None:
