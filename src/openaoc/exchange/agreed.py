@@ -5,7 +5,7 @@ Answers who a partner's centre is and what it may receive now. Never answers wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from openaoc.channels.signing import parse_public_jwk
 from openaoc.exchange import release_store
@@ -73,15 +73,22 @@ class AgreedPartners:
         in_force = self._exchange.agreements.all_in_force(tx)
         return [one.partner for one in in_force if kind in one.terms.grants]
 
-    def centres(self, tx: Transaction) -> Sequence[str]:
-        """The partners in force that are centres and can be reached, by code."""
+    def spoken_with(self, tx: Transaction, kinds: Collection[ObjectKind]) -> Sequence[str]:
+        """The partners in force with a grant of any of these kinds, and every centre, by code.
+
+        A centre counts that can be reached.
+        """
         agreements = self._exchange.agreements
-        in_force = {one.partner for one in agreements.all_in_force(tx)}
-        return [
+        in_force = {one.partner: one.terms.grants for one in agreements.all_in_force(tx)}
+        if not in_force:
+            return []
+        found = {code for code, grants in in_force.items() if not grants.keys().isdisjoint(kinds)}
+        found.update(
             one.code
             for one in agreements.partners.all_of(tx)
             if one.code in in_force and one.kind is PartnerKind.CENTRE and one.endpoint is not None
-        ]
+        )
+        return sorted(found)
 
     def legal_basis(self, tx: Transaction, code: str) -> str:
         """Under which law it was agreed. Raises NoAgreement."""

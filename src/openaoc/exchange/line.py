@@ -7,7 +7,7 @@ what may be asked: that is the agreement's.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -104,8 +104,8 @@ class Agreed(Protocol):
         """The partners in force with a grant of this kind, by code."""
         ...
 
-    def centres(self, tx: Transaction) -> Sequence[str]:
-        """The partners in force that are centres and can be reached, by code."""
+    def spoken_with(self, tx: Transaction, kinds: Collection[ObjectKind]) -> Sequence[str]:
+        """The partners in force with a grant of any of these kinds, and every centre, by code."""
         ...
 
 

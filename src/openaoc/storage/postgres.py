@@ -35,6 +35,8 @@ START_SECONDS_MAX: Final = 180.0
 STOP_SECONDS_MAX: Final = 60.0
 INITDB_SECONDS_MAX: Final = 120.0
 POLL_S: Final = 0.02
+WATCH_S: Final = 0.1
+"""How often it is looked whether the server lives: a start again takes longer than that."""
 RESTART_PAUSE_S: Final = 0.2
 RESTART_PAUSE_S_MAX: Final = 10.0
 STARTS_MAX: Final = 5
@@ -294,7 +296,7 @@ class EmbeddedPostgres:
         process = self._process
         assert process is not None, "launched"
         while process.poll() is None:
-            if self._stopping.wait(POLL_S):
+            if self._stopping.wait(WATCH_S):
                 self._end(process)
                 if self._socket is not None:
                     files.forget_socket_folder(str(self._socket))

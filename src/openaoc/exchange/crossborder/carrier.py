@@ -46,6 +46,8 @@ from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
 _LOG = structlog.get_logger("openaoc.crossborder")
 _DOUBLINGS_MAX: Final = 16
+CARRIED: Final = (ObjectKind.TRACE_REQUEST, ObjectKind.TRACE_ANSWER)
+"""What is carried; every centre hears besides when another was restored."""
 NOT_TAKEN_UP: Final = "the partner does not take it up"
 RESTORED: Final = "exchange.centre.restored"
 """A partner's centre begins a new life: it may have forgotten what it took in the last."""
@@ -95,18 +97,12 @@ class Carrier:
         with self._uow.read(SYSTEM, purpose="what partners are to be told") as tx:
             if not read_state(tx.connection).delivers or not self._may_send():
                 return []
-            for partner in self._partners(tx):
+            for partner in self._agreed.spoken_with(tx, CARRIED):
                 line = store.line(tx.connection, partner)
                 closed = line is not None and line.next_at is not None and line.next_at > tx.now
                 if not closed and (self._quiet(tx, line) or any(self._words(tx, partner, limit=1))):
                     found.append(partner)
         return found
-
-    def _partners(self, tx: Transaction) -> list[str]:
-        """With whom requests were agreed on, and every centre: each hears when one was restored."""
-        kinds = (ObjectKind.TRACE_REQUEST, ObjectKind.TRACE_ANSWER)
-        asked = {one for kind in kinds for one in self._agreed.partners_with(tx, kind)}
-        return sorted(asked.union(self._agreed.centres(tx)))
 
     @staticmethod
     def _quiet(tx: Transaction, line: LineView | None) -> bool:
