@@ -34,6 +34,8 @@ from openaoc.exchange.stix.patterns import Observed, read_pattern, write_pattern
 from openaoc.exchange.stix.writing import NATIVE, Writing, bundle_of, supporting, write_object
 from openaoc.kernel.markings import Marking
 
+PAP_GREEN = "marking-definition--c43594d1-4b11-4c59-93ab-1c9b14d53ce9"
+PAP_AMBER = "marking-definition--60f8932b-e51e-4458-b265-a2e8be9a80ab"
 CREATED = datetime(2026, 1, 5, 3, 0, 0, 123_000, tzinfo=UTC)
 PRODUCER = model.Identity(
     spec_version="2.1",
@@ -424,6 +426,9 @@ def test_what_has_no_place_is_named() -> None:
         (["marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9", MARKING_IDS[Marking.RED]],
          Marking.RED),
         (["marking-definition--48326ebb-b135-4754-94b8-a23cfb88d1a5"], Marking.RED),
+        ([PAP_GREEN], Marking.AMBER),
+        ([PAP_GREEN, MARKING_IDS[Marking.GREEN]], Marking.GREEN),
+        ([PAP_AMBER, MARKING_IDS[Marking.GREEN]], Marking.RED),
     ],
 )  # fmt: skip
 def test_the_strictest_marking_counts_and_an_unknown_one_is_red(

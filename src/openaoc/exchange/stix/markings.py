@@ -30,6 +30,16 @@ _FIRST: Final[dict[str, Marking]] = {
 }
 """TLP 1 of the standard itself, and what OpenCTI sends for amber+strict."""
 
+PERMITTING: Final = frozenset(
+    {
+        _PREFIX + "ad15a0cd-55b6-4588-a14c-a66105329b92",
+        _PREFIX + "a3bea94c-b469-41dc-9cfe-d6e7daba7730",
+        _PREFIX + "c43594d1-4b11-4c59-93ab-1c9b14d53ce9",
+    }
+)
+"""PAP:CLEAR, WHITE and GREEN (Permissible Actions Protocol): one may act on it; of passing on they
+say nothing. AMBER and RED ask for more than is kept here: unknown."""
+
 KNOWN: Final[dict[str, Marking]] = {
     **{number: marking for marking, number in MARKING_IDS.items()},
     **_FIRST,
@@ -54,7 +64,7 @@ def marking_of(refs: Sequence[str], *, otherwise: Marking) -> tuple[Marking, lis
 
     `otherwise` holds where none is named. One we do not know may ask for anything: RED then.
     """
-    unknown = [ref for ref in refs if ref not in KNOWN]
+    unknown = [ref for ref in refs if ref not in KNOWN and ref not in PERMITTING]
     known = [KNOWN[ref] for ref in refs if ref in KNOWN]
     if unknown:
         return Marking.RED, unknown

@@ -23,7 +23,7 @@ from openaoc.exchange.objects import (
 )
 from openaoc.exchange.stix import ids, model
 from openaoc.exchange.stix.extensions import DEFINITIONS, DETAILS, PROJECT_ID
-from openaoc.exchange.stix.markings import KNOWN, TLP_EXTENSION, marking_of
+from openaoc.exchange.stix.markings import KNOWN, PERMITTING, TLP_EXTENSION, marking_of
 from openaoc.exchange.stix.model import Lost, StixObject
 from openaoc.exchange.stix.observables import Unreadable, identifier_of
 from openaoc.exchange.stix.patterns import PATTERN_TYPE, Observed, read_pattern
@@ -180,7 +180,7 @@ def _read(
     named: set[Identifier],
 ) -> ReleasedObject | None:
     if isinstance(one, model.MarkingDefinition):
-        if one.id not in KNOWN:
+        if one.id not in KNOWN and one.id not in PERMITTING:
             lost.append(Lost(path=one.id, reason="a marking we do not know counts as red"))
         return None
     if isinstance(one, model.ExtensionDefinition):
