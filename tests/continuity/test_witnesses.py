@@ -98,6 +98,8 @@ def test_heads_reach_every_witness_and_come_back_signed(
     assert len([r for r in client.book(witnessing.identity().centre) if r.kind == "head"]) == 3
     assert finding(journal, witnessing, url).ok
     assert finding(journal, witnessing, file).ok
+    silent = finding(journal, witnessing, "http://127.0.0.1:1")
+    assert (silent.ok, silent.answered) == (False, False)
     write(database, "later", 40)
     assert finding(journal, witnessing, url).ok, "an older kept head is extended"
     newest = client.newest(witnessing.identity().centre)

@@ -37,25 +37,40 @@ def verify(witnesses: Sequence[str], files: Sequence[Path], *, as_json: bool) ->
     by the centre: an administrator who rewrote everything and signed it anew is found out.
     """
     from openaoc.cli.client import CentreClient
+    from openaoc.continuity.witness_client import check_url
 
+    urls = [*witnesses, *(f"file:{path.absolute()}" for path in files)]
+    for text in urls:
+        check_url(text.partition("#")[0])
     client = CentreClient()
     with working("the centre walks its journal"):
         verdict = client.post("/v1/journal/verify")
-    urls = [*witnesses, *(f"file:{path.absolute()}" for path in files)]
     found = _compare(client, urls) if urls else []
     ok = bool(verdict["ok"]) and all(one.ok for one in found)
     if as_json:
         show_json({**verdict, "ok": ok, "witnesses": found})
     else:
-        words = "the journal is whole" if ok else "the journal is NOT whole"
-        say(f"{words}: " + ", ".join(f"{k} {v}" for k, v in verdict.items() if _plain(v)))
+        say(
+            f"{_headline(verdict, found)}: "
+            + ", ".join(f"{k} {v}" for k, v in verdict.items() if _plain(v))
+        )
         if verdict.get("fault"):
             note(f"  {verdict['fault']['reason']}")
         for one in found:
-            text = f"agrees on {one.size} rows" if one.ok else f"CONTRADICTS: {one.problem}"
+            told = "CONTRADICTS" if one.answered else "not compared"
+            text = f"agrees on {one.size} rows" if one.ok else f"{told}: {one.problem}"
             say(f"  {one.witness}  {text}")
     if not ok:
         sys.exit(REFUSED)
+
+
+def _headline(verdict: dict[str, Any], found: Sequence[Any]) -> str:
+    """A witness that cannot be asked says nothing against the journal, and nothing for it."""
+    if not verdict["ok"] or any(one.answered and not one.ok for one in found):
+        return "the journal is NOT whole"
+    if all(one.answered for one in found):
+        return "the journal is whole"
+    return "the journal is whole here, and not every witness could be asked"
 
 
 def _compare(client: Any, urls: Sequence[str]) -> list[Any]:

@@ -11,7 +11,13 @@ from pathlib import Path
 import msgspec
 
 from openaoc.continuity.witness import Record
-from openaoc.continuity.witness_client import WitnessClient, is_file, largest, read_heads
+from openaoc.continuity.witness_client import (
+    WitnessClient,
+    WitnessLied,
+    is_file,
+    largest,
+    read_heads,
+)
 from openaoc.kernel.errors import OpenAOCError
 from openaoc.storage import merkle
 from openaoc.storage.journal_heads import Head
@@ -25,7 +31,8 @@ class WitnessFinding(msgspec.Struct, frozen=True, kw_only=True):
     """What the comparison with one witness found.
 
     `size` is the largest head it holds; `problem` is empty when the centre's log extends it;
-    `branches` counts restores that a person at the witness accepted.
+    `branches` counts restores that a person at the witness accepted. Not `answered`: nothing was
+    compared, and `problem` says why.
     """
 
     witness: str
@@ -33,6 +40,7 @@ class WitnessFinding(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     problem: str = ""
     branches: int = 0
+    answered: bool = True
 
 
 def compare(
@@ -46,8 +54,10 @@ def compare(
         client = WitnessClient(url, key=key)
         kept = client.newest(centre).head
         book = client.book(centre)
-    except OpenAOCError as error:
+    except WitnessLied as error:
         return WitnessFinding(witness=url, size=0, ok=False, problem=str(error))
+    except OpenAOCError as error:
+        return WitnessFinding(witness=url, size=0, ok=False, problem=str(error), answered=False)
     found = _judge(url, kept, keys=keys, head=head, proof=proof)
     return _with_book(found, book, keys=keys)
 
