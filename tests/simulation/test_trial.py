@@ -19,7 +19,7 @@ from openaoc.simulation.trial.arm import Arm
 from openaoc.simulation.trial.centre import CentreArm
 from openaoc.simulation.trial.hop import Debit, HopArm, OwnBooks
 from openaoc.simulation.trial.model import ArmFigures, TrialFigures
-from openaoc.simulation.trial.stage import stage
+from openaoc.simulation.trial.stage import Stage, stage
 from openaoc.simulation.trial.tally import Cause
 from tests.simulation.trials import SEED, telephone, trial_json, with_centre
 
@@ -205,6 +205,22 @@ def test_gangs_that_do_not_go_on_ask_nobody_for_more_once_they_are_blocked() -> 
         averted.append(figures.averted_minor)
         check_money(arm, figures)
     assert averted == [0, figures.attempted_minor]
+
+
+def test_with_the_same_seed_the_same_holds_are_drawn_for_blind_review() -> None:
+    # Else another number of ids is drawn, and everything after it has another order.
+    seeds = [SEED, SEED, SEED + 1]
+    with stage() as made:
+        drawn = [_commitments(made, seed=seed) for seed in seeds]
+    assert drawn[0]
+    assert drawn[0] == drawn[1]
+    assert not set(drawn[0]) & set(drawn[2])
+
+
+def _commitments(made: Stage, *, seed: int) -> list[str]:
+    with with_centre(made, seed=seed) as arm, arm.centre.uow.begin(OFFICER, purpose="draw") as tx:
+        arm.centre.matter.blind.draw_due(tx)
+        return [one.commitment for one in arm.centre.matter.blind.draws(tx).draws]
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_process(tmp_path: Path) -> None:

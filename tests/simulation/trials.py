@@ -11,7 +11,7 @@ from openaoc.simulation.parameters import Parameters, load_parameters
 from openaoc.simulation.trial.centre import CentreArm
 from openaoc.simulation.trial.hop import HopArm
 from openaoc.simulation.trial.life import BORN, Life
-from openaoc.simulation.trial.run import run_trial
+from openaoc.simulation.trial.run import CENTRE, run_trial
 from openaoc.simulation.trial.scenario import Scenario, figure, scenario_named
 from openaoc.simulation.trial.stage import Stage, stage
 from openaoc.simulation.trial.telephone import TelephoneArm
@@ -64,7 +64,9 @@ def with_centre(
     clock = ManualClock(BORN)
     life = Life(told_soon(parameters or small()), scenario, seed=seed)
     with (
-        made.fresh(rule=scenario.rule, hop_by_hop=arm is HopArm) as settings,
+        made.fresh(
+            rule=scenario.rule, name=CENTRE, seed=seed, hop_by_hop=arm is HopArm
+        ) as settings,
         build_centre(settings, clock=clock).opened() as centre,
     ):
         yield arm(life, scenario, seed=seed, centre=centre, clock=clock)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Final
 
 import msgspec
 
@@ -28,11 +26,8 @@ from openaoc.simulation.trial.pair_model import CountryFigures, CrossFigures, Pa
 from openaoc.simulation.trial.pair_scenario import PairScenario
 from openaoc.simulation.trial.scenario import Scenario
 from openaoc.simulation.trial.stage import Stage
-from openaoc.storage.files import private_folder, write_once
-from openaoc.storage.keyring import KEY_BYTES, MASTER_NAME
 
 OpenLinked = Callable[[Settings, ManualClock, Transport], AbstractContextManager[OpenCentre]]
-KEY_LABEL: Final = "a simulated centre's key"
 
 
 class Pair:
@@ -166,9 +161,10 @@ def two_centres(
         arms, wires = [], []
         for code in pair.countries.codes:
             clock, wire = ManualClock(BORN), Wire()
-            fresh = stack.enter_context(stage.fresh(rule=pair.scenario.rule))
+            fresh = stack.enter_context(
+                stage.fresh(rule=pair.scenario.rule, name=code, seed=pair.seed)
+            )
             settings = msgspec.structs.replace(fresh, centre=f"{code}-AOC", exercise=exercise)
-            _same_keys(settings, code=code, seed=pair.seed)
             centre = stack.enter_context(open_linked(settings, clock, wire))
             arms.append(
                 arm_of(
@@ -187,13 +183,6 @@ def two_centres(
             arm.border = border
             wire.other = border.other(arm)
         yield border
-
-
-def _same_keys(settings: Settings, *, code: str, seed: int) -> None:
-    """Requests are named under the centre's key: the same seed, the same names and order."""
-    secret = hashlib.sha256(f"{KEY_LABEL} {code} {seed}".encode()).digest()[:KEY_BYTES]
-    private_folder(settings.keys_path)
-    write_once(settings.keys_path / MASTER_NAME, base64.b64encode(secret))
 
 
 def _country(country: str, figures: ArmFigures, cross: CrossFigures) -> CountryFigures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from openaoc.simulation.trial.scenario import Scenario
 from openaoc.simulation.trial.stage import Stage
 from openaoc.simulation.trial.telephone import TelephoneArm
 
+CENTRE: Final = "centre"
+"""Its name in all scenarios: with the same seed it draws the same."""
+
 
 def run_trial(
     parameters: Parameters, scenario: Scenario, *, seed: int, stage: Stage, open_with: OpenWith
@@ -30,7 +34,9 @@ def run_trial(
         clock = ManualClock(BORN)
         life = Life(parameters, scenario, seed=seed)
         with (
-            stage.fresh(rule=scenario.rule, hop_by_hop=hop_by_hop) as settings,
+            stage.fresh(
+                rule=scenario.rule, name=CENTRE, seed=seed, hop_by_hop=hop_by_hop
+            ) as settings,
             open_with(settings, clock) as centre,
         ):
             return arm(life, scenario, seed=seed, centre=centre, clock=clock).run()

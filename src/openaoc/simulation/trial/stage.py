@@ -5,7 +5,9 @@ The database is a real PostgreSQL of this run's own; nothing of it outlives the 
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -18,7 +20,8 @@ from psycopg import conninfo, sql
 
 from openaoc.kernel.settings import Settings
 from openaoc.storage import migrate, roles
-from openaoc.storage.keyring import Keyring
+from openaoc.storage.files import private_folder, write_once
+from openaoc.storage.keyring import KEY_BYTES, MASTER_NAME, Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
 
 TEMPLATE: Final = "openaoc_trial"
@@ -27,6 +30,7 @@ MEMORY_BYTES_MIN: Final = 2 << 30
 """A run needs some 300 MB; with less to spare than this the ordinary disk will do."""
 LEDGER_ROWS_MAX: Final = 2_000_000
 LEDGER_ACCOUNTS_MAX: Final = 1_000_000
+KEY_LABEL: Final = "a simulated centre's key"
 
 
 def _fast_folder() -> Path | None:
@@ -58,34 +62,48 @@ class Stage:
         self._server.stop()
 
     @contextlib.contextmanager
-    def fresh(self, *, rule: str, hop_by_hop: bool = False) -> Iterator[Settings]:
-        """Settings of a centre with a database and a folder of its own, gone afterwards."""
+    def fresh(
+        self, *, rule: str, name: str, seed: int, hop_by_hop: bool = False
+    ) -> Iterator[Settings]:
+        """Settings of a centre with a database and a folder of its own, gone afterwards.
+
+        Its master key follows from `name` and `seed`: what a centre draws or names under it, such
+        as the holds it reviews blind, is the same each time.
+        """
         self._numbers += 1
-        name = f"trial_{self._numbers}"
-        folder = self._home / name
+        database = f"trial_{self._numbers}"
+        folder = self._home / database
         with self._server.superuser() as connection:
             connection.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
-                    sql.Identifier(name), sql.Identifier(TEMPLATE)
+                    sql.Identifier(database), sql.Identifier(TEMPLATE)
                 )
             )
         try:
-            yield Settings(
+            settings = Settings(
                 data_dir=str(folder),
-                dsn=conninfo.make_conninfo(**self._server.parameters(database=name)),
+                dsn=conninfo.make_conninfo(**self._server.parameters(database=database)),
                 rule=rule,
                 hop_by_hop=hop_by_hop,
                 ledger_rows_max=LEDGER_ROWS_MAX,
                 ledger_accounts_max=LEDGER_ACCOUNTS_MAX,
             )
+            _same_key(settings, name=name, seed=seed)
+            yield settings
         finally:
             with self._server.superuser() as connection:
                 connection.execute(
-                    sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+                    sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database))
                 )
-                role = sql.Identifier(roles.application_role(name))
+                role = sql.Identifier(roles.application_role(database))
                 connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _same_key(settings: Settings, *, name: str, seed: int) -> None:
+    secret = hashlib.sha256(f"{KEY_LABEL} {name} {seed}".encode()).digest()[:KEY_BYTES]
+    private_folder(settings.keys_path)
+    write_once(settings.keys_path / MASTER_NAME, base64.b64encode(secret))
 
 
 @contextlib.contextmanager
