@@ -264,7 +264,7 @@ class Contradicting(Taking):
 
     def post(self, path: str, **named: object) -> dict[str, int]:
         if self.taken:
-            raise Conflict("T2 was told with another amount")
+            raise Conflict("body, row 1: T2 was told with another amount")
         return super().post(path, **named)
 
 
@@ -275,9 +275,11 @@ def test_where_the_centre_refuses_a_later_batch_it_is_said_what_was_taken(
     monkeypatch.setattr(client, "CentreClient", Contradicting)
     monkeypatch.setattr(Taking, "taken", [])
     path = tmp_path / "t.csv"
-    path.write_bytes(as_csv([row(transfer_id=f"T{n}") for n in range(4)]))
-    refused = CliRunner().invoke(ledger.import_files, [str(path)])
+    path.write_bytes(as_csv([row(amount_minor="x"), *(row(transfer_id=f"T{n}") for n in range(4))]))
+    refused = CliRunner().invoke(ledger.import_files, [str(path), "--skip-bad"])
     assert isinstance(refused.exception, Conflict)
+    assert str(refused.exception) == f"{path}, row 4: T2 was told with another amount"
     assert "the first 2 of 4 transfers are in the ledger" in refused.output
     monkeypatch.setattr(Taking, "taken", ["nothing before it"])
-    assert "in the ledger" not in CliRunner().invoke(ledger.import_files, [str(path)]).output
+    again = CliRunner().invoke(ledger.import_files, [str(path), "--skip-bad"])
+    assert "in the ledger" not in again.output

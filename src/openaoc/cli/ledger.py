@@ -8,8 +8,10 @@ ledger the centre alone can say, of a batch at a time.
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from openaoc.cli.client import CentreClient
+    from openaoc.ledger.schema import TransferTable
 
 ROWS_PER_BATCH: Final = 500_000
 ARROW: Final = "application/vnd.apache.arrow.stream"
 SHOWN_MAX: Final = 20
+_IN_BODY: Final = re.compile(r"\bbody, row (\d+)\b")
 
 
 @click.group(help="Bring transfers and openings into the centre.")
@@ -60,7 +64,7 @@ def import_files(
         note(text)
     for row in table.refused[:SHOWN_MAX]:
         note(f"refused: {row}")
-    total = _send(CentreClient(), table.table)
+    total = _send(CentreClient(), table)
     result: dict[str, Any] = {
         "files": [str(path) for path in files],
         "rows": table.rows,
@@ -111,12 +115,15 @@ def arrow_batches(table: pa.Table) -> Iterator[tuple[bytes, int]]:
         yield sink.getvalue(), part.num_rows
 
 
-def _send(client: CentreClient, table: pa.Table) -> dict[str, int]:
-    """Every batch, each durable before the next; how many rows were new, known, corrections."""
+def _send(client: CentreClient, table: TransferTable) -> dict[str, int]:
+    """Every batch, each durable before the next; how many rows were new, known, corrections.
+
+    A refusal names the file and its row, not the row of what was sent.
+    """
     total = {"accepted": 0, "repeated": 0, "corrected": 0}
     sent = 0
-    with _progress(table.num_rows) as advance:
-        for batch, rows in arrow_batches(table):
+    with _progress(table.rows) as advance:
+        for batch, rows in arrow_batches(table.table):
             try:
                 receipt = client.post(
                     "/v1/ledger/transfers",
@@ -124,9 +131,10 @@ def _send(client: CentreClient, table: pa.Table) -> dict[str, int]:
                     content_type=ARROW,
                     query={"live": "false"},
                 )
-            except OpenAOCError:
+            except OpenAOCError as error:
+                error.detail = _IN_BODY.sub(partial(_in_file, table, sent), error.detail)
                 if sent:
-                    note(f"the first {sent} of {table.num_rows} transfers are in the ledger")
+                    note(f"the first {sent} of {table.rows} transfers are in the ledger")
                     note("they may stay in the file: imported again, they change nothing")
                 raise
             for name in total:
@@ -134,6 +142,11 @@ def _send(client: CentreClient, table: pa.Table) -> dict[str, int]:
             sent += rows
             advance(sent)
     return total
+
+
+def _in_file(table: TransferTable, sent: int, found: re.Match[str]) -> str:
+    file, row = table.place(sent + int(found[1]) - 1)
+    return f"{file}, row {row}"
 
 
 class _progress:  # noqa: N801 - used as a function
