@@ -27,7 +27,7 @@ def send(client: TestClient[Litestar], lang: str = "en", **fields: str) -> httpx
 
 
 @pytest.mark.parametrize("lang", ["th", "en"])
-@pytest.mark.parametrize("address", ["/contest", "/check-order"])
+@pytest.mark.parametrize("address", ["/case", "/contest", "/check-order"])
 def test_the_empty_form(client: TestClient[Litestar], lang: str, address: str) -> None:
     page = client.get(f"{address}?lang={lang}")
     assert page.status_code == 200

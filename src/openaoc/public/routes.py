@@ -12,7 +12,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
-from openaoc.public import check_order, contest, law, report
+from openaoc.public import case, check_order, contest, law, report
 from openaoc.public.forms import Language, PageRequest
 from openaoc.public.status_page import render
 from openaoc.statistics.model import LiveFigures
@@ -66,6 +66,7 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     status_page,
     figures_part,
     asset_file,
+    *case.ROUTES,
     *contest.ROUTES,
     *check_order.ROUTES,
     *report.ROUTES,

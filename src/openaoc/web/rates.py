@@ -31,6 +31,8 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     burst: int
 
 
+CASES_FOLLOWED: Final = Rate(name="cases followed", per_minute=30, burst=30)
+"""A victim looks now and then; a case's secret of 80 bits cannot be guessed at this rate."""
 CONTESTS: Final = Rate(name="contests of holds", per_minute=10, burst=10)
 """Nobody contests ten holds a minute from one address, and no code can be guessed at it."""
 ORDER_CHECKS: Final = Rate(name="checks of orders", per_minute=30, burst=30)
