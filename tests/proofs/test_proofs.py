@@ -17,7 +17,11 @@ from openaoc.holds.doubt import Doubt, certain
 from openaoc.holds.plan import PlannedCut, PlannedOrder, plan_place
 from openaoc.holds.service import Holds
 from openaoc.holds.standing import Standing
+from openaoc.indicators import store
+from openaoc.indicators.model import Status
+from openaoc.indicators.service import Indicators
 from openaoc.kernel.actor import SYSTEM
+from openaoc.kernel.identifiers.kinds import Identifier
 from openaoc.parties.service import Parties
 from openaoc.proofs import (
     amount_only,
@@ -30,6 +34,7 @@ from openaoc.proofs import (
     replay,
     safe_to_stop,
     standing,
+    unknown,
 )
 from openaoc.proofs.frame import PROOFS, Proof
 from openaoc.proofs.small_centre import SmallCentre
@@ -37,6 +42,7 @@ from openaoc.reports.model import Report
 from openaoc.reports.service import normalised
 from openaoc.safety.breakers import Gate
 from openaoc.safety.undo import Undo
+from openaoc.storage.unit_of_work import Transaction
 from openaoc.tracing.group import Group
 from openaoc.tracing.model import CaseTrace
 from tests.proofs.conftest import Run
@@ -52,6 +58,7 @@ def small(patch: Patch, *, roles: tuple[str, ...] = FEW) -> None:
     patch.setattr(conserved, "WORLDS", 12)
     patch.setattr(no_model_decides, "EXAMPLES", 200)
     patch.setattr(not_browsable, "FOREIGN", 4)
+    patch.setattr(unknown, "STRANGERS", 20)
     every = not_browsable._keys
 
     def few(small: SmallCentre) -> dict[str, str]:
@@ -260,3 +267,16 @@ def test_a_report_that_is_cut_off_is_noticed(run: Run, monkeypatch: Patch) -> No
     monkeypatch.setattr("openaoc.workflow.intake.normalised", cut)
     without(monkeypatch, bounded, "_trace", "_transfers")
     assert failed(run("bounded")) == ["read the longest narrative back"]
+
+
+def test_a_public_answer_that_shows_a_pursuit_is_noticed(run: Run, monkeypatch: Patch) -> None:
+    def frank(_: Indicators, tx: Transaction, identifier: Identifier) -> Status:
+        found = store.find(tx.connection, [identifier], lock=False)
+        return found[0].status if found else Status.EXPIRED
+
+    small(monkeypatch)
+    monkeypatch.setattr(Indicators, "public_status", frank)
+    without(monkeypatch, unknown, "_answered", "_withdrawn")
+    wrong = " ".join(failed(run("unknown")))
+    for words in ("nobody named", "voices", "orders go out", "a person confirms it"):
+        assert words in wrong

@@ -128,6 +128,10 @@ PROOFS: Final[dict[str, Place]] = {
         "openaoc.proofs.bounded",
         "At every bound the centre works, above it says so, and nothing is lost or cut off.",
     ),
+    "unknown": Place(
+        "openaoc.proofs.unknown",
+        "Unknown is not safe: what is not known is said to be so, and nobody learns of a pursuit.",
+    ),
 }
 """In the order of what they show, docs/reference/proofs.md."""
 
