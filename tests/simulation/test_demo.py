@@ -121,6 +121,15 @@ def test_away_from_a_terminal_there_is_one_line(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == ""
 
 
+def test_an_exercise_says_so_on_the_screen_too() -> None:
+    for exercise in (True, False):
+        shown = msgspec.structs.replace(view(), exercise=exercise)
+        console = Console(width=120, record=True, file=io.StringIO())
+        console.print(render(shown, wide=True))
+        assert ("EXERCISE" in console.export_text()) is exercise
+        assert ("EXERCISE" in plain(shown)) is exercise
+
+
 def two() -> TwoView:
     """Two countries, one asking the other about money that crossed."""
     there = OneWay(

@@ -51,6 +51,7 @@ class DemoView(msgspec.Struct, frozen=True, kw_only=True):
     continued: bool
     country: str = ""
     """Its code, where there are two."""
+    exercise: bool = False
     centre: LiveFigures | None = None
     nation: ProcessFigures | None = None
     transfers_per_s: float = 0.0
@@ -94,6 +95,7 @@ class Country:
             first_order_s=None,
             continued=continued,
             country=country,
+            exercise=self._settings.exercise,
         )
 
     def check_free(self) -> None:

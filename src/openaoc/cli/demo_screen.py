@@ -98,8 +98,10 @@ def plain(view: DemoView | TwoView) -> str:
         return f"{view.running_s:.0f} s: {view.phase}"
     first = centre.report_to_first_applied
     last = centre.report_to_last_applied
+    mark = "EXERCISE " if view.exercise else ""
     return (
-        f"{view.running_s:.0f} s {view.phase}: {centre.reports} reports, {centre.orders} orders; "
+        f"{mark}{view.running_s:.0f} s {view.phase}: "
+        f"{centre.reports} reports, {centre.orders} orders; "
         f"first applied {seconds(first)}, last {seconds(last)}; "
         f"{centre.currency} located {money(centre.located_minor)}, "
         f"held {money(centre.held_minor)}, exited {money(centre.exited_minor)}, "
@@ -145,6 +147,7 @@ def _top(view: DemoView) -> Text:
     if view.centre is None or view.nation is None:
         return Text(f"{view.country} {view.url}  {view.phase} …")
     return Text.assemble(
+        ("EXERCISE  " if view.exercise else "", "bold red"),
         (f"OpenAOC {view.country}".rstrip(), "bold"),
         f"  {view.url}   ",
         (view.centre.mode.upper(), "bold green" if view.centre.mode == "live" else "bold yellow"),
