@@ -135,3 +135,12 @@ def test_help_imports_nothing_heavy() -> None:
     for heavy in ("numpy", "pyarrow", "litestar", "sqlalchemy", "httpx", "duckdb", "numba"):
         found = re.search(rf"\| +{heavy}$", loaded, re.MULTILINE)
         assert not found, f"{heavy} is imported for --help"
+
+
+def test_a_witness_that_is_told_to_end_ends_well(tmp_path: Path) -> None:
+    words = ["witness", "serve", str(tmp_path / "book"), "--port", "0"]
+    with subprocess.Popen([sys.executable, "-m", "openaoc", *words], stdout=subprocess.PIPE) as one:
+        assert one.stdout is not None
+        assert one.stdout.readline().startswith(b"witness on http://127.0.0.1:")
+        one.send_signal(signal.SIGTERM)
+        assert one.wait(30) == 0

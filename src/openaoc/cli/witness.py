@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +62,8 @@ def serve(folder: Path, host: str, port: int, *, as_json: bool) -> None:
     else:
         say(f"witness on {url}, key {witness.public_key}")
     try:
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):  # told to end: that is how it ends
+            server.serve_forever()
     finally:
         server.server_close()
 
