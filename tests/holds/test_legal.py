@@ -130,6 +130,7 @@ def test_comparison_lays_jurisdictions_side_by_side() -> None:
     assert len(compare(on=TODAY).jurisdictions) == len(jurisdictions())
     with pytest.raises(NoSuchRule):
         compare(("XX",), on=TODAY)
+    assert compare(("th", "TH"), on=TODAY) == compare(("TH",), on=TODAY)
     before = compare(("TH",), on=date(2020, 1, 1))
     assert all(row.rules["TH"] is None for row in before.grounds)
 

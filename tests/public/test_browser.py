@@ -7,15 +7,19 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
 import uvicorn
 
+from openaoc.public.report import render as render_report
+from openaoc.statistics.public_report import CountryFigures, Money, PublicReport, ReasonCount
 from tests.public.pages import FIGURES, FakeCentre, public_app
 
 playwright_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
+REASON = "no-agreement"
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -107,6 +111,31 @@ def test_the_page_fits_a_phone(url: str, language: str) -> None:
     with opened(f"{url}/?lang={language}", viewport=phone) as page:
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= phone["width"]
+
+
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_the_public_report_fits_a_phone(url: str, language: str) -> None:
+    told = Money(count=1_284, amount_minor=1_103_221_050)
+    country = CountryFigures(jurisdiction="TH", received=120, met=80, refused=20, open=20)
+    report = PublicReport(
+        begins=date(2025, 11, 22),
+        ends=date(2026, 11, 22),
+        currency="THB",
+        cell_min=5,
+        total=country,
+        countries=[country],
+        reasons=[ReasonCount(reason=REASON, count=20)],
+        answer=None,
+        held=told,
+        wrong=told,
+        released=told,
+        returned=told,
+    )
+    with opened(f"{url}/rules", viewport={"width": 360, "height": 740}) as page:
+        page.set_content(render_report(report, language=language), wait_until="networkidle")
+        assert page.locator("table").count() == 3
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate(CONTRAST) == []
 
 
 def test_the_sheet_of_rules_is_read_on_a_phone_and_printed(url: str) -> None:

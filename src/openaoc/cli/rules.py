@@ -50,7 +50,7 @@ def list_rules(*, as_json: bool) -> None:
 @json_option
 def show(jurisdiction: str, *, as_json: bool) -> None:
     """Show one jurisdiction's rules in force today, with their sources."""
-    (found,) = _compare((jurisdiction.upper(),)).jurisdictions
+    (found,) = _compare((jurisdiction,)).jurisdictions
     if as_json:
         show_json(found)
         return
@@ -90,7 +90,7 @@ def compare_rules(
     jurisdictions: tuple[str, ...], *, out: Path | None, language: str, as_json: bool
 ) -> None:
     """Compare the longest times of jurisdictions side by side; all of them by default."""
-    found = _compare(tuple(code.upper() for code in jurisdictions))
+    found = _compare(jurisdictions)
     say_comparison(found, out=out, language=language, as_json=as_json)
 
 

@@ -136,12 +136,14 @@ def sheet_of(book: Rulebook, *, on: date, sender: Sender | None = None) -> Juris
 def compare(codes: Sequence[str] = (), *, on: date, sent: Sequence[SentRules] = ()) -> Comparison:
     """These jurisdictions, or all there are, side by side by ground. Raises NoSuchRule.
 
+    Codes in either case.
+
     `sent`: what partners sent of theirs; each stands behind our own sheet of that jurisdiction.
     """
     ours = jurisdictions()
     known = sorted({*ours, *(one.book.jurisdiction for one in sent)})
     found: list[JurisdictionRules] = []
-    for code in dict.fromkeys(codes or known):
+    for code in dict.fromkeys([code.upper() for code in codes] or known):
         if code not in known:
             raise NoSuchRule(f"no legal rules for jurisdiction {code[:8]!r}")
         found += [rules_of(code, on=on)] if code in ours else []
