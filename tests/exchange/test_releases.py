@@ -453,6 +453,35 @@ def test_a_partner_sees_what_it_received_and_nothing_of_others(site: Site) -> No
         assert site.exchange.recalling.notices(tx, partner="BB").notices == []
 
 
+def test_numbers_do_not_tell_how_much_others_receive(site: Site) -> None:
+    for code in ("AA", "BB", "CC"):
+        site.agree(code)
+    alone, beside = numbers(site, "AA", others=0), numbers(site, "CC", others=7)
+    assert alone == beside
+    view, notices, releases = alone
+    assert len(view) == len(notices) == 2
+    assert len(set(releases)) == 4
+
+
+def numbers(site: Site, partner: str, *, others: int) -> list[list[int]]:
+    """What a partner is shown of its view, notices and releases while others receive so much."""
+    for _ in range(2):
+        one = site.indicator()
+        site.offer(partner, one)
+        with site.uow.begin(INVESTIGATOR) as tx:
+            for _ in range(others):
+                site.exchange.offer(tx, [site.indicator()], partner="BB")
+        with site.uow.begin(INVESTIGATOR) as tx:
+            asked = NewRecall(object=one.id, kind=RecallKind.WITHDRAWN, reason="a shop's number")
+            site.exchange.recalling.recall(tx, asked)
+    with site.uow.read(partner_user(partner)) as tx:
+        return [
+            [one.sequence for one in site.exchange.view(tx, partner, after=0, limit=9).objects],
+            [one.sequence for one in site.exchange.recalling.notices(tx).notices],
+            [one.sequence for one in site.exchange.released(tx).releases],
+        ]
+
+
 def test_a_view_goes_on_where_it_stopped(site: Site) -> None:
     site.agree("AA")
     objects = [site.indicator() for _ in range(7)]

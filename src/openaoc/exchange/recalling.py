@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from openaoc.exchange import release_store
+from openaoc.exchange import notice_store, release_store, store
 from openaoc.exchange.ledger_model import (
     NewRecall,
     Notice,
@@ -70,12 +70,13 @@ class Recalling:
         """
         require(tx.actor, Permission.EXCHANGE_RECALL)
         check_object_id(asked.object, where="object")
+        store.lock_partners(tx.connection)
         rows = [
             row
             for row in release_store.receivers(tx.connection, asked.object)
             if row.body is None or not row.body.revoked
         ]
-        release_store.add_notices(
+        notice_store.add(
             tx.connection,
             [(row.partner, row.object_id) for row in rows],
             kind=asked.kind,
@@ -108,24 +109,27 @@ class Recalling:
 
         `bare`: the revoked object that stays in its view says nothing any more but which it is.
         """
+        store.lock_partners(tx.connection, [partner])
         rows = release_store.of_partner(tx.connection, partner, ids)
         if bare:
             rows = [_bared(row) for row in rows if not _is_bare(row)]
         told = [(partner, row.object_id) for row in rows]
-        release_store.add_notices(tx.connection, told, kind=kind, reason=reason, at=tx.now)
+        notice_store.add(tx.connection, told, kind=kind, reason=reason, at=tx.now)
         self._revoke(tx, partner, rows, kind=kind)
         for row in rows:
             self._told(tx, row.object_id, kind=kind, partners=[partner], reason=reason, bare=bare)
 
     def expire_due(self, tx: Transaction) -> int:
         """End what partners may not keep any longer, and tell them to delete it; how many."""
-        rows = release_store.kept_too_long(tx.connection, now=tx.now, limit=EXPIRED_AT_ONCE_MAX)
+        partners = release_store.who_kept_too_long(tx.connection, now=tx.now)
+        store.lock_partners(tx.connection, partners)
+        rows = release_store.kept_too_long(
+            tx.connection, partners, now=tx.now, limit=EXPIRED_AT_ONCE_MAX
+        )
         told = [
             (row.partner, row.object_id) for row in rows if row.body is None or not row.body.revoked
         ]
-        release_store.add_notices(
-            tx.connection, told, kind=RecallKind.EXPIRED, reason=RETENTION, at=tx.now
-        )
+        notice_store.add(tx.connection, told, kind=RecallKind.EXPIRED, reason=RETENTION, at=tx.now)
         for partner in sorted({row.partner for row in rows}):
             ids = [row.object_id for row in rows if row.partner == partner]
             expired = RecallKind.EXPIRED.value
@@ -188,11 +192,12 @@ class Recalling:
     def notices(
         self, tx: Transaction, *, partner: str | None = None, after: int = 0, waiting: bool = False
     ) -> NoticeList:
-        """Notices after a sequence, at most PAGE_MAX; a partner's user sees its own alone."""
+        """Notices after a number, at most PAGE_MAX; a partner's user sees its own alone."""
         if not permits(tx.actor, Permission.EXCHANGE_RECEIVE):
             require(tx.actor, Permission.EXCHANGE_READ)
-        code = None if partner is None else check_partner_code(partner)
-        found: list[Notice] = release_store.list_notices(
+        asked = partner or tx.actor.partner
+        code = None if asked is None else check_partner_code(asked)
+        found: list[Notice] = notice_store.after_number(
             tx.connection, code, after=after, waiting=waiting, limit=PAGE_MAX
         )
         return NoticeList(notices=found)
@@ -200,6 +205,6 @@ class Recalling:
     def delivered(self, tx: Transaction, partner: str, sequences: Sequence[int]) -> int:
         """The partner has these notices; how many were still open. For the centre's channels."""
         require(tx.actor, Permission.EXCHANGE_RELEASE)
-        return release_store.delivered(
+        return notice_store.delivered(
             tx.connection, partner, sequences=sequences[:PAGE_MAX], at=tx.now
         )

@@ -15,11 +15,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.engine import Connection
 
 from openaoc.exchange.ledger_model import (
-    Notice,
     RecallKind,
     ReleaseRow,
 )
 from openaoc.exchange.objects import REFS, ObjectKind, ReleasedObject
+from openaoc.kernel.clock import to_us
 from openaoc.kernel.offences import Offence
 from openaoc.storage.tables import metadata, moment
 
@@ -32,6 +32,7 @@ releases: Final = sa.Table(
     metadata,
     sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("partner", sa.Text, nullable=False),
+    sa.Column("place", sa.BigInteger, nullable=False),
     sa.Column("agreement", sa.Text, nullable=False),
     sa.Column("confirmed", sa.Text, nullable=False),
     sa.Column("object_id", sa.Text, nullable=False),
@@ -47,17 +48,6 @@ releases: Final = sa.Table(
     sa.Column("ended_as", sa.Text),
     sa.Column("ended_at", moment),
     sa.Column("speaks_of", ARRAY(sa.LargeBinary), nullable=False),
-)
-notices: Final = sa.Table(
-    "exchange_notices",
-    metadata,
-    sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-    sa.Column("partner", sa.Text, nullable=False),
-    sa.Column("object_id", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("at", moment, nullable=False),
-    sa.Column("delivered_at", moment),
 )
 marks: Final = sa.Table(
     "exchange_marks",
@@ -177,7 +167,10 @@ def add(
     by: str,
     at: datetime,
 ) -> None:
-    """New rows, in this order, each with a sequence above all that the partner had."""
+    """New rows, in this order, each in a place behind all that the partner had.
+
+    The partner is locked by the caller.
+    """
     if not rows:
         return
     connection.execute(
@@ -185,6 +178,7 @@ def add(
         [
             {
                 "partner": partner,
+                "place": place,
                 "agreement": one.agreement,
                 "confirmed": one.confirmed or one.agreement,
                 "object_id": one.body.id,
@@ -199,9 +193,20 @@ def add(
                 "keep_until": one.keep_until,
                 "speaks_of": sorted(one.speaks_of),
             }
-            for one in rows
+            for place, one in enumerate(
+                rows, start=next_place(connection, releases, partner, at=at)
+            )
         ],
     )
+
+
+def next_place(connection: Connection, table: sa.Table, partner: str, *, at: datetime) -> int:
+    """A number that rises for this partner and rests on the time and its own rows alone.
+
+    Partners see it: one number for all would tell each how much the others receive.
+    """
+    last = sa.select(sa.func.max(table.c.place)).where(table.c.partner == partner)
+    return max(connection.execute(last).scalar_one() or 0, to_us(at)) + 1
 
 
 def confirm(connection: Connection, partner: str, ids: Sequence[str], *, agreement: str) -> None:
@@ -312,11 +317,19 @@ def referring(connection: Connection, partner: str, object_id: str, *, limit: in
     return list(connection.execute(query).scalars())
 
 
-def kept_too_long(connection: Connection, *, now: datetime, limit: int) -> list[CurrentRow]:
-    """Present releases whose time is over, locked, the longest over first."""
+def who_kept_too_long(connection: Connection, *, now: datetime) -> list[str]:
+    """Partners with present releases whose time is over."""
+    query = sa.select(releases.c.partner).where(CURRENT, releases.c.keep_until <= now).distinct()
+    return sorted(connection.execute(query).scalars())
+
+
+def kept_too_long(
+    connection: Connection, partners: Collection[str], *, now: datetime, limit: int
+) -> list[CurrentRow]:
+    """Present releases of these partners whose time is over, locked, the longest over first."""
     query = (
         sa.select(releases)
-        .where(CURRENT, releases.c.keep_until <= now)
+        .where(CURRENT, releases.c.keep_until <= now, releases.c.partner.in_(partners))
         .order_by(releases.c.keep_until, releases.c.sequence)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -332,17 +345,18 @@ def page(
     before: int | None,
     limit: int,
 ) -> list[ReleaseRow]:
-    """The ledger, newest first."""
-    query = sa.select(releases).order_by(releases.c.sequence.desc()).limit(limit)
+    """The ledger, newest first: by the partner's own numbers, or over all by the centre's."""
+    number = releases.c.sequence if partner is None else releases.c.place
+    query = sa.select(releases, number.label("number")).order_by(number.desc()).limit(limit)
     if partner is not None:
         query = query.where(releases.c.partner == partner)
     if object_id is not None:
         query = query.where(releases.c.object_id == object_id)
     if before is not None:
-        query = query.where(releases.c.sequence < before)
+        query = query.where(number < before)
     return [
         ReleaseRow(
-            sequence=row.sequence,
+            sequence=row.number,
             partner=row.partner,
             agreement=row.agreement,
             object_id=row.object_id,
@@ -358,67 +372,6 @@ def page(
         )
         for row in connection.execute(query)
     ]
-
-
-# Notices
-
-
-def add_notices(
-    connection: Connection,
-    told: Sequence[tuple[str, str]],
-    *,
-    kind: RecallKind,
-    reason: str,
-    at: datetime,
-) -> None:
-    """One notice for each partner and object."""
-    if told:
-        connection.execute(
-            sa.insert(notices),
-            [
-                {"partner": p, "object_id": o, "kind": kind.value, "reason": reason, "at": at}
-                for p, o in told
-            ],
-        )
-
-
-def list_notices(
-    connection: Connection, partner: str | None, *, after: int, waiting: bool, limit: int
-) -> list[Notice]:
-    """Notices after the sequence, in order; with `waiting` those not delivered yet."""
-    query = sa.select(notices).where(notices.c.sequence > after)
-    if partner is not None:
-        query = query.where(notices.c.partner == partner)
-    if waiting:
-        query = query.where(notices.c.delivered_at.is_(None))
-    return [
-        Notice(
-            sequence=row.sequence,
-            partner=row.partner,
-            object_id=row.object_id,
-            kind=RecallKind(row.kind),
-            reason=row.reason,
-            at=row.at,
-            delivered_at=row.delivered_at,
-        )
-        for row in connection.execute(query.order_by(notices.c.sequence).limit(limit))
-    ]
-
-
-def delivered(
-    connection: Connection, partner: str, *, sequences: Sequence[int], at: datetime
-) -> int:
-    """The partner has them; how many were still open."""
-    done = connection.execute(
-        sa.update(notices)
-        .where(
-            notices.c.partner == partner,
-            notices.c.delivered_at.is_(None),
-            notices.c.sequence.in_(list(sequences)),
-        )
-        .values(delivered_at=at)
-    )
-    return done.rowcount
 
 
 def set_recalled(connection: Connection, object_id: str, *, kind: RecallKind, at: datetime) -> None:

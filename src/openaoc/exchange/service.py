@@ -98,7 +98,8 @@ class Exchange:
         """The ledger of releases, newest first; a partner's user sees its own alone."""
         if not permits(tx.actor, Permission.EXCHANGE_RECEIVE):
             require(tx.actor, Permission.EXCHANGE_READ)
-        code = None if partner is None else self.agreements.partners.found(tx, partner).code
+        asked = partner or tx.actor.partner
+        code = None if asked is None else self.agreements.partners.found(tx, asked).code
         if object_id is not None:
             check_object_id(object_id, where="object")
         if cursor is not None and not (cursor.isascii() and cursor.isdecimal()):

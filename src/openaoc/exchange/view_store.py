@@ -41,15 +41,15 @@ def view(
     Of these kinds; by default of all that a polled view shows. `day`: created on that day alone.
     """
     query = (
-        sa.select(releases.c.sequence, releases.c.released_at, releases.c.body)
-        .where(*_shown(partner, agreement=agreement, kinds=kinds), releases.c.sequence > after)
-        .order_by(releases.c.sequence)
+        sa.select(releases.c.place, releases.c.released_at, releases.c.body)
+        .where(*_shown(partner, agreement=agreement, kinds=kinds), releases.c.place > after)
+        .order_by(releases.c.place)
         .limit(limit)
     )
     if day is not None:
         query = query.where(created_day == day)
     return [
-        Received(sequence=row.sequence, released_at=row.released_at, object=BODY.decode(row.body))
+        Received(sequence=row.place, released_at=row.released_at, object=BODY.decode(row.body))
         for row in connection.execute(query)
     ]
 

@@ -282,7 +282,7 @@ def releases_of(
 
 _SWEEP: Final = sa.text(
     "DELETE FROM taxii_objects o WHERE o.collection = :collection AND o.origin IS NOT NULL"
-    " AND NOT EXISTS (SELECT FROM exchange_releases r WHERE r.sequence = o.release"
+    " AND NOT EXISTS (SELECT FROM exchange_releases r WHERE r.place = o.release"
     " AND r.partner = o.partner AND r.ended_as IS NULL AND r.confirmed = :agreement)"
 )
 
