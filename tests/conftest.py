@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from psycopg import conninfo, sql
 
 from openaoc.kernel.clock import ManualClock
@@ -39,6 +40,14 @@ def fast_folder() -> Path | None:
     if not os.access(MEMORY_DISK, os.W_OK):
         return None
     return MEMORY_DISK if shutil.disk_usage(MEMORY_DISK).free > MEMORY_BYTES_MIN else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs_as_they_are() -> Iterator[None]:
+    """A command that a test calls in this process does not set up the logs that others capture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", lambda **_: None)
+        yield
 
 
 @pytest.fixture

@@ -28,7 +28,9 @@ def test_anybody_compares_the_rules(world: World) -> None:
     assert (victim["ground"], victim["rules"]["TH"]["longest_hours"]) == ("victim_report", 72)
     assert not victim["rules"]["SG"]["confirmed"]
     assert len(world.as_("nobody").get("/v1/rules").json()["jurisdictions"]) == 6
-    for wrong in ("ZZ", "../TH", "th"):
+    small = world.as_("nobody").get("/v1/rules", params={"jurisdiction": "th"}).json()
+    assert [one["jurisdiction"] for one in small["jurisdictions"]] == ["TH"]
+    for wrong in ("ZZ", "../TH", "t"):
         asked = world.as_("nobody").get("/v1/rules", params={"jurisdiction": wrong})
         assert asked.status_code == 404
 

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
+import sqlalchemy as sa
 from psycopg import conninfo, sql
 
 from openaoc.exchange.objects import ObjectKind, ReleasedObject, new_object_id
@@ -38,6 +41,12 @@ EARLIER = "25d5b04"
 EARLIER_REVISION = "0008"
 SHARING_REVISION = "0024"
 """The last before what partners tell, and campaigns."""
+_RELEASED = """
+INSERT INTO exchange_releases (partner, agreement, confirmed, object_id, kind, purpose, fields,
+    body, digest, why, released_by, released_at, keep_until, speaks_of)
+VALUES (:partner, :agreement, :agreement, :id, 'indicator', 'investment', '{}', :body, '',
+    'offered', 'system', :at, :keep_until, '{}')
+"""
 SNAPSHOT = """
 import sys
 from pathlib import Path
@@ -181,8 +190,7 @@ def test_what_was_shared_before_an_upgrade_stands_after_it_row_by_row(
     with earlier(postgres, revision=SHARING_REVISION, keys=keys, clock=clock) as database:
         site = Site(database, clock)
         agreement = site.agree("SG")
-        one = site.indicator()
-        site.offer("SG", one)
+        one = _released_then(database, clock, agreement=agreement.id)
         before = everything(database)
         assert {"exchange_agreements", "exchange_releases", "journal_rows"} <= before.keys()
         assert database.migrate() == (SHARING_REVISION, migrate.newest())
@@ -190,7 +198,10 @@ def test_what_was_shared_before_an_upgrade_stands_after_it_row_by_row(
         for table, rows in before.items():
             kept = [{name: row[name] for name in rows[0]} for row in after[table]]
             assert sorted(kept, key=str) == sorted(rows, key=str), table
-        assert site.has("SG") == [one.id]
+        assert site.has("SG") == [one]
+        later = site.indicator()
+        site.offer("SG", later)
+        assert site.has("SG") == [one, later.id], "what comes later stands behind it"
         with database.uow.begin(SYSTEM, purpose="test") as tx:
             told = ReleasedObject(
                 id=new_object_id(ObjectKind.CAMPAIGN),
@@ -200,6 +211,28 @@ def test_what_was_shared_before_an_upgrade_stands_after_it_row_by_row(
                 marking=Marking.GREEN,
             )
             assert site.sharing.context.receive(tx, agreement=agreement, objects=[told]) == []
+
+
+def _released_then(database: Database, clock: ManualClock, *, agreement: str) -> str:
+    """A row of the release ledger as it was written before places had numbers of their own."""
+    shared = ReleasedObject(
+        id=new_object_id(ObjectKind.INDICATOR),
+        kind=ObjectKind.INDICATOR,
+        created=clock.now(),
+        modified=clock.now(),
+        marking=Marking.GREEN,
+    )
+    row = {
+        "partner": "SG",
+        "agreement": agreement,
+        "id": shared.id,
+        "body": msgspec.json.encode(shared).decode("utf-8"),
+        "at": clock.now(),
+        "keep_until": clock.now() + timedelta(days=30),
+    }
+    with database.uow.begin(SYSTEM, purpose="test") as tx:
+        tx.connection.execute(sa.text(_RELEASED), row)
+    return shared.id
 
 
 def everything(database: Database) -> dict[str, list[dict[str, object]]]:
