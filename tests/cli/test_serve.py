@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from openaoc.cli.ending import told_to_end
+from openaoc.cli.serve import clean_signals
 from tests.cli.server import Server, running
 from tests.cli.world import World, report, tell, transfer
 
@@ -144,3 +146,37 @@ def test_a_witness_that_is_told_to_end_ends_well(tmp_path: Path) -> None:
         assert one.stdout.readline().startswith(b"witness on http://127.0.0.1:")
         one.send_signal(signal.SIGTERM)
         assert one.wait(30) == 0
+
+
+def test_a_centre_that_is_told_to_end_the_moment_it_says_where_it_is_ends(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    words = [sys.executable, "-m", "openaoc", "serve", "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, env=server.environment()) as one:
+        assert one.stdout is not None
+        assert one.stdout.readline().startswith(b"OpenAOC on http://127.0.0.1:")
+        one.send_signal(signal.SIGTERM)
+        try:
+            assert one.wait(60) == 0
+        finally:
+            one.kill()
+    assert not (server.data / "postgres" / "postmaster.pid").exists()
+
+
+def test_signals_end_a_start_and_then_reach_the_server() -> None:
+    told: list[int] = []
+    with clean_signals() as started:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        started(lambda number, _: told.append(number))
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+    assert told == [signal.SIGTERM, signal.SIGINT]
+
+
+def test_what_serves_hears_that_it_shall_end_and_gives_the_signals_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with told_to_end(signal.SIGHUP) as ended:
+        assert not ended.is_set()
+        signal.raise_signal(signal.SIGHUP)
+        assert ended.is_set()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -6,12 +6,11 @@ Starts and stops everything it needs as children of its own; touches nothing els
 from __future__ import annotations
 
 import signal
-import threading
-from types import FrameType
 from typing import Final
 
 import rich_click as click
 
+from openaoc.cli.ending import told_to_end
 from openaoc.cli.output import json_option, show_json
 
 ACCOUNTS_DEFAULT: Final = 200_000
@@ -72,21 +71,14 @@ def command(
     from openaoc.cli.demo_run import Demo
     from openaoc.cli.demo_screen import open_screen
 
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
     usual = ACCOUNTS_DEFAULT if countries == 1 else ACCOUNTS_DEFAULT_TWO
     plan = DemoPlan(
         minutes=minutes, speed=speed, accounts=accounts or usual, seed=seed, countries=countries
     )
-    with open_screen(quiet=as_json) as screen:
-        summary = Demo(plan, screen=screen, stop=stop).run()
-    if as_json:
-        show_json(summary)
-    else:
-        screen.summary(summary)
+    with told_to_end(signal.SIGHUP) as stop:
+        with open_screen(quiet=as_json) as screen:
+            summary = Demo(plan, screen=screen, stop=stop).run()
+        if as_json:
+            show_json(summary)
+        else:
+            screen.summary(summary)

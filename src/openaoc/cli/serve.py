@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import rich_click as click
@@ -95,40 +96,40 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
                 limit_concurrency=CONNECTIONS_MAX,
                 backlog=BACKLOG,
             )
+            server = uvicorn.Server(config)
             suit_interpreter()
             set_asyncio_executor(ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request"))
-            started()
+            started(server.handle_exit)
             announce(listener, settings, key_file=centre.key_file, as_json=as_json)
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
         finally:
             centre.stop()
             suit_end()
 
 
+Ending = Callable[[int, FrameType | None], None]
+
+
 @contextlib.contextmanager
-def clean_signals() -> Iterator[Callable[[], None]]:
+def clean_signals() -> Iterator[Callable[[Ending], None]]:
     """SIGTERM and SIGINT end the start like Ctrl-C; once serving, they end it cleanly.
 
-    The HTTP server takes the signals over while it serves and gives them back, raised again, when
-    it has ended: then they must not cut off the rest of the stop. Call what this yields when the
-    start is over.
+    Call what this yields with the server's own way to end, when the start is over and before it is
+    said: a signal before the server listens for them, or one it raises again when it has ended,
+    must neither be lost nor cut off the rest of the stop.
     """
-    serving = False
+    end: list[Ending] = []
 
-    def on_signal(number: int, frame: object) -> None:
-        assert frame is not None, "signals arrive in running code"
-        if not serving:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if not end:
             raise KeyboardInterrupt(signal.Signals(number).name)
-
-    def started() -> None:
-        nonlocal serving
-        serving = True
+        end[-1](number, frame)
 
     before = {
         number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        yield started
+        yield end.append
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -100,12 +99,13 @@ def _follow(settings: Any, following: Any, *, as_json: bool) -> bool:
     """Whether it was promoted, in the end."""
     import msgspec
 
+    from openaoc.cli.ending import told_to_end
     from openaoc.continuity.control import ControlServer
     from openaoc.continuity.fencing import Promoted, check_promotable, take_over
     from openaoc.continuity.standby import Standby
     from openaoc.kernel.clock import SystemClock
 
-    ended, one_at_a_time = threading.Event(), threading.Lock()
+    one_at_a_time = threading.Lock()
     done: list[Promoted] = []
     standby = Standby(settings, primary=following.primary)
 
@@ -126,22 +126,21 @@ def _follow(settings: Any, following: Any, *, as_json: bool) -> bool:
             threading.Timer(0.5, ended.set).start()
             return done[-1]
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     control = ControlServer(
         settings.data_path, {"standby-status": status, "standby-promote": promote}
     )
-    standby.start()
-    try:
-        control.start()
-        if as_json:
-            show_json({"standby_of": following.primary, "pid": os.getpid()})
-        else:
-            say(f"standby of {following.primary}, data in {settings.data_path}")
-        ended.wait()
-    finally:
-        control.stop()
-        standby.stop()
+    with told_to_end() as ended:
+        standby.start()
+        try:
+            control.start()
+            if as_json:
+                show_json({"standby_of": following.primary, "pid": os.getpid()})
+            else:
+                say(f"standby of {following.primary}, data in {settings.data_path}")
+            ended.wait()
+        finally:
+            control.stop()
+            standby.stop()
     return bool(done)
 
 

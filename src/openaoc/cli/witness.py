@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -44,28 +43,20 @@ def trust(folder: Path, key: str, *, as_json: bool) -> None:
 @json_option
 def serve(folder: Path, host: str, port: int, *, as_json: bool) -> None:
     """Take heads that extend each other, sign and keep them in FOLDER, until Ctrl-C."""
+    from openaoc.cli.ending import told_to_end
     from openaoc.cli.logs import configure
     from openaoc.continuity.witness import Witness
-    from openaoc.continuity.witness_http import WitnessServer
+    from openaoc.continuity.witness_http import serving
     from openaoc.kernel.clock import SystemClock
-    from openaoc.kernel.errors import Unavailable
 
     configure(level="info")
     witness = Witness(folder, clock=SystemClock())
-    try:
-        server = WitnessServer(witness, host=host, port=port)
-    except OSError as error:
-        raise Unavailable(error.strerror or "cannot listen", where=f"{host}:{port}") from error
-    url = f"http://{host}:{server.server_address[1]}"
-    if as_json:
-        show_json({"url": url, "witness_key": witness.public_key, "centres": witness.centres()})
-    else:
-        say(f"witness on {url}, key {witness.public_key}")
-    try:
-        with contextlib.suppress(KeyboardInterrupt):  # told to end: that is how it ends
-            server.serve_forever()
-    finally:
-        server.server_close()
+    with told_to_end() as ended, serving(witness, host=host, port=port) as url:
+        if as_json:
+            show_json({"url": url, "witness_key": witness.public_key, "centres": witness.centres()})
+        else:
+            say(f"witness on {url}, key {witness.public_key}")
+        ended.wait()
 
 
 @command.command("book")

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from openaoc.continuity.witness import Behind, HeadOffer, HistoryRewritten, UnknownCentre, Witness
-from openaoc.kernel.errors import BadInput, NotFound, OpenAOCError
+from openaoc.kernel.errors import BadInput, NotFound, OpenAOCError, Unavailable
 
 BODY_BYTES_MAX: Final = 4 << 20
 """A head, a proof and the successions of a centre's keys."""
@@ -111,8 +111,11 @@ def _status(error: OpenAOCError) -> int:
 
 @contextmanager
 def serving(witness: Witness, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """The witness in a thread of this process; its address."""
-    server = WitnessServer(witness, host=host, port=port)
+    """The witness in a thread of this process; its address. Raises Unavailable if it may not."""
+    try:
+        server = WitnessServer(witness, host=host, port=port)
+    except OSError as error:
+        raise Unavailable(error.strerror or "cannot listen", where=f"{host}:{port}") from error
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
