@@ -10,6 +10,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from openaoc.appeals.model import STATEMENT_CHARACTERS_MAX
 from openaoc.web.words import words
 from tests.appeals.contests import code_of, decide, held, refuse, second, take, uphold
 from tests.appeals.site import site
@@ -39,6 +40,29 @@ def test_the_empty_form(client: TestClient[Litestar], lang: str, address: str) -
     assert all(link.startswith(("/", "#")) for link in links)
     for field in re.findall(r'<(?:input|textarea)[^>]* id="(\w+)"', page.text):
         assert f'<label for="{field}">' in page.text
+
+
+@pytest.mark.parametrize("address", ["/case", "/contest", "/check-order"])
+def test_who_opens_the_address_a_form_was_sent_to_finds_the_form(
+    client: TestClient[Litestar], address: str
+) -> None:
+    """A bookmark, or a tab that is restored."""
+    for asked, led in (("", ""), ("?lang=en", "?lang=en"), ("?lang=%0d%0ax", "")):
+        back = client.get(f"{address}/sent{asked}", follow_redirects=False)
+        assert (back.status_code, back.headers["location"]) == (303, address + led)
+        assert back.headers["cache-control"] == "no-store"
+    assert "<form" in client.get(f"{address}/sent").text
+
+
+def test_a_statement_as_long_as_its_field_is_taken_with_its_lines(
+    client: TestClient[Litestar], centre: Centre
+) -> None:
+    order = held(centre)
+    said = {"order": order, "code": code_of(centre, order), "once": "long"}
+    long = ("ขายข้าว\r\n" * STATEMENT_CHARACTERS_MAX)[: STATEMENT_CHARACTERS_MAX + 400]
+    assert len(long.replace("\r\n", "\n")) <= STATEMENT_CHARACTERS_MAX
+    page = send(client, do="contest", statement=long, **said)
+    assert (page.status_code, words("en")["contest_state_filed"] in page.text) == (200, True)
 
 
 def test_a_holder_contests_and_reads_the_answer(
@@ -102,7 +126,7 @@ def test_what_was_typed_is_kept_after_a_mistake_and_escaped(client: TestClient[L
 def test_nobody_tries_codes_for_long(client: TestClient[Litestar]) -> None:
     pages = [send(client, order="ord_x", code=f"A{n}", statement="why") for n in range(12)]
     assert pages[-1].status_code == 429
-    assert words("en")["contest_often"] in pages[-1].text
+    assert words("en")["form_often"] in pages[-1].text
 
 
 def test_other_content_is_no_form(client: TestClient[Litestar]) -> None:

@@ -12,7 +12,14 @@ from openaoc.kernel.identifiers.bank_account import (
     normalise_account,
     normalise_bank,
 )
-from openaoc.kernel.ids import ALPHABET, is_case_id, new_case_id, new_order_id
+from openaoc.kernel.ids import (
+    ALPHABET,
+    as_spoken,
+    is_case_id,
+    new_case_id,
+    new_order_id,
+    read_number,
+)
 
 
 def test_case_numbers_are_valid_and_differ() -> None:
@@ -33,6 +40,34 @@ def test_one_misheard_character_is_noticed(place: int, heard: str) -> None:
 @pytest.mark.parametrize("text", ["", "AOC", "AOC-1234-5678", "aoc-1234-5678-9", "AOC-123U-5678-9"])
 def test_other_text_is_no_case_number(text: str) -> None:
     assert not is_case_id(text)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "aoc-7k3m-9qx2-k",
+        " AOC 7K3M 9QX2 K ",
+        "AOC\u20117K3M\u20139QX2\u2014K\u200b",
+        "AOC7K3M9QX2K",
+        "A0C-๗K๓M-๙QX๒-K",
+        "\uff21\uff2f\uff23-7K3M-9QX2-K",
+    ],
+)
+def test_a_case_number_is_read_however_it_was_typed(typed: str) -> None:
+    assert read_number(typed) == "AOC-7K3M-9QX2-K"
+
+
+@given(st.text(ALPHABET + "oil-_ ๐๙ก", max_size=20), st.sampled_from(["", "AOC-", "ord_"]))
+def test_numbers_read_again_are_the_same(text: str, prefix: str) -> None:
+    assert read_number(read_number(prefix + text)) == read_number(prefix + text)
+
+
+def test_an_order_is_read_however_it_was_typed() -> None:
+    order = new_order_id()
+    for typed in (order.upper(), f"\u00a0{order} ", order.replace("0", "o").replace("1", "l")):
+        assert read_number(typed) == order
+    assert read_number("sus_0") == "sus_0"
+    assert as_spoken("๑๒๓๔ - o5il") == "12340511"
 
 
 def test_order_ids_are_unguessable() -> None:

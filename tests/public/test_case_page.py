@@ -44,7 +44,7 @@ def test_the_victim_sees_sums_and_the_hours_that_are_left(
     client: TestClient[Litestar], centre: Centre, receipt: ReportReceipt
 ) -> None:
     centre.clock.advance(timedelta(hours=10, minutes=31))
-    key = {"case": receipt.case.lower(), "secret": f" {receipt.secret} "}
+    key = {"case": receipt.case.lower().replace("-", " "), "secret": f" {receipt.secret} "}
     page = send(client, do="look", **key)
     assert page.status_code == 200
     text = words("en")
@@ -100,7 +100,11 @@ def test_a_code_is_asked_for_and_given_back(client: TestClient[Litestar], centre
     wrong = send(client, do="prove", code="0000-0000", **key)
     assert (wrong.status_code, text["case_code_wrong"] in wrong.text) == (403, True)
     assert centre.orders(filed.case)[0].state == "drafted"
-    proven = send(client, do="prove", code=code(centre), **key)
+    none = send(client, do="prove", code="", **key)
+    for again in (wrong, none):
+        assert text["case_prove"] in again.text, "to try again without looking again"
+    digits = code(centre).translate(str.maketrans("0123456789", "๐๑๒๓๔๕๖๗๘๙"))
+    proven = send(client, do="prove", code=f" {digits} ", **key)
     assert text["case_proven"] in proven.text
     assert text["case_state_pursued"] in proven.text
     assert text["case_prove"] not in proven.text, "nothing is left to prove"
@@ -130,6 +134,7 @@ def test_nobody_tries_secrets_for_long(client: TestClient[Litestar]) -> None:
     for _ in range(30):
         page = send(client, case="AOC-0000-0000-0", secret="wrong")
     assert page.status_code == 404
-    page = send(client, case="AOC-0000-0000-0", secret="wrong")
+    page = send(client, case="AOC-0000-0000-0", secret="typed with care")
     assert page.status_code == 429
-    assert words("en")["contest_often"] in page.text
+    assert words("en")["form_often"] in page.text
+    assert "typed with care" in page.text, "nothing has to be typed again"

@@ -45,7 +45,7 @@ from openaoc.holds.review import HeldFacts
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.events import Event
-from openaoc.kernel.ids import is_case_id, new_appeal_id
+from openaoc.kernel.ids import is_case_id, new_appeal_id, read_number
 from openaoc.kernel.limits import PAGE_MAX
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
@@ -326,8 +326,8 @@ class Appeals:
         Of an order's number the code alone is checked first.
         """
         wrong = NoSuchHold("order number and contest code do not belong together")
-        clean, case = number.strip().lower(), number.strip().upper()
-        named = self._ending.orders_of(tx, case) if is_case_id(case) else [clean]
+        clean = read_number(number)
+        named = self._ending.orders_of(tx, clean) if is_case_id(clean) else [clean]
         own = [one for one in named if same_code(code, self._codes.contest(one))]
         if not own:
             raise wrong

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from typing import Final
 
-from openaoc.kernel.ids import ALPHABET
+from openaoc.kernel.ids import ALPHABET, as_spoken
 
 SECRET_CHARACTERS: Final = 16
 """80 bits: guessing takes longer than any case is open."""
@@ -29,13 +29,9 @@ def make_secret(case_id: str, *, key: bytes) -> str:
 
 def hash_secret(secret: str) -> bytes:
     """What is stored. A fast hash is enough: the secret itself is 80 random bits."""
-    return hashlib.sha256(_plain(secret).encode("utf-8")).digest()
+    return hashlib.sha256(as_spoken(secret).encode("utf-8")).digest()
 
 
 def matches(secret: str, stored: bytes) -> bool:
     """Whether the secret is the case's, in time that tells nothing."""
     return hmac.compare_digest(hash_secret(secret), stored)
-
-
-def _plain(secret: str) -> str:
-    return secret.upper().replace("-", "").replace(" ", "")

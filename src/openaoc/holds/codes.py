@@ -13,7 +13,7 @@ from typing import Final
 from openaoc.holds.model import Words
 from openaoc.holds.record import OrderRecord
 from openaoc.holds.words import ending
-from openaoc.kernel.ids import ALPHABET
+from openaoc.kernel.ids import ALPHABET, as_spoken
 
 CONTEST_CHARACTERS: Final = 12
 """60 bits: whoever has it was given the notice; at the limited rate nobody guesses it."""
@@ -23,7 +23,6 @@ CODE_CHARACTERS_MAX: Final = 32
 KEY_BYTES_MIN: Final = 32
 _BITS: Final = 5
 _GROUP: Final = 4
-_SOUNDS_LIKE: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": "", " ": ""})
 
 
 class Codes:
@@ -78,4 +77,4 @@ def same_code(given: str, right: str) -> bool:
 
 
 def _plain(code: str) -> bytes:
-    return code[:CODE_CHARACTERS_MAX].upper().translate(_SOUNDS_LIKE).encode("utf-8")
+    return as_spoken(code[:CODE_CHARACTERS_MAX]).encode("utf-8")

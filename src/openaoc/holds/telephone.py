@@ -31,6 +31,7 @@ from openaoc.holds.record import OrderRecord
 from openaoc.holds.service import Holds
 from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.errors import BadInput
+from openaoc.kernel.ids import read_number
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
 from openaoc.storage.vault import Vault
@@ -117,7 +118,7 @@ class Telephone:
 
     def check(self, tx: Transaction, asked: OrderCheck) -> Checked:
         """Whether order and code belong together and the order stands. Tells nothing else."""
-        order = self._ending.order(tx, asked.order.strip().lower())
+        order = self._ending.order(tx, read_number(asked.order))
         stands = order is not None and order.mode == "live" and order.state in WAITING | HOLDING
         right = self._codes.telephone(order) if order is not None else self._codes.contest("none")
         return Checked(valid=same_code(asked.code, right) and stands)

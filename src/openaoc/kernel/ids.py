@@ -7,6 +7,7 @@ check character.
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 import uuid
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -26,6 +27,11 @@ ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CASE_BYTES: Final = 8
 """Drawn for a case number."""
 REPORT_PREFIX: Final = "rep_"
+ORDER_PREFIX: Final = "ord_"
+_SPOKEN_CASE: Final = "A0C"
+_SPOKEN_ORDER: Final = "0RD_"
+_SOUNDS_LIKE: Final = str.maketrans({"O": "0", "I": "1", "L": "1"})
+_UNSPOKEN: Final = frozenset({"Cc", "Cf", "Cs", "Pd", "Zs"})
 _MULTIPLIER: Final = 3
 _MODULUS: Final = 31
 
@@ -84,6 +90,29 @@ def is_case_id(text: str) -> bool:
     return all(c in ALPHABET for c in body) and parts[3] == _check_character(body)
 
 
+def as_spoken(text: str) -> str:
+    """A number, secret or code as people type it, in the letters of ALPHABET, for comparing.
+
+    Thai and full-width digits, small letters, O for 0, I and L for 1; spaces and dashes are gone.
+    """
+    letters = "".join(
+        str(unicodedata.digit(letter)) if letter.isdecimal() else letter
+        for letter in unicodedata.normalize("NFKC", text)
+        if unicodedata.category(letter) not in _UNSPOKEN
+    )
+    return letters.upper().translate(_SOUNDS_LIKE)
+
+
+def read_number(text: str) -> str:
+    """A case's or an order's number as we write it, however it was typed; other text as it is."""
+    plain = as_spoken(text)
+    if plain.startswith(_SPOKEN_CASE) and len(plain) == len(_SPOKEN_CASE) + CASE_BYTES + 1:
+        return f"AOC-{plain[3:7]}-{plain[7:11]}-{plain[11:]}"
+    if plain.startswith(_SPOKEN_ORDER):
+        return ORDER_PREFIX + plain.removeprefix(_SPOKEN_ORDER).lower()
+    return text
+
+
 def new_report_id() -> ReportId:
     """A fresh report id: 100 random bits."""
     return ReportId(REPORT_PREFIX + random_text(20).lower())
@@ -91,7 +120,7 @@ def new_report_id() -> ReportId:
 
 def new_order_id() -> OrderId:
     """A fresh hold-order id: 100 random bits."""
-    return OrderId("ord_" + random_text(20).lower())
+    return OrderId(ORDER_PREFIX + random_text(20).lower())
 
 
 def new_user_id() -> UserId:

@@ -11,10 +11,8 @@ from litestar import Response, get
 from litestar.params import QueryParameter
 
 from openaoc.holds.comparing import compare
-from openaoc.public.forms import Language, PageRequest
+from openaoc.public.forms import Language, PageRequest, language_of, page_response
 from openaoc.web.law import ADDRESS, render_law
-from openaoc.web.pages import SECURITY_HEADERS
-from openaoc.web.words import choose_language
 
 Codes = Annotated[list[str] | None, QueryParameter(max_items=50, required=False)]
 
@@ -24,16 +22,10 @@ def law_page(
     request: PageRequest, lang: Language = None, jurisdiction: Codes = None
 ) -> Response[str]:
     """The rules in force today; `lang` is th or en, `jurisdiction` may stand more than once."""
-    language = choose_language(lang, request.headers.get("accept-language"))
+    language = language_of(request, lang)
     today = request.app.state.centre.clock.now().date()
     page = render_law(compare(jurisdiction or (), on=today), language=language, whole=False)
-    headers = {
-        **SECURITY_HEADERS,
-        "Cache-Control": "no-store",
-        "Content-Language": language,
-        "Vary": "Accept-Language",
-    }
-    return Response(page, media_type="text/html", headers=headers)
+    return page_response(page, language=language)
 
 
 ROUTES: Final = (law_page,)

@@ -11,10 +11,10 @@ from typing import Final
 from litestar import Response, get
 
 from openaoc.kernel.actor import SYSTEM
-from openaoc.public.forms import Language, PageRequest
+from openaoc.public.forms import Language, PageRequest, language_of, page_response
 from openaoc.statistics.public_report import PublicReport
-from openaoc.web.pages import SECURITY_HEADERS, environment
-from openaoc.web.words import choose_language, words, write_money, write_seconds
+from openaoc.web.pages import environment
+from openaoc.web.words import words, write_money, write_seconds
 
 ADDRESS: Final = "/report"
 
@@ -48,14 +48,8 @@ def report_page(request: PageRequest, lang: Language = None) -> Response[str]:
     centre = request.app.state.centre
     with centre.uow.read(SYSTEM, purpose="the public report") as tx:
         report: PublicReport = centre.public_reports.report(tx)
-    language = choose_language(lang, request.headers.get("accept-language"))
-    headers = {
-        **SECURITY_HEADERS,
-        "Cache-Control": "no-store",
-        "Content-Language": language,
-        "Vary": "Accept-Language",
-    }
-    return Response(render(report, language=language), media_type="text/html", headers=headers)
+    language = language_of(request, lang)
+    return page_response(render(report, language=language), language=language)
 
 
 ROUTES: Final = (report_page,)

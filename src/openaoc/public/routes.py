@@ -7,19 +7,17 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from litestar import Response, get
+from litestar import Response, Router, get
 from litestar.exceptions import NotFoundException
 from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 
 from openaoc.public import case, check_order, contest, law, report
-from openaoc.public.forms import Language, PageRequest
+from openaoc.public.forms import Language, PageRequest, language_of, page_response
 from openaoc.public.status_page import render
 from openaoc.statistics.model import LiveFigures
 from openaoc.web.pages import ASSET_TYPES, SECURITY_HEADERS, asset
-from openaoc.web.words import choose_language
 
-HTML: Final = "text/html"
 ASSET_SECONDS: Final = 365 * 86_400
 
 AssetName = Annotated[str, PathParameter()]
@@ -27,15 +25,8 @@ AssetName = Annotated[str, PathParameter()]
 
 def _page(request: PageRequest, lang: str | None, *, whole: bool) -> Response[str]:
     figures: LiveFigures = request.app.state.centre.figures()
-    language = choose_language(lang, request.headers.get("accept-language"))
-    headers = {
-        **SECURITY_HEADERS,
-        "Cache-Control": "no-store",
-        "Content-Language": language,
-        "Vary": "Accept-Language",
-    }
-    page = render(figures, language=language, whole=whole)
-    return Response(page, media_type=HTML, headers=headers)
+    language = language_of(request, lang)
+    return page_response(render(figures, language=language, whole=whole), language=language)
 
 
 @get("/", include_in_schema=False, sync_to_thread=True)
@@ -62,13 +53,19 @@ def asset_file(name: AssetName) -> Response[bytes]:
     return Response(asset(name), media_type=ASSET_TYPES[name], headers=headers)
 
 
+# In one router: registered one by one, Litestar wraps a handler that shares its path twice.
 ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
-    status_page,
-    figures_part,
-    asset_file,
-    *case.ROUTES,
-    *contest.ROUTES,
-    *check_order.ROUTES,
-    *report.ROUTES,
-    *law.ROUTES,
+    Router(
+        "/",
+        route_handlers=[
+            status_page,
+            figures_part,
+            asset_file,
+            *case.ROUTES,
+            *contest.ROUTES,
+            *check_order.ROUTES,
+            *report.ROUTES,
+            *law.ROUTES,
+        ],
+    ),
 )

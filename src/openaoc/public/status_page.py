@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta, timezone
 from functools import partial
 from typing import Final, NamedTuple
 
 from openaoc.kernel.clock import format_time
 from openaoc.statistics.model import LiveFigures
 from openaoc.web.pages import environment
-from openaoc.web.words import words, write_money, write_seconds
+from openaoc.web.words import ZONE, words, write_money, write_seconds
 
 BAR_UNITS: Final = 1_000
 """The width of the bar's drawing."""
-BANGKOK: Final = timezone(timedelta(hours=7), "ICT")
 STATES: Final = (
     "applied",
     "applied_in_part",
@@ -77,6 +75,7 @@ def render(figures: LiveFigures, *, language: str, whole: bool) -> str:
         figures=figures,
         language=language,
         text=text,
+        address="/",
         seconds=write_seconds,
         amount=partial(write_money, currency=figures.currency, language=language),
         money=money_parts(figures, language=language),
@@ -90,5 +89,5 @@ def render(figures: LiveFigures, *, language: str, whole: bool) -> str:
             if figures.orders_by_state.get(state)
         ],
         at_machine=format_time(figures.at.replace(microsecond=0)),
-        at_person=figures.at.astimezone(BANGKOK).strftime("%Y-%m-%d %H:%M:%S %Z"),
+        at_person=figures.at.astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S %Z"),
     )

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from openaoc.kernel.errors import Refused
-from openaoc.kernel.ids import random_text
+from openaoc.kernel.ids import as_spoken, random_text
 from openaoc.reports import control_store
 from openaoc.reports.control_store import CheckRow
 from openaoc.storage.unit_of_work import Transaction
@@ -64,7 +64,7 @@ def code_of(check_id: str, *, key: bytes) -> str:
 
 def plain_code(text: str) -> str | None:
     """The digits of a code as a person types it; None for what cannot be one."""
-    digits = text.replace(" ", "").replace("-", "")
+    digits = as_spoken(text)
     good = len(digits) == CODE_DIGITS and digits.isascii() and digits.isdigit()
     return digits if good else None
 

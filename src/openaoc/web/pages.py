@@ -24,15 +24,16 @@ SECURITY_HEADERS: Final = {
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
 }
+"""For every page; what may be kept says so itself."""
 FORM_HEADERS: Final = {
     **SECURITY_HEADERS,
     "Content-Security-Policy": SECURITY_HEADERS["Content-Security-Policy"].replace(
         "form-action 'none'", "form-action 'self'"
     ),
-    "Cache-Control": "no-store",
 }
-"""For a page with a form, which is sent to this centre alone and kept nowhere."""
+"""For a page with a form, which is sent to this centre alone."""
 
 
 @cache

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
-from typing import Final
-
 from openaoc.holds.telephone import Paper
 from openaoc.web.pages import environment
-from openaoc.web.words import words, write_exactly
-
-LOCAL: Final = timezone(timedelta(hours=7), "+07:00")
+from openaoc.web.words import words, write_exactly, write_time
 
 
 def render_paper(paper: Paper, *, language: str) -> str:
@@ -25,12 +20,8 @@ def render_paper(paper: Paper, *, language: str) -> str:
             order=order,
             amount=write_exactly(order.amount_minor, order.currency, language),
             spelled=" ".join(order.account),
-            ends=_time(order.ends_at),
-            answer_by=_time(order.answer_by),
-            printed=_time(paper.printed_at),
+            ends=write_time(order.ends_at),
+            answer_by=write_time(order.answer_by),
+            printed=write_time(paper.printed_at),
         )
     )
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(LOCAL).strftime("%Y-%m-%d %H:%M %Z")

@@ -6,6 +6,7 @@ Never decides what is shown.
 from __future__ import annotations
 
 import tomllib
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -13,6 +14,8 @@ from typing import Final
 from openaoc.kernel.money import exponents, format_money
 
 LANGUAGES: Final = ("th", "en")
+ZONE: Final = timezone(timedelta(hours=7), "+07:00")
+"""The zone of every time on a page, which is named beside it."""
 MILLION: Final = 1_000_000
 ACCEPT_CHARACTERS_MAX: Final = 200
 
@@ -58,3 +61,8 @@ def write_exactly(amount_minor: int, currency: str, language: str) -> str:
     number = format_money(amount_minor, currency).rpartition(" ")[0]
     name = words(language)["baht"] if currency == "THB" else currency
     return f"{number} {name}" if language == "th" else f"{name} {number}"
+
+
+def write_time(moment: datetime) -> str:
+    """To the minute, with its zone: `2026-01-08 10:00 +07:00`."""
+    return moment.astimezone(ZONE).strftime("%Y-%m-%d %H:%M %Z")
