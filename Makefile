@@ -6,6 +6,9 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 SYNC := $(BIN)/uv sync --frozen --quiet --inexact --python $(BIN)/python
 ARGS ?=
+# Python keeps what it compiled, also where the machine's own settings say not to (as many container
+# images do): without, each start of a command compiles two thousand files anew.
+unexport PYTHONDONTWRITEBYTECODE
 # A file of tests stays with one process: its tests share a server.
 SPREAD := -n 2 --dist loadfile
 
