@@ -14,7 +14,7 @@ from openaoc.kernel.clock import from_us
 from openaoc.ledger.accounts_file import ACCOUNT_SCHEMA, AccountsTable
 from openaoc.ledger.arrays import LedgerArrays
 from openaoc.ledger.gate import Gate
-from openaoc.ledger.model import LineTooLong
+from openaoc.ledger.model import Batch, LineTooLong
 from openaoc.ledger.service import Ledger
 from tests.ledger.worlds import (
     START_US,
@@ -26,6 +26,8 @@ from tests.ledger.worlds import (
     row,
     table,
 )
+
+WAIT_S = 60.0
 
 
 def _assert_whole(arrays: LedgerArrays) -> None:
@@ -77,12 +79,34 @@ def test_readers_and_callers_at_once() -> None:
         for thread in (reader, *feeders):
             thread.start()
         for thread in feeders:
-            thread.join(60)
+            thread.join(WAIT_S)
         stop.set()
-        reader.join(60)
+        reader.join(WAIT_S)
         assert errors == []
         assert opened.stats().transfers == callers * batches * 20
         assert_pure(opened)
+
+
+def test_batches_that_are_journalled_meanwhile_are_named_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever brought a batch journals it while somebody else asks what is not journalled."""
+    with ledger() as opened:
+        for number in range(3):
+            opened.ingest(table([row(f"T{number}", at=number)]), live=False)
+        waiting = opened._batches.waiting
+        first, *rest = opened.unjournalled()
+
+        class Meanwhile(dict[int, Batch]):
+            def copy(self) -> dict[int, Batch]:
+                copied = dict(self)
+                opened.journalled(first)
+                return copied
+
+        monkeypatch.setattr(opened._batches, "waiting", Meanwhile(waiting))
+        assert opened.unjournalled() == [first, *rest]
+        monkeypatch.setattr(opened._batches, "waiting", dict(opened._batches.waiting))
+        assert opened.unjournalled() == rest
 
 
 def test_a_gate_lets_readers_go_between_two_slices() -> None:
@@ -97,12 +121,12 @@ def test_a_gate_lets_readers_go_between_two_slices() -> None:
     with gate.writing():
         thread = threading.Thread(target=read)
         thread.start()
-        inside.wait(5)
+        assert inside.wait(WAIT_S)
         while not gate._waiting:
             pass
     with gate.writing():
         seen.append("writer")
-    thread.join(5)
+    thread.join(WAIT_S)
     assert seen == ["reader", "writer"]
 
 
@@ -122,8 +146,8 @@ def test_a_long_reader_holds_up_the_writer_but_no_other_reader(
         for _ in range(3):
             with gate.reading():
                 assert not wrote.is_set()
-    assert wrote.wait(5)
-    thread.join(5)
+    assert wrote.wait(WAIT_S)
+    thread.join(WAIT_S)
 
 
 def _openings(*rows: tuple[str, str, int]) -> AccountsTable:

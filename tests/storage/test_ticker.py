@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -36,6 +37,23 @@ def test_it_calls_at_once_and_when_woken_and_outlives_faults() -> None:
     ticker.wake()
     assert until(lambda: len(calls) == 2)
     ticker.stop()
+
+
+def test_a_stop_in_the_moment_before_a_call_is_not_lost() -> None:
+    ticker = Ticker("test", lambda: None, every_s=3600)
+
+    class Stopped(threading.Event):
+        """Its owner is told to stop just before it forgets that it was woken."""
+
+        def clear(self) -> None:
+            ticker._stopping.set()
+            self.set()
+            super().clear()
+
+    ticker._wanted = Stopped()
+    ticker.start()
+    ticker._thread.join(WAIT_S)
+    assert not ticker._thread.is_alive()
 
 
 def test_a_database_that_is_away_is_told_once_and_its_return_once() -> None:

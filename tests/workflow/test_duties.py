@@ -22,3 +22,11 @@ def test_unhurried_duties_wait_for_so_many_rounds_or_so_long(round_s: float) -> 
     assert gaps
     assert max(gaps) <= longest
     assert min(gaps) >= min(UNHURRIED_ROUNDS * round_s, UNHURRIED_SECONDS_MAX)
+
+
+def test_whoever_asks_for_all_gets_the_next_round_and_no_more() -> None:
+    nobody = cast("Any", None)
+    duties = Duties(uow=nobody, holds=nobody, pursuit=nobody, ledger_journal=nobody)
+    assert [duties.looks_at_all(at) for at in (1.0, 2.0)] == [True, False]
+    duties.wake_all()
+    assert [duties.looks_at_all(at) for at in (3.0, 4.0)] == [True, False]

@@ -184,8 +184,9 @@ class Channels:
 
     def wake(self, institution: str) -> None:
         """Deliver to the institution now if it has something due (after a new endpoint, say)."""
-        if self._dispatcher is not None:
-            self._dispatcher.wake(institution)
+        dispatcher = self._dispatcher  # a stop may take it away meanwhile
+        if dispatcher is not None:
+            dispatcher.wake(institution)
         elif self._woken is not None:
             self._woken(institution)
 

@@ -274,7 +274,7 @@ class Committer:
 
     def _append(self, entries: list[Outgoing]) -> None:
         """Log the entries, and behind them which batches were journalled since."""
-        journalled = self._journalled
+        journalled = self._journalled.copy()  # others add to it meanwhile
         if journalled:
             entries.append(Outgoing(JOURNALLED, msgspec.msgpack.encode(journalled)))
         try:
@@ -283,7 +283,7 @@ class Committer:
         except LedgerStopped as error:
             self._stopped = error.detail or error.title
             raise
-        self._journalled = self._journalled[len(journalled) :]
+        del self._journalled[: len(journalled)]
         self.log_bytes += sum(len(entry.payload) + len(entry.head) for entry in entries)
 
     def _keep(self, ticket: Ticket) -> None:

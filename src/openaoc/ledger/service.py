@@ -336,8 +336,8 @@ class Ledger:
         After a crash a batch may be named again whose row was written: write it under
         `batch.subject` only where that subject has none.
         """
-        waiting = self._batches.waiting
-        return [waiting[position] for position in sorted(waiting.copy())]
+        waiting = self._batches.waiting.copy()  # others journal what they brought meanwhile
+        return [waiting[position] for position in sorted(waiting)]
 
     def expire(self, before: datetime, *, told_before: datetime) -> Expired | None:
         """Let days go in which all was booked before, and told before; what went, if anything did.

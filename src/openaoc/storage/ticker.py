@@ -49,8 +49,10 @@ class Ticker:
             self._thread.join(STOP_SECONDS_MAX)
 
     def _keep(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             self._wanted.clear()
+            if self._stopping.is_set():  # asked after: the wake-up of a stop must not be cleared
+                return
             try:
                 self._call()
             except OpenAOCError as error:

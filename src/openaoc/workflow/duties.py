@@ -78,6 +78,7 @@ class Duties:
         self._unhurried = tuple(unhurried)
         self._rounds = 0
         self._all_at_s = 0.0
+        self._all = threading.Event()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -112,7 +113,7 @@ class Duties:
 
     def wake_all(self) -> None:
         """As `wake`, and look at the unhurried duties too."""
-        self._rounds = 0
+        self._all.set()
         self._wake.set()
 
     def start(self) -> None:
@@ -155,8 +156,11 @@ class Duties:
 
     def looks_at_all(self, now_s: float) -> bool:
         """Whether the round that begins now looks at the unhurried duties too."""
+        asked = self._all.is_set()
+        if asked:
+            self._all.clear()
         late = now_s - self._all_at_s >= UNHURRIED_SECONDS_MAX
-        this = 0 if late else self._rounds
+        this = 0 if asked or late else self._rounds
         self._rounds = (this + 1) % UNHURRIED_ROUNDS
         if this == 0:
             self._all_at_s = now_s
