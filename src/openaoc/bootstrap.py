@@ -192,8 +192,8 @@ class Centre:
                 ledger=self.ledger,
                 on_fenced=_end_process,
             )
-            self.line.start()
             undo.callback(self.line.stop)
+            self.line.start()
 
     def _build(self, undo: contextlib.ExitStack) -> None:
         try:

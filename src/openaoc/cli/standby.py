@@ -6,11 +6,16 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import rich_click as click
 
 from openaoc.cli.output import json_option, note, say, show_json
+
+LOOK_S: Final = 0.2
+"""How often it is looked whether the standby was promoted."""
+PROMOTE_SECONDS_MAX: Final = 300.0
+"""A promotion under way is not cut off by an end: its person waits for the answer."""
 
 data_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="The data folder, else OPENAOC_DATA_DIR."
@@ -96,7 +101,7 @@ def serve(data_dir: Path | None, *, as_json: bool) -> None:
 
 
 def _follow(settings: Any, following: Any, *, as_json: bool) -> bool:
-    """Whether it was promoted, in the end."""
+    """Whether it was promoted, in the end, and not told to end."""
     import msgspec
 
     from openaoc.cli.ending import told_to_end
@@ -123,25 +128,26 @@ def _follow(settings: Any, following: Any, *, as_json: bool) -> bool:
             known = msgspec.structs.replace(following, epoch=now.epoch)
             clock = SystemClock()
             done.append(take_over(settings, following=known, position=now.position, clock=clock))
-            threading.Timer(0.5, ended.set).start()
             return done[-1]
 
     control = ControlServer(
         settings.data_path, {"standby-status": status, "standby-promote": promote}
     )
     with told_to_end() as ended:
-        standby.start()
         try:
+            standby.start()
             control.start()
             if as_json:
                 show_json({"standby_of": following.primary, "pid": os.getpid()})
             else:
                 say(f"standby of {following.primary}, data in {settings.data_path}")
-            ended.wait()
+            while not done and not ended.wait(LOOK_S):
+                continue
         finally:
             control.stop()
+            control.finish(PROMOTE_SECONDS_MAX)
             standby.stop()
-    return bool(done)
+    return bool(done) and not ended.is_set()
 
 
 @command.command("status")

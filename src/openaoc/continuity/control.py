@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,8 @@ REQUEST_BYTES_MAX: Final = 64 << 10
 ANSWER_BYTES_MAX: Final = 1 << 20
 CALLERS_MAX: Final = 8
 CONNECT_SECONDS_MAX: Final = 5.0
+SILENCE_SECONDS_MAX: Final = 10.0
+"""A caller that asks nothing for so long, or takes no answer, is left: it keeps others out."""
 _LOG = structlog.get_logger(__name__)
 
 Say = Callable[[str], None]
@@ -95,6 +98,17 @@ class ControlServer:
             listener.close()
             (self._data / SOCKET_NAME).unlink(missing_ok=True)
 
+    def finish(self, seconds_max: float) -> bool:
+        """After `stop`: wait until everybody who asked has their answer; whether they have."""
+        until = time.monotonic() + seconds_max
+        taken = [
+            self._slots.acquire(timeout=max(0.0, until - time.monotonic()))
+            for _ in range(CALLERS_MAX)
+        ]
+        for _ in filter(None, taken):
+            self._slots.release()
+        return all(taken)
+
     def _accept(self) -> None:
         while True:
             listener = self._listener
@@ -111,6 +125,7 @@ class ControlServer:
 
     def _serve(self, caller: socket.socket) -> None:
         try:
+            caller.settimeout(SILENCE_SECONDS_MAX)
             with caller, caller.makefile("rwb") as stream:
                 self._answer(caller, stream)
         except OSError as error:

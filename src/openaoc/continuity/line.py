@@ -169,7 +169,7 @@ class Channel:
                 if not count:
                     raise LineBroken("the other side ended it")
                 done += count
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: another thread has closed it
             raise LineBroken(type(error).__name__) from error
         return bytes(content)
 

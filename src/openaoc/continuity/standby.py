@@ -138,6 +138,7 @@ class Standby:
         self._keeper: LogKeeper | None = None
         self._ledger_here = self._keys_here = False
         self._since_refresh = 0
+        self._refreshing = threading.Lock()
         self._server: EmbeddedPostgres | None = None
         self._tunnel: Tunnel | None = None
 
@@ -295,17 +296,20 @@ class Standby:
             # What the cut moved out of memory must be here before it is acknowledged.
             self._fetch("cold", {k: v for k, v in listing(self._ledger).items() if _cold(k)})
         self._since_refresh += len(content)
-        if self._since_refresh > REFRESH_BYTES:
+        if self._since_refresh > REFRESH_BYTES and self._refreshing.acquire(blocking=False):
             self._since_refresh = 0
             keeper.rotate()
             threading.Thread(target=self._refresh, name="refresh", daemon=True).start()
 
     def _refresh(self) -> None:
+        """Fetch the snapshot's new files; one at a time, for two would write the same ones."""
         try:
             self._fetch("snapshot", listing(self._ledger))
             drop_covered(self._ledger)
         except (OpenAOCError, OSError) as error:
             _LOG.warning("continuity.standby.not_refreshed", error=str(error)[:200])
+        finally:
+            self._refreshing.release()
 
     def _fetch(self, kind: str, have: dict[str, int]) -> None:
         channel, _ = self._dial(kind, 0, have)
