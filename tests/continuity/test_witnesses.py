@@ -7,7 +7,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from openaoc.cli.witness import command
 from openaoc.continuity.witness import (
     BadHead,
     Behind,
@@ -16,6 +18,8 @@ from openaoc.continuity.witness import (
     HistoryRewritten,
     UnknownCentre,
     Witness,
+    WitnessRuns,
+    alone,
     verify_cosigned,
 )
 from openaoc.continuity.witness_check import WitnessFinding, compare
@@ -261,14 +265,35 @@ def test_a_witness_keeps_its_book_through_a_torn_line_and_a_restart(
     offer = HeadOffer(centre=centre, head=journal.head(), old_size=0, path=[])
     witness.take(offer)
     path = tmp_path / "witness" / f"{centre}.jsonl"
+    whole = path.read_bytes()
     with path.open("ab") as file:
         file.write(b'{"kind": "head", "at"')
     again = Witness(tmp_path / "witness", clock=clock)
     assert again.newest(centre).head == offer.head
     assert again.public_key == witness.public_key
+    with path.open("ab") as file:
+        file.write(b': "of another process that is writing it"}')
+    assert path.read_bytes().startswith(whole + b'{"kind"'), "who only reads changes nothing"
+    kept = again.branch(centre, size=offer.head.size, reason="restored")
+    assert path.read_bytes() == whole + msgspec.json.encode(kept) + b"\n"
+    assert Witness(tmp_path / "witness", clock=clock).book(centre)[-1] == kept
     path.write_bytes(b"nonsense\n")
     with pytest.raises(Corrupt):
         Witness(tmp_path / "witness", clock=clock)
+
+
+def test_one_process_keeps_a_witnesss_books(tmp_path: Path, witness: Witness) -> None:
+    folder, centre = tmp_path / "witness", witness.centres()[0]
+    words = ["accept-restore", str(folder), centre, "--size", "7", "--reason", "asked"]
+    with alone(folder):
+        with pytest.raises(WitnessRuns), alone(folder):
+            pass
+        refused = CliRunner().invoke(command, words)
+        assert isinstance(refused.exception, WitnessRuns)
+        assert CliRunner().invoke(command, ["book", str(folder), centre]).exit_code == 0
+    assert isinstance(CliRunner().invoke(command, words).exception, NotFound), (
+        "no head of that size"
+    )
 
 
 def test_a_witness_that_is_away_is_tried_again(

@@ -45,13 +45,16 @@ def serve(folder: Path, host: str, port: int, *, as_json: bool) -> None:
     """Take heads that extend each other, sign and keep them in FOLDER, until Ctrl-C."""
     from openaoc.cli.ending import told_to_end
     from openaoc.cli.logs import configure
-    from openaoc.continuity.witness import Witness
+    from openaoc.continuity.witness import Witness, alone
     from openaoc.continuity.witness_http import serving
     from openaoc.kernel.clock import SystemClock
 
     configure(level="info")
-    witness = Witness(folder, clock=SystemClock())
-    with told_to_end() as ended, serving(witness, host=host, port=port) as url:
+    with (
+        alone(folder),
+        told_to_end() as ended,
+        serving(witness := Witness(folder, clock=SystemClock()), host=host, port=port) as url,
+    ):
         if as_json:
             show_json({"url": url, "witness_key": witness.public_key, "centres": witness.centres()})
         else:
@@ -84,10 +87,11 @@ def book(folder: Path, centre: str, *, as_json: bool) -> None:
 @json_option
 def accept_restore(folder: Path, centre: str, size: int, reason: str, *, as_json: bool) -> None:
     """Let a centre that was restored go on from an earlier head. The witness must be stopped."""
-    from openaoc.continuity.witness import Witness
+    from openaoc.continuity.witness import Witness, alone
     from openaoc.kernel.clock import SystemClock
 
-    record = Witness(folder, clock=SystemClock()).branch(centre, size=size, reason=reason)
+    with alone(folder):
+        record = Witness(folder, clock=SystemClock()).branch(centre, size=size, reason=reason)
     if as_json:
         show_json(record)
     else:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import fcntl
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -28,6 +30,7 @@ from openaoc.storage.journal_keys import KeySet, Succession, decode_public, enco
 from openaoc.storage.keyring import Keyring
 
 KEY_NAME: Final = "witness.pem"
+LOCK_NAME: Final = "witness.lock"
 PURPOSE: Final = "openaoc witness v1"
 PATH_HASHES_MAX: Final = 128
 SUCCESSIONS_MAX: Final = 10_000
@@ -49,6 +52,10 @@ class Behind(Conflict):
 
 class HistoryRewritten(Conflict):
     """The head contradicts what the centre signed before."""
+
+
+class WitnessRuns(Conflict):
+    """Another process keeps this witness's books."""
 
 
 class HeadOffer(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +126,25 @@ def verify_cosigned(one: Cosigned, key: Ed25519PublicKey) -> bool:
     except (InvalidSignature, binascii.Error):
         return False
     return one.key_id == key_id(key)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """The folder's books for this process alone: two would sign heads that deny each other.
+
+    Raises WitnessRuns while another process has them. The lock ends with the process.
+    """
+    path = private_folder(folder) / LOCK_NAME
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise WitnessRuns("stop the witness first", where=str(folder)) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class Witness:
@@ -268,9 +294,9 @@ class _Book:
         self.records: list[Record] = []
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            with path.open("r+b") as file:
-                file.truncate(len(whole))
+        self._torn_at = len(whole) if len(whole) < len(content) else None
+        """Where a line ends that was never kept whole; it is cut off by who writes the next, for
+        another process may be writing it while this one only reads."""
         for number, line in enumerate(whole.splitlines(), 1):
             try:
                 self.records.append(msgspec.json.decode(line, type=Record))
@@ -296,6 +322,9 @@ class _Book:
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
+                if self._torn_at is not None:
+                    os.ftruncate(descriptor, self._torn_at)
+                    self._torn_at = None
                 end = os.fstat(descriptor).st_size
                 try:
                     written = os.write(descriptor, line)
