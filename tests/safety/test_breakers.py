@@ -183,6 +183,49 @@ def test_one_person_stops_a_rule(centre: Centre, who: object) -> None:
     assert (shown.rules_open, shown.orders_waiting, shown.all_open) == (1, 1, False)
 
 
+def test_a_breaker_holds_from_its_commit_on(centre: Centre) -> None:
+    """Whoever plans next may hold the matter before anybody is told of the commit."""
+    told: list[str] = []
+
+    def plan_meanwhile() -> None:
+        told.append(report(centre, 1).paused_by or "")
+
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        tx.after_commit(plan_meanwhile)
+        centre.matter.breakers.open(tx, "institution:SCB", reason="something is wrong")
+    assert told == ["institution:SCB"]
+
+
+def test_a_breaker_whose_change_failed_is_as_it_was(centre: Centre) -> None:
+    def fail() -> None:
+        with centre.database.uow.begin(SUPERVISOR) as tx:
+            centre.matter.breakers.open(tx, "all", reason="something is wrong")
+            centre.matter.breakers.gate(tx)
+            raise TryAgain("the test's own")
+
+    with pytest.raises(TryAgain):
+        fail()
+    assert report(centre, 1).paused_by is None
+    assert open_scopes(centre) == []
+
+
+def test_of_two_that_close_it_one_does(centre: Centre) -> None:
+    """The second waits for the first, and is told what the first has done: not twice in a row."""
+    refused: list[str] = []
+
+    def again() -> None:
+        with pytest.raises(BreakerClosed):
+            close(centre, "institution:SCB")
+        refused.append("institution:SCB")
+
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        centre.matter.breakers.open(tx, "institution:SCB", reason="something is wrong")
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        tx.after_commit(again)
+        centre.matter.breakers.close(tx, "institution:SCB", reason="looked at")
+    assert refused == ["institution:SCB"]
+
+
 def test_not_everybody_stops_the_centre(centre: Centre) -> None:
     with pytest.raises(NotPermitted), centre.database.uow.begin(AGENT) as tx:
         centre.matter.breakers.open(tx, "all", reason="just because")

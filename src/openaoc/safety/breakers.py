@@ -35,6 +35,8 @@ UPHELD_WINDOW: Final = timedelta(days=1)
 RESUMED_CASES_MAX: Final = 10_000
 """Cases traced again at once when a breaker is closed; others when they are due, within an hour."""
 
+LOCK: Final = "safety.breakers"
+
 _LOG = structlog.get_logger(__name__)
 
 
@@ -47,6 +49,8 @@ class Breakers:
         self._lock = threading.Lock()
         self._counts = HourCounts()
         self._known: dict[str, Breaker] = {}
+        self._changing: set[Transaction] = set()
+        """Transactions that wrote a breaker since all were read last; committed or not."""
         self._loaded = False
 
     def load(self, tx: Transaction) -> None:
@@ -64,9 +68,28 @@ class Breakers:
 
     def gate(self, tx: Transaction) -> Gate:
         """What this transaction's orders pass; what it counts stands once it is committed."""
+        self._refresh(tx)
+        return Gate(self, tx)
+
+    def _refresh(self, tx: Transaction) -> None:
+        """Bring what was committed since the last look. The matter is held.
+
+        Not after the commit: the next transaction holds the matter before that could be noted.
+        """
         if not self._loaded:
             self.load(tx)
-        return Gate(self, tx)
+            return
+        with self._lock:
+            ended = self._changing - {tx}
+            self._changing &= {tx}
+        if not ended:
+            return
+        found = {breaker.scope: breaker for breaker in store.all_breakers(tx.connection)}
+        with self._lock:
+            for scope, breaker in found.items():
+                if not breaker.open and breaker != self._known.get(scope):
+                    self._counts.forget(scope)
+            self._known = found
 
     def may_resume(self, scope: str) -> bool:
         """Whether what this breaker caught may go out by itself now."""
@@ -102,9 +125,9 @@ class Breakers:
         require(tx.actor, Permission.BREAKER_CLOSE)
         check_scope(scope)
         hold_matter(tx)
-        if not self._loaded:
-            self.load(tx)
-        if not self.is_open(scope):
+        self._refresh(tx)
+        before = self._standing(tx, scope)
+        if before is None or not before.open:
             raise BreakerClosed(scope)
         closed = Breaker(
             scope=scope,
@@ -115,7 +138,7 @@ class Breakers:
             counted_from=tx.now,
             resume=resume,
         )
-        self._change(tx, closed, action="safety.breaker.closed")
+        self._change(tx, before, closed, action="safety.breaker.closed")
         if resume:
             caught = store.caught_cases(tx.connection, scope, limit=RESUMED_CASES_MAX)
             self._cases.mark_due(tx, caught, at=tx.now)
@@ -158,32 +181,37 @@ class Breakers:
 
     def trip(self, tx: Transaction, scope: str, *, why: str, by: str) -> Breaker:
         """Open it unless it is open."""
-        if not self._loaded:
-            self.load(tx)
-        with self._lock:
-            known = self._known.get(scope)
+        known = self._standing(tx, scope)
         if known is not None and known.open:
             return known
         opened = Breaker(scope=scope, open=True, why=why, changed_by=by, changed_at=tx.now)
-        self._change(tx, opened, action="safety.breaker.opened")
+        self._change(tx, known, opened, action="safety.breaker.opened")
         _LOG.warning("safety.breaker.opened", scope=scope, why=why)
         return opened
 
-    def _change(self, tx: Transaction, changed: Breaker, *, action: str) -> None:
+    @staticmethod
+    def _standing(tx: Transaction, scope: str) -> Breaker | None:
+        """The breaker as it is committed, or as this transaction left it; nobody changes it now."""
+        tx.lock(LOCK)
+        return store.breaker(tx.connection, scope)
+
+    def _change(
+        self, tx: Transaction, before: Breaker | None, changed: Breaker, *, action: str
+    ) -> None:
         with self._lock:
-            before = self._known.get(changed.scope)
+            self._changing.add(tx)
         store.set_breaker(tx.connection, changed)
         tx.journal(
             action=action, subject=changed.scope, before=before, after=changed, reason=changed.why
         )
         tx.emit(Event(name=action, subject=changed.scope, at=tx.now, facts={"why": changed.why}))
-        tx.after_commit(lambda: self._note(changed))
+        if not changed.open:
+            tx.after_commit(lambda: self._begin_anew(changed))
 
-    def _note(self, changed: Breaker) -> None:
+    def _begin_anew(self, closed: Breaker) -> None:
         with self._lock:
-            self._known[changed.scope] = changed
-            if not changed.open:
-                self._counts.forget(changed.scope)
+            if self._known.get(closed.scope) != closed:  # else its hour has begun already
+                self._counts.forget(closed.scope)
 
     def add(self, counted: dict[str, int], *, at: datetime) -> None:
         """Orders that were committed."""

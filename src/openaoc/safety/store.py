@@ -74,6 +74,12 @@ def all_breakers(connection: Connection) -> list[Breaker]:
     ]
 
 
+def breaker(connection: Connection, scope: str) -> Breaker | None:
+    """One breaker, None where it was never changed."""
+    row = connection.execute(sa.select(breakers).where(breakers.c.scope == scope)).one_or_none()
+    return None if row is None else Breaker(**row._mapping)  # noqa: SLF001 - as above
+
+
 def set_breaker(connection: Connection, breaker: Breaker) -> None:
     """Write a breaker's state."""
     values = msgspec.structs.asdict(breaker)
