@@ -21,7 +21,7 @@ from tests.cli.server import Server
 from tests.cli.world import ndjson, report, transfer
 
 PAUSE_SECONDS = 0.15
-GIVE_UP_SECONDS = 120.0
+GIVE_UP_SECONDS = 300.0
 
 
 class Record:

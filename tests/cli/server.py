@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -23,12 +24,19 @@ TRIES_MAX = 30
 """Each is a command of its own: half a second or more."""
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+PORTS: Final = range(20_000, 32_000)
+"""Below those that a system gives to whoever connects: nobody gets one between look and use, and
+who tries a server that is down does not meet themselves."""
+
+
+def free_port(*, following: int = 0) -> int:
+    """A port of loopback that nobody listens on now, and so many after it."""
+    while True:
+        port = secrets.choice(PORTS)
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
+            for number in range(port, port + following + 1):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            return port
 
 
 class Server:
@@ -109,10 +117,13 @@ class Server:
         """The key that the first start wrote."""
         return (self.data / "administrator.key").read_text("ascii").strip()
 
-    def client(self, key: str | None = None) -> httpx.Client:
-        """A client with a key, or one of nobody."""
+    def client(self, key: str | None = None, *, place: int = 1) -> httpx.Client:
+        """A client with a key, or one of nobody, at one of the addresses of loopback."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
+        here = httpx.HTTPTransport(local_address=f"127.0.0.{place}")
+        return httpx.Client(
+            base_url=self.url, headers=headers, timeout=60, transport=here, trust_env=False
+        )
 
     def run(
         self, *words: str, key: str | None = None, stdin: bytes | None = None

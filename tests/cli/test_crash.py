@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -19,10 +20,12 @@ from tests.cli.load import Load, bank_key
 from tests.cli.server import Server, end_left_behind
 from tests.cli.world import World, fresh_key, ndjson, post
 
-SETTLE_SECONDS_MAX = 90.0
+SETTLE_SECONDS_MAX = 240.0
 WORK_SECONDS_MAX = 30.0
 LIMIT_SECONDS = 120.0
 """Longer than any limit on requests a minute lasts."""
+VIEWS_FROM_ONE_PLACE = 40
+"""Fewer than one address may ask for in a minute; a hundred kills bring some thousand cases."""
 
 
 def crash(folder: Path, *, kills: int, seed: int) -> None:
@@ -120,27 +123,31 @@ def _check_cases(server: Server, client: Any, load: Load) -> dict[str, dict[str,
         cursor = page["cursor"]
         if cursor is None:
             break
-    with server.client() as nobody:
-        for _, row, receipt in load.record.receipts:
-            secret = {"OpenAOC-Case-Secret": receipt["secret"]}
-            path = f"/v1/cases/{receipt['case']}"
-            until = time.monotonic() + LIMIT_SECONDS
-            held = 0
-            while held != row["amount_minor"]:
-                # So many views a minute go to one place; and a case counts what its orders hold
-                # in the round after the answer.
-                view = nobody.get(path, headers=secret)
-                assert view.status_code in (200, 429), view.text
-                held = view.json()["held_minor"] if view.status_code == 200 else 0
-                assert time.monotonic() < until, view.text
-                if held != row["amount_minor"]:
-                    time.sleep(1 if view.status_code == 429 else 0.05)
-            for line in receipt["orders"]:
-                assert orders[line["order"]]["amount_minor"] == line["amount_minor"]
+    receipts = load.record.receipts
+    for place, first in enumerate(range(0, len(receipts), VIEWS_FROM_ONE_PLACE), start=1):
+        with server.client(place=place) as victims:
+            for _, row, receipt in receipts[first : first + VIEWS_FROM_ONE_PLACE]:
+                _check_case(victims, row["amount_minor"], receipt)
+                for line in receipt["orders"]:
+                    assert orders[line["order"]]["amount_minor"] == line["amount_minor"]
     for order, amount in load.record.answers.items():
         assert orders[order]["state"] == "applied"
         assert orders[order]["held_minor"] == amount
     return orders
+
+
+def _check_case(victims: httpx.Client, amount_minor: int, receipt: dict[str, Any]) -> None:
+    """A case counts what its orders hold in the round after the answer."""
+    secret = {"OpenAOC-Case-Secret": receipt["secret"]}
+    until = time.monotonic() + LIMIT_SECONDS
+    held = 0
+    while held != amount_minor:
+        view = victims.get(f"/v1/cases/{receipt['case']}", headers=secret)
+        assert view.status_code in (200, 429), view.text
+        held = view.json()["held_minor"] if view.status_code == 200 else 0
+        assert time.monotonic() < until, view.text
+        if held != amount_minor:
+            time.sleep(0.5)
 
 
 def _check_effects(bank: Stub, load: Load, orders: dict[str, dict[str, Any]]) -> None:
