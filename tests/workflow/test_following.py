@@ -8,7 +8,7 @@ import msgspec
 
 from openaoc.kernel.actor import SYSTEM
 from openaoc.workflow.telling import Telling
-from tests.workflow.centre import ADMIN, Centre
+from tests.workflow.centre import ADMIN, SUPERVISOR, Centre
 from tests.workflow.invariants import check
 
 
@@ -84,4 +84,18 @@ def test_an_order_answered_late_may_still_be_lowered(centre: Centre) -> None:
     lowered = [o for o in centre.outbox.orders() if o.order == issued.order][-1]
     assert (lowered.amount_minor, lowered.revision) == (300, 2)
     assert lowered.answer_by == issued.answer_by, "being late is not undone"
+    check(centre)
+
+
+def test_a_release_that_waited_for_the_answer_frees_what_the_answer_held(centre: Centre) -> None:
+    """It was asked for a moment before the answer came, and is carried out after it."""
+    case = centre.file(centre.pay("KBANK:1", "SCB:2", 500)).case
+    order = centre.orders(case)[0].order
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        centre.clock.advance(timedelta(seconds=1))
+        centre.answer(order, "SCB", 500)
+        centre.matter.holds.release(tx, order, "the payer was mistaken")
+    centre.matter.duties.run_due()
+    look = centre.tracing.look(case)
+    assert [(place.amount_minor, place.held_minor) for place in look.located] == [(500, 0)]
     check(centre)

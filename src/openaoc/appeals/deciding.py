@@ -102,7 +102,8 @@ def conclude(
     )
     if not released or order.state not in HOLDING:
         return done, None
-    held_from = order.answered_at or order.issued_at
+    # Whoever waited for the institution's answer may have come before it.
+    held_from = min(order.answered_at or order.issued_at, at)
     return done, CompensationView(
         appeal=done.id,
         order=order.id,

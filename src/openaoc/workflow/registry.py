@@ -268,7 +268,8 @@ class Registry:
     def case_holds(self, events: Sequence[MoneyEvent]) -> list[CaseHold]:
         """Hold events as tracing takes them: each hold less what it never found.
 
-        What a hold never found it did not release or pay back either.
+        What a hold never found it did not release or pay back either. Whatever moment its end was
+        told with, who waited for the answer or whose clock is behind: it began before it ended.
         """
         never_found: dict[str, int] = defaultdict(int)
         for event in events:
@@ -276,7 +277,9 @@ class Registry:
                 never_found[event.order_id] += event.amount_minor
         found: list[CaseHold] = []
         held: dict[str, int] = defaultdict(int)
-        for event in sorted(events, key=lambda one: (one.at, one.sequence)):
+        began = {event.order_id: event.at for event in events if event.kind == "hold"}
+        dated = [(max(one.at, began.get(one.order_id, one.at)), one) for one in events]
+        for at, event in sorted(dated, key=lambda pair: (pair[0], pair[1].sequence)):
             amount = event.amount_minor
             if event.kind == "hold":
                 amount -= never_found[event.order_id]
@@ -294,7 +297,7 @@ class Registry:
                 CaseHold(
                     order=event.order_id,
                     kind=HoldKind(event.kind),
-                    at_us=to_us(event.at),
+                    at_us=to_us(at),
                     account=account,
                     amount_minor=amount,
                     sequence=event.sequence,
