@@ -41,7 +41,7 @@ def test_what_is_matched_may_be_written_as_people_write_it(
 
 def test_matches_are_asked_for_and_read_by_those_who_work_on_cases(world: World) -> None:
     investigator = world.as_("investigator")
-    assert investigator.get("/v1/matches").json() == {"hits": []}
+    assert investigator.get("/v1/matches").json() == {"hits": [], "cursor": None}
     assert world.as_("oversight").get("/v1/matches").status_code == 403
     asked = {"partner": "MY-NSRC", "identifiers": [{"kind": "phone", "value": "+66812345678"}]}
     assert post(investigator, "/v1/matches", asked).status_code == 403, "no agreement, no match"

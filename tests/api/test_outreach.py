@@ -233,6 +233,33 @@ def test_a_campaign_is_made_once_however_often_it_is_sent(world: World) -> None:
     assert waiting.count("False parcels") == 1
 
 
+PAGED = {
+    "/v1/advisories": ("supervisor", "advisories"),
+    "/v1/advisories/received": ("supervisor", "advisories"),
+    "/v1/campaigns": ("supervisor", "campaigns"),
+    "/v1/cases": ("supervisor", "cases"),
+    "/v1/matches": ("supervisor", "hits"),
+    "/v1/operations": ("supervisor", "operations"),
+    "/v1/protection/marks": ("officer", "marks"),
+    "/v1/protection/referrals": ("officer", "referrals"),
+    "/v1/takedowns": ("supervisor", "takedowns"),
+    "/v1/takedowns/received": ("supervisor", "takedowns"),
+}
+
+
+def test_lists_are_paged_alike(world: World) -> None:
+    for path, (who, field) in PAGED.items():
+        client = world.as_(who)
+        page = client.get(path, params={"limit": 1}).json()
+        assert set(page) == {field, "cursor"}, path
+        assert len(page[field]) <= 1, path
+        for wrong in ({"limit": 0}, {"limit": 201}, {"cursor": "no-such"}, {"cursor": "9" * 300}):
+            answer = client.get(path, params=wrong)
+            assert answer.status_code == 400, (path, wrong)
+    key = world.keys["supervisor"]
+    assert len(world.server.run_json("campaign", "list", "--limit", "1", key=key)["campaigns"]) == 1
+
+
 def test_plain_json_in_and_out(
     world: World, bank: SigningKey, account: dict[str, Any], number: str, tmp_path: Path
 ) -> None:

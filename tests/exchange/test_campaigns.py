@@ -36,6 +36,7 @@ from openaoc.kernel.errors import BadInput, Conflict, Refused
 from openaoc.kernel.identifiers.kinds import Identifier, Kind
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
+from openaoc.kernel.paging import Asked
 from openaoc.workflow.sharing import build_campaigns, publish_from
 from tests.exchange.sharing_site import AS_IS, INVESTIGATOR, OFFICER, SUPERVISOR, Site
 
@@ -203,6 +204,19 @@ def test_there_is_a_limit_of_indicators(site: Site, monkeypatch: pytest.MonkeyPa
     with pytest.raises(Conflict, match="campaigns of one indicator"):
         attach(site, second.id, one)
     assert [each.indicator for each in attach(site, first.id, one, one).indicators] == [one]
+
+
+def test_pages_of_one_moment_skip_nothing_and_repeat_nothing(site: Site) -> None:
+    made = {named(site).id for _ in range(5)}
+    asked, seen = Asked(limit=2), list[str]()
+    with site.uow.read(INVESTIGATOR) as tx:
+        while True:
+            page = CAMPAIGNS.page(tx, asked)
+            seen += [one.id for one in page.campaigns]
+            if page.cursor is None:
+                break
+            asked = Asked(page.cursor, 2)
+    assert (len(seen), set(seen)) == (5, made)
 
 
 # What goes out

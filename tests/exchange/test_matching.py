@@ -26,6 +26,7 @@ from openaoc.exchange.matching.sets import Identifier
 from openaoc.exchange.model import NoAgreement
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput
+from openaoc.kernel.paging import Asked
 from openaoc.storage.database import connect_database
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.unit_of_work import Transaction
@@ -211,3 +212,8 @@ def test_a_person_closes_a_hit(countries: tuple[Country, Country]) -> None:
         closed = home.between.asking.close(tx, hit.id, why="the number was blocked on both sides")
     assert closed.closed_by == INVESTIGATOR.id
     assert home.between.asking.match(abroad.code, phones("+6682")).fresh == 1
+    with home.database.uow.read(INVESTIGATOR) as tx:
+        first = home.between.asking.hits(tx, Asked(limit=1))
+        second = home.between.asking.hits(tx, Asked(first.cursor, 1))
+    assert {one.closed_by for one in (*first.hits, *second.hits)} == {INVESTIGATOR.id, None}
+    assert second.cursor is None

@@ -36,6 +36,7 @@ from openaoc.kernel.actor import SYSTEM, Actor, Role
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.offences import Offence
+from openaoc.kernel.paging import Asked
 from openaoc.storage.database import connect_database
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
@@ -194,6 +195,14 @@ def test_without_a_grant_or_two_persons_there_is_no_operation(
     assert view(abroad, one.id).timeline == [], "nothing before two persons accepted"
     with pytest.raises(NoSuchOperation), home.database.uow.read(ADMIN) as tx:
         operations.found(tx, one.id)
+    with home.database.uow.begin(SUPERVISOR) as tx:
+        other = operations.open(tx, new(home, name="Red Lotus"))
+        operations.open(tx, new(home, seen_by=("supervisor",)))
+    with home.database.uow.read(OFFICER) as tx:
+        first = operations.list(tx, Asked(limit=1))
+        second = operations.list(tx, Asked(first.cursor, 1))
+        assert [o.id for o in (*first.operations, *second.operations)] == [other.id, one.id]
+        assert second.cursor is None, "of what is hidden no page tells"
     home.agree(abroad, grants={ObjectKind.MATCH: grant(ObjectKind.MATCH)})
     with pytest.raises(NoAgreement), home.database.uow.begin(SUPERVISOR) as tx:
         operations.open(tx, new(home))

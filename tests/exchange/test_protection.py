@@ -32,6 +32,7 @@ from openaoc.exchange.protection.model import (
 from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor, Role
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import BadInput
+from openaoc.kernel.paging import Asked
 from openaoc.kernel.settings import Settings
 from openaoc.public.report import render
 from openaoc.statistics.public_report import PublicReports
@@ -197,6 +198,12 @@ def test_marks_need_somebody_and_are_lifted_by_two(countries: tuple[Country, Cou
         assert not home.matter.sharing.agreed.protected(tx, [("bank_account", "VN.BBL:7001")])
     with pytest.raises(WrongMarkStep), home.database.uow.begin(OFFICER) as tx:
         marking.lift(tx, mark, reason="once more")
+    other = protect(home)
+    with home.database.uow.read(TRAINED) as tx:
+        first = marking.list(tx, Asked(limit=1))
+        second = marking.list(tx, Asked(first.cursor, 1))
+    assert {one.id for one in (*first.marks, *second.marks)} == {mark, other}
+    assert second.cursor is None
 
 
 def test_requests_end_as_met_or_refused_and_the_public_reads_it(

@@ -84,24 +84,26 @@ def draft_advisory(on: Deciding, said: Content) -> Advisory:
 
 @look(
     "/v1/advisories",
-    words="The newest",
+    words="One page",
     purpose="list advisories",
     summary="Advisories and incident reports, newest first",
+    paged=True,
 )
 def list_advisories(on: Deciding) -> AdvisoryList:
-    """The newest."""
-    return on.centre.between.outreach.advisories.writing.page(on.tx)
+    """One page."""
+    return on.centre.between.outreach.advisories.writing.page(on.tx, on.page)
 
 
 @look(
     "/v1/advisories/received",
-    words="The newest",
+    words="One page",
     purpose="list advisories received",
     summary="Advisories of partners' centres to us, newest first",
+    paged=True,
 )
 def received_advisories(on: Deciding) -> ReceivedAdvisories:
-    """The newest."""
-    return on.centre.between.outreach.advisories.receiving.page(on.tx)
+    """One page."""
+    return on.centre.between.outreach.advisories.receiving.page(on.tx, on.page)
 
 
 @look(

@@ -33,13 +33,14 @@ def name_campaign(on: Deciding, said: Words) -> Campaign:
 
 @look(
     "/v1/campaigns",
-    words="The last changed",
+    words="One page",
     purpose="list campaigns",
     summary="Campaigns, last changed first",
+    paged=True,
 )
 def list_campaigns(on: Deciding) -> CampaignList:
-    """The last changed."""
-    return on.centre.matter.campaigns.page(on.tx)
+    """One page."""
+    return on.centre.matter.campaigns.page(on.tx, on.page)
 
 
 @look(

@@ -201,14 +201,15 @@ def match(request: ApiRequest, data: JSONBody[MatchAsked]) -> Matched:
 
 @look(
     "/v1/matches",
-    words="The newest",
+    words="One page",
     purpose="look at matches",
     summary="Identifiers that a partner and this centre both know, newest first",
     tag="centres",
+    paged=True,
 )
 def hits(on: Deciding) -> HitPage:
-    """The newest hits."""
-    return on.centre.between.asking.hits(on.tx)
+    """One page."""
+    return on.centre.between.asking.hits(on.tx, on.page)
 
 
 @decision(

@@ -1,7 +1,8 @@
 """API: the shape most routes share: one transaction of who asks, one verb of a stage, its answer.
 
-`look` reads, `act` is a POST that needs no words, `decision` one that says why or what in its body,
-`creation` one that makes a thing, once for each Idempotency-Key. Who may, stands in the stages.
+`look` reads, a page where it is a list, `act` is a POST that needs no words, `decision` one that
+says why or what in its body, `creation` one that makes a thing, once for each
+Idempotency-Key. Who may, stands in the stages.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from openaoc.api.access import (
     signed_in,
 )
 from openaoc.api.bodies import Body
+from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.bootstrap import Centre
 from openaoc.channels.idempotency import once
+from openaoc.kernel.paging import FIRST, PAGE_DEFAULT
+from openaoc.kernel.paging import Asked as Part
 from openaoc.storage.unit_of_work import Transaction
 
 DECISION_BODY_BYTES_MAX: Final = 16 << 10
@@ -57,11 +61,15 @@ SUSPICION: Final = Thing("suspicion", "hold on suspicion")
 
 
 class Deciding(NamedTuple):
-    """What a route has to work with: the centre, a transaction, the thing's id or nothing."""
+    """What a route has to work with: the centre, a transaction, the thing's id or nothing.
+
+    `page`: which part of a list is asked for.
+    """
 
     centre: Centre
     tx: Transaction
     id: str
+    page: Part = FIRST
 
 
 def decision(
@@ -177,8 +185,12 @@ def look(
     summary: str,
     description: str | None = None,
     tag: str | None = None,
+    paged: bool = False,
 ) -> Callable[[Callable[[Deciding], Told]], HTTPRouteHandler]:
-    """Make a function that looks at a thing, or at all of them, the route."""
+    """Make a function that looks at a thing, or at all of them, the route.
+
+    `paged`: it takes `cursor` and `limit`, and its answer has a `cursor`.
+    """
 
     def route(does: Callable[[Deciding], Told]) -> HTTPRouteHandler:
         _, answer = _types(does)
@@ -192,7 +204,7 @@ def look(
             description=description,
             responses={**described(answer, words), **problems(401, 403, *missing)},
             sync_to_thread=True,
-        )(_handler(does, on=on, purpose=purpose, changes=False))
+        )(_handler(does, on=on, purpose=purpose, changes=False, paged=paged))
 
     return route
 
@@ -211,7 +223,12 @@ def _types(does: Callable[Given, Told]) -> tuple[Any, type[Told]]:
 
 
 def _handler(
-    does: Callable[..., Told], *, on: Thing | None, purpose: str, changes: bool
+    does: Callable[..., Told],
+    *,
+    on: Thing | None,
+    purpose: str,
+    changes: bool,
+    paged: bool = False,
 ) -> Callable[..., Told]:
     """The function over its transaction."""
     body, answer = _types(does)
@@ -220,11 +237,12 @@ def _handler(
         centre = centre_of(request)
         thing = "" if on is None else on.found(given[on.parameter])
         said = () if body is None else (given["data"],)
+        page = Part(given["cursor"], given["limit"]) if paged else FIRST
         opened = centre.uow.begin if changes else centre.uow.read
         with opened(request.user, purpose=purpose) as tx:
-            return does(Deciding(centre, tx, thing), *said)
+            return does(Deciding(centre, tx, thing, page), *said)
 
-    _declare(handle, _kinds(on, body), answer)
+    _declare(handle, _kinds(on, body) | (_PAGED if paged else {}), answer)
     handle.__name__ = does.__name__
     return handle
 
@@ -256,7 +274,7 @@ def _creator(
 
     kinds = _kinds(on, body) | {"idempotency_key": IdempotencyKey}
     answered = Response[answer]  # type: ignore[valid-type]  # known now
-    _declare(handle, kinds, answered, optional="idempotency_key")
+    _declare(handle, kinds, answered)
     handle.__name__ = does.__name__
     return handle
 
@@ -271,9 +289,12 @@ def _kinds(on: Thing | None, body: Any) -> dict[str, Any]:
     return kinds
 
 
-def _declare(
-    handle: Callable[..., object], kinds: dict[str, Any], answer: Any, *, optional: str = ""
-) -> None:
+_PAGED: Final[dict[str, Any]] = {"cursor": Cursor, "limit": Limit}
+_DEFAULTS: Final = {"idempotency_key": None, "cursor": None, "limit": PAGE_DEFAULT}
+"""Of the parameters that may be left out."""
+
+
+def _declare(handle: Callable[..., object], kinds: dict[str, Any], answer: Any) -> None:
     """Give a function the parameters that Litestar reads: those of its own route."""
     handle.__annotations__ = {**kinds, "return": answer}
     handle.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # has it
@@ -281,7 +302,7 @@ def _declare(
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=None if name == optional else inspect.Parameter.empty,
+                default=_DEFAULTS.get(name, inspect.Parameter.empty),
                 annotation=kind,
             )
             for name, kind in kinds.items()

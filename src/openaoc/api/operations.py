@@ -38,13 +38,14 @@ def open_operation(on: Deciding, said: NewOperation) -> Operation:
 
 @look(
     "/v1/operations",
-    words="Those you may see",
+    words="One page",
     purpose="list operations",
     summary="Joint operations, newest first",
+    paged=True,
 )
 def list_operations(on: Deciding) -> OperationList:
-    """Those this person may see."""
-    return on.centre.between.together.operations.list(on.tx)
+    """Of those this person may see."""
+    return on.centre.between.together.operations.list(on.tx, on.page)
 
 
 @look(

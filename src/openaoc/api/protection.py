@@ -53,13 +53,14 @@ def mark(on: Deciding, said: NewMark) -> Marked:
 
 @look(
     "/v1/protection/marks",
-    words="The newest",
+    words="One page",
     purpose="list marks",
     summary="Marks, newest first, without who is meant",
+    paged=True,
 )
 def list_marks(on: Deciding) -> MarkList:
     """For trained people."""
-    return on.centre.matter.sharing.marking.list(on.tx)
+    return on.centre.matter.sharing.marking.list(on.tx, on.page)
 
 
 @decision(
@@ -102,13 +103,14 @@ def propose_referral(on: Deciding, said: NewReferral) -> Referral:
 
 @look(
     "/v1/protection/referrals",
-    words="The newest",
+    words="One page",
     purpose="list referrals",
     summary="Referrals, newest first",
+    paged=True,
 )
 def list_referrals(on: Deciding) -> ReferralList:
     """For trained people."""
-    return on.centre.matter.sharing.referring.list(on.tx)
+    return on.centre.matter.sharing.referring.list(on.tx, on.page)
 
 
 @decision(

@@ -132,13 +132,14 @@ def list_takedowns(
 
 @look(
     "/v1/takedowns/received",
-    words="The newest",
+    words="One page",
     purpose="list take-downs received",
     summary="What partners' centres ask to be taken down here, newest first",
+    paged=True,
 )
 def received_takedowns(on: Deciding) -> ReceivedTakedowns:
-    """The newest."""
-    return on.centre.between.outreach.takedowns.receiving.page(on.tx)
+    """One page."""
+    return on.centre.between.outreach.takedowns.receiving.page(on.tx, on.page)
 
 
 @look(

@@ -93,17 +93,18 @@ def regulator(advisory: str, *, reference: str, at: str | None, as_json: bool) -
 
 
 @command.command("list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def list_command(*, as_json: bool) -> None:
+def list_command(limit: int, *, as_json: bool) -> None:
     """List advisories and incident reports, the newest first."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/advisories")
+    found = CentreClient().pages("/v1/advisories", "advisories", limit=limit)
     if as_json:
-        show_json(found)
+        show_json({"advisories": found})
         return
     rows = []
-    for one in found["advisories"]:
+    for one in found:
         content = one["content"] or one["proposed"]
         waits = f"{len(one['voices'])} of 2 persons" if _waits(one) else ""
         told = one["regulator_told_at"] or (one["regulator_by"] and f"by {one['regulator_by']}")
@@ -143,14 +144,15 @@ def show(advisory: str, *, as_json: bool) -> None:
 
 
 @command.command("received")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def received(*, as_json: bool) -> None:
+def received(limit: int, *, as_json: bool) -> None:
     """List advisories of partners' centres to us, the newest first."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/advisories/received")
+    found = CentreClient().pages("/v1/advisories/received", "advisories", limit=limit)
     if as_json:
-        show_json(found)
+        show_json({"advisories": found})
         return
     rows = [
         (
@@ -162,7 +164,7 @@ def received(*, as_json: bool) -> None:
             one["acknowledged"]["by"] if one["acknowledged"] else "",
             "withdrawn" if one["withdrawn"] else "",
         )
-        for one in found["advisories"]
+        for one in found
     ]
     columns = ("advisory", "from", "revision", "title", "acknowledge by", "acknowledged", "")
     show_table(columns, rows)

@@ -122,17 +122,18 @@ def withdraw(campaign: str, reason: str, *, as_json: bool) -> None:
 
 
 @command.command("list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def list_command(*, as_json: bool) -> None:
+def list_command(limit: int, *, as_json: bool) -> None:
     """List campaigns, the last changed first."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/campaigns")
+    found = CentreClient().pages("/v1/campaigns", "campaigns", limit=limit)
     if as_json:
-        show_json(found)
+        show_json({"campaigns": found})
         return
     rows = []
-    for one in found["campaigns"]:
+    for one in found:
         words = one["words"] or one["proposed"]
         waits = "" if one["proposed"] is None else "a second person"
         scams = ", ".join(words["scam_types"])

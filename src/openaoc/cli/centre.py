@@ -117,14 +117,15 @@ def match(partner: str, identifiers: tuple[str, ...], *, as_json: bool) -> None:
 
 
 @command.command("hits")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def hits(*, as_json: bool) -> None:
+def hits(limit: int, *, as_json: bool) -> None:
     """Identifiers that a partner and this centre both know."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/matches")
+    found = CentreClient().pages("/v1/matches", "hits", limit=limit)
     if as_json:
-        show_json(found)
+        show_json({"hits": found})
         return
     show_table(
         ("hit", "partner", "found by", "kind", "value", "ask", "theirs", "closed"),
@@ -139,7 +140,7 @@ def hits(*, as_json: bool) -> None:
                 one["reference"] or "",
                 one["why_closed"] or "",
             )
-            for one in found["hits"]
+            for one in found
         ],
     )
 

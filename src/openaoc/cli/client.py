@@ -20,6 +20,7 @@ import msgspec
 from openaoc.channels.signer import Signer, read_signing_key
 from openaoc.kernel.clock import SystemClock
 from openaoc.kernel.errors import BadInput, NotSignedIn, OpenAOCError, Unavailable
+from openaoc.kernel.limits import PAGE_MAX
 from openaoc.kernel.settings import DEFAULT_PORT, load_settings
 
 URL_VARIABLE: Final = "OPENAOC_URL"
@@ -158,7 +159,7 @@ class CentreClient:
         items: list[Any] = []
         cursor: str | None = None
         for _ in range(PAGES_MAX):
-            page = self.get(path, cursor=cursor, **query)
+            page = self.get(path, cursor=cursor, limit=str(min(limit, PAGE_MAX)), **query)
             items += page[field]
             cursor = page.get("cursor")
             if cursor is None or len(items) >= limit:

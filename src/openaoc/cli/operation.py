@@ -47,18 +47,19 @@ def open_operation(name: str, *, seen_by: tuple[str, ...], as_json: bool, **give
 
 
 @command.command("list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def list_operations(*, as_json: bool) -> None:
+def list_operations(limit: int, *, as_json: bool) -> None:
     """List operations, newest first."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/operations")
+    found = CentreClient().pages("/v1/operations", "operations", limit=limit)
     if as_json:
-        show_json(found)
+        show_json({"operations": found})
         return
     rows = [
         (o["id"], o["name"], o["state"], o["lead"], ", ".join(o["members"]), o["ends_at"])
-        for o in found["operations"]
+        for o in found
     ]
     show_table(("operation", "name", "state", "lead", "members", "until"), rows)
 

@@ -39,18 +39,19 @@ def mark(file: str, *, as_json: bool) -> None:
 
 
 @command.command("list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def list_marks(*, as_json: bool) -> None:
+def list_marks(limit: int, *, as_json: bool) -> None:
     """List marks, newest first, without who is meant."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/protection/marks")
+    found = CentreClient().pages("/v1/protection/marks", "marks", limit=limit)
     if as_json:
-        show_json(found)
+        show_json({"marks": found})
         return
     rows = [
         (m["id"], m["state"], ", ".join(m["signs"]), m["case"], m["origin"], m["marked_at"])
-        for m in found["marks"]
+        for m in found
     ]
     show_table(("mark", "state", "signs", "case", "referred by", "since"), rows)
 
@@ -139,18 +140,19 @@ def carry(referral: str, *, as_json: bool) -> None:
 
 
 @command.command("referrals")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def referrals(*, as_json: bool) -> None:
+def referrals(limit: int, *, as_json: bool) -> None:
     """List referrals, newest first."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/protection/referrals")
+    found = CentreClient().pages("/v1/protection/referrals", "referrals", limit=limit)
     if as_json:
-        show_json(found)
+        show_json({"referrals": found})
         return
     rows = [
         (r["id"], r["mark"], r["partner"], r["state"], r["approved_by"], r["last_error"])
-        for r in found["referrals"]
+        for r in found
     ]
     show_table(("referral", "mark", "to", "state", "approved by", "last error"), rows)
 

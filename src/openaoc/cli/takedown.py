@@ -206,14 +206,15 @@ def answer(
 
 
 @command.command("received")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def received(*, as_json: bool) -> None:
+def received(limit: int, *, as_json: bool) -> None:
     """List what partners' centres ask to be taken down here."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/takedowns/received")
+    found = CentreClient().pages("/v1/takedowns/received", "takedowns", limit=limit)
     if as_json:
-        show_json(found)
+        show_json({"takedowns": found})
         return
     rows = [
         (
@@ -225,7 +226,7 @@ def received(*, as_json: bool) -> None:
             one["request"]["fields"].get("act_by"),
             one["reminders"],
         )
-        for one in found["takedowns"]
+        for one in found
     ]
     show_table(("take-down", "from", "target", "what", "state", "act by", "reminders"), rows)
 

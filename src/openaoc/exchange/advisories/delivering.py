@@ -83,16 +83,13 @@ class Delivering:
 
     def end_due(self, tx: Transaction) -> int:
         """Advisories whose time is over end; how many."""
-        count = 0
-        for one in store.newest(tx.connection, limit=ENDED_AT_ONCE_MAX, state="published"):
-            assert one.content is not None, "it is published"
-            if one.content.valid_until <= tx.now:
-                row = check_step(one.state, Step.END)
-                after = msgspec.structs.replace(one, state=row.after, changed_at=tx.now)
-                store.put(tx.connection, after)
-                tx.journal(action="exchange.advisory.over", subject=one.id)
-                count += 1
-        return count
+        over = store.over(tx.connection, now=tx.now, limit=ENDED_AT_ONCE_MAX)
+        for one in over:
+            row = check_step(one.state, Step.END)
+            after = msgspec.structs.replace(one, state=row.after, changed_at=tx.now)
+            store.put(tx.connection, after)
+            tx.journal(action="exchange.advisory.over", subject=one.id)
+        return len(over)
 
     def _release(self, tx: Transaction, one: Advisory, delivery: Delivery) -> None:
         assert one.content is not None, "it is published"

@@ -235,9 +235,10 @@ class AdvisoryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AdvisoryList(msgspec.Struct, frozen=True, kw_only=True):
-    """Advisories, the newest first."""
+    """One page of advisories, the newest first; `cursor` gets the next, null at the end."""
 
     advisories: list[Advisory]
+    cursor: str | None
 
 
 class PartnerAdvisory(msgspec.Struct, frozen=True, kw_only=True):
@@ -306,9 +307,10 @@ class ReceivedAdvisory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceivedAdvisories(msgspec.Struct, frozen=True, kw_only=True):
-    """Partners' advisories to us, the newest first."""
+    """Partners' advisories to us, newest first; `cursor` gets the next page, null at the end."""
 
     advisories: list[ReceivedAdvisory]
+    cursor: str | None
 
 
 class SectorView(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,20 +16,20 @@ from openaoc.kernel.clock import format_time
 from openaoc.kernel.markings import Marking
 from openaoc.storage.unit_of_work import Transaction
 
-NEWEST_MAX: Final = 200
-"""Older ones have said what they had to say; each makes two objects."""
+LAST_MAX: Final = 200
+"""What changes, an old one that is corrected or over too, is among them; each makes two objects."""
 REPORT_TYPES: Final = ("threat-report",)
 WIDEST: Final = Marking.GREEN
 
 
 def every_advisory(tx: Transaction) -> list[SharedObject]:
-    """What the newest say, each what to do before the report that refers to it.
+    """What the last changed say, each what to do before the report that refers to it.
 
     Warnings that were published once; what went wrong at the centre is told by letter alone.
     """
     return [
         part
-        for one in store.newest(tx.connection, limit=NEWEST_MAX)
+        for one in store.last_changed(tx.connection, limit=LAST_MAX)
         if one.content is not None and one.content.sort is Sort.ADVISORY
         for part in shared_of(one)
     ]

@@ -13,7 +13,6 @@ import msgspec
 from openaoc.exchange.advisories import store
 from openaoc.exchange.advisories.model import (
     ACKNOWLEDGED_PATH,
-    LISTED_MAX,
     AcknowledgedMessage,
     AcknowledgedTaken,
     Acknowledgement,
@@ -30,6 +29,7 @@ from openaoc.exchange.objects import ObjectKind
 from openaoc.exchange.receiving import Receiver
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.events import Event
+from openaoc.kernel.paging import FIRST, Asked, Place
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
 
@@ -103,10 +103,14 @@ class Receiving:
                 reason=f"{partner} does not know that it sent this",
             )
 
-    def page(self, tx: Transaction) -> ReceivedAdvisories:
-        """Partners' advisories to us, the newest first."""
+    def page(self, tx: Transaction, asked: Asked = FIRST) -> ReceivedAdvisories:
+        """Partners' advisories to us, a page, the newest first. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.EXCHANGE_READ)
-        return ReceivedAdvisories(advisories=store.newest_received(tx.connection, limit=LISTED_MAX))
+        rows = store.newest_received(tx.connection, asked)
+        shown, more = asked.cut(
+            rows, lambda one: Place(one.received_at, f"{one.id}/{one.partner}").cursor()
+        )
+        return ReceivedAdvisories(advisories=shown, cursor=more)
 
     @staticmethod
     def _journal(tx: Transaction, one: ReceivedAdvisory, *, action: str) -> None:

@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
-from openaoc.exchange.advisories.model import Advisory, Delivery, ReceivedAdvisory
+from openaoc.exchange.advisories.model import Advisory, Delivery, ReceivedAdvisory, State
+from openaoc.kernel.paging import Asked
+from openaoc.storage import pages
 from openaoc.storage.tables import metadata, moment
 
 advisories: Final = sa.Table(
@@ -22,8 +24,11 @@ advisories: Final = sa.Table(
     sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("id", sa.Text, nullable=False, unique=True),
     sa.Column("state", sa.Text, nullable=False),
+    sa.Column("changed_at", moment, nullable=False),
+    sa.Column("valid_until", moment),
     sa.Column("body", sa.Text, nullable=False),
 )
+"""`valid_until`: of what was published; NULL while nothing was."""
 deliveries: Final = sa.Table(
     "advisory_deliveries",
     metadata,
@@ -57,7 +62,12 @@ def _text(one: msgspec.Struct) -> str:
 
 def put(connection: Connection, one: Advisory) -> None:
     """An advisory, as it is now."""
-    values = {"state": one.state.value, "body": _text(one)}
+    values = {
+        "state": one.state.value,
+        "changed_at": one.changed_at,
+        "valid_until": None if one.content is None else one.content.valid_until,
+        "body": _text(one),
+    }
     connection.execute(
         insert(advisories)
         .values(id=one.id, **values)
@@ -72,11 +82,30 @@ def find(connection: Connection, advisory_id: str, *, lock: bool = False) -> Adv
     return None if body is None else _ADVISORY.decode(body)
 
 
-def newest(connection: Connection, *, limit: int, state: str | None = None) -> list[Advisory]:
-    """The newest first."""
-    query = sa.select(advisories.c.body).order_by(advisories.c.sequence.desc()).limit(limit)
-    if state is not None:
-        query = query.where(advisories.c.state == state)
+def newest(connection: Connection, *, below: int | None, limit: int) -> list[tuple[int, Advisory]]:
+    """The newest first, each with its number; `below`: only older ones."""
+    column = advisories.c
+    query = sa.select(column.sequence, column.body).order_by(column.sequence.desc()).limit(limit)
+    if below is not None:
+        query = query.where(column.sequence < below)
+    return [(row.sequence, _ADVISORY.decode(row.body)) for row in connection.execute(query)]
+
+
+def last_changed(connection: Connection, *, limit: int) -> list[Advisory]:
+    """Of those that were published once, the last changed first."""
+    column = advisories.c
+    query = sa.select(column.body).where(column.valid_until.is_not(None))
+    query = query.order_by(column.changed_at.desc(), column.id).limit(limit)
+    return [_ADVISORY.decode(row.body) for row in connection.execute(query)]
+
+
+def over(connection: Connection, *, now: datetime, limit: int) -> list[Advisory]:
+    """Published ones whose time is over, the longest over first."""
+    column = advisories.c
+    query = sa.select(column.body).where(
+        column.state == State.PUBLISHED.value, column.valid_until <= now
+    )
+    query = query.order_by(column.valid_until, column.id).limit(limit)
     return [_ADVISORY.decode(row.body) for row in connection.execute(query)]
 
 
@@ -185,7 +214,13 @@ def find_received(
     return None if body is None else _RECEIVED.decode(body)
 
 
-def newest_received(connection: Connection, *, limit: int) -> list[ReceivedAdvisory]:
-    """Partners' advisories, the newest first."""
-    query = sa.select(received.c.body).order_by(received.c.received_at.desc()).limit(limit)
+def newest_received(connection: Connection, asked: Asked) -> list[ReceivedAdvisory]:
+    """Partners' advisories, the newest first: a page, and one more where there are more."""
+    column = received.c
+    query = pages.newest(
+        sa.select(column.body),
+        at=column.received_at,
+        name=column.id + "/" + column.partner,
+        asked=asked,
+    )
     return [_RECEIVED.decode(row.body) for row in connection.execute(query)]

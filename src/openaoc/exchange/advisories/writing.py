@@ -12,7 +12,6 @@ import msgspec
 
 from openaoc.exchange.advisories import store
 from openaoc.exchange.advisories.model import (
-    LISTED_MAX,
     Advisory,
     AdvisoryList,
     AdvisoryMark,
@@ -34,6 +33,7 @@ from openaoc.exchange.objects import ObjectKind, check_object_id, new_object_id
 from openaoc.exchange.service import Exchange
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.kernel.events import Event
+from openaoc.kernel.paging import FIRST, Asked
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
 
@@ -230,10 +230,12 @@ class Writing:
         unread = [d.partner for d in deliveries if d.released is not None and not d.read]
         return AdvisoryView(advisory=one, deliveries=deliveries, unread=unread)
 
-    def page(self, tx: Transaction) -> AdvisoryList:
-        """The newest first."""
+    def page(self, tx: Transaction, asked: Asked = FIRST) -> AdvisoryList:
+        """A page, the newest first. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.EXCHANGE_READ)
-        return AdvisoryList(advisories=store.newest(tx.connection, limit=LISTED_MAX))
+        rows = store.newest(tx.connection, below=asked.number, limit=asked.size + 1)
+        shown, more = asked.cut(rows, lambda row: str(row[0]))
+        return AdvisoryList(advisories=[one for _, one in shown], cursor=more)
 
 
 _ACTIONS: Final = {Step.PUBLISH: "published", Step.CORRECT: "corrected"}

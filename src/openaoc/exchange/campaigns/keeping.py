@@ -13,7 +13,6 @@ from openaoc.exchange.campaigns import store
 from openaoc.exchange.campaigns.model import (
     CAMPAIGNS_OF_ONE_MAX,
     INDICATORS_MAX,
-    LISTED_MAX,
     Belonging,
     Belongs,
     Campaign,
@@ -35,6 +34,7 @@ from openaoc.indicators.model import NoSuchIndicator
 from openaoc.indicators.service import Indicators
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.kernel.events import Event
+from openaoc.kernel.paging import FIRST, Asked, Place
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
 
@@ -215,10 +215,12 @@ class Campaigns:
             cases=cases_of(rows, in_cases(tx, ids)),
         )
 
-    def page(self, tx: Transaction) -> CampaignList:
-        """The last changed first."""
+    def page(self, tx: Transaction, asked: Asked = FIRST) -> CampaignList:
+        """A page, the last changed first. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.INDICATOR_READ)
-        return CampaignList(campaigns=store.newest(tx.connection, limit=LISTED_MAX))
+        rows = store.newest(tx.connection, asked)
+        shown, more = asked.cut(rows, lambda one: Place(one.changed_at, one.id).cursor())
+        return CampaignList(campaigns=shown, cursor=more)
 
     # What follows.
 

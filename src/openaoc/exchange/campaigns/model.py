@@ -23,7 +23,6 @@ INDICATORS_MAX: Final = 200
 CAMPAIGNS_OF_ONE_MAX: Final = 20
 """That one indicator is or was of: an indicator goes out with its campaigns."""
 AT_ONCE_MAX: Final = 100
-LISTED_MAX: Final = 200
 
 Name = Annotated[str, Meta(min_length=3, max_length=120)]
 Description = Annotated[str, Meta(min_length=3, max_length=2_000)]
@@ -169,9 +168,10 @@ class CampaignView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CampaignList(msgspec.Struct, frozen=True, kw_only=True):
-    """Campaigns, the last changed first."""
+    """One page of campaigns, the last changed first; `cursor` gets the next, null at the end."""
 
     campaigns: list[Campaign]
+    cursor: str | None
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

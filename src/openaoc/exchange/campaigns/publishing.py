@@ -16,18 +16,20 @@ from openaoc.exchange.campaigns.model import Belonging, Campaign
 from openaoc.exchange.objects import Fields, ObjectKind, SharedObject
 from openaoc.indicators.gathered import InCases, in_cases
 from openaoc.kernel.clock import format_time
+from openaoc.kernel.limits import PAGE_MAX
 from openaoc.kernel.markings import strictest
+from openaoc.kernel.paging import Asked
 from openaoc.kernel.small_cells import CELL_MIN
 from openaoc.storage.unit_of_work import Transaction
 
 INDICATES: Final = "indicates"
-NEWEST_MAX: Final = 200
+NEWEST_MAX: Final = PAGE_MAX
 """Of those without an indicator that changed: the others go out with their indicators."""
 
 
 def every_campaign(tx: Transaction) -> list[SharedObject]:
     """The campaigns that changed last, revoked ones too."""
-    found = store.newest(tx.connection, limit=NEWEST_MAX)
+    found = store.newest(tx.connection, Asked(limit=NEWEST_MAX))
     return _campaigns(tx, [one for one in found if one.published_at is not None])
 
 

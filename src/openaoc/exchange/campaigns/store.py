@@ -11,6 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from openaoc.exchange.campaigns.model import Belonging, Campaign
+from openaoc.kernel.paging import Asked
+from openaoc.storage import pages
 from openaoc.storage.tables import metadata, moment
 
 campaigns: Final = sa.Table(
@@ -57,10 +59,11 @@ def by_ids(connection: Connection, ids: Sequence[str]) -> list[Campaign]:
     return [_CAMPAIGN.decode(row.body) for row in found]
 
 
-def newest(connection: Connection, *, limit: int) -> list[Campaign]:
-    """The last changed first."""
-    query = sa.select(campaigns.c.body).order_by(campaigns.c.changed_at.desc(), campaigns.c.id)
-    return [_CAMPAIGN.decode(row.body) for row in connection.execute(query.limit(limit))]
+def newest(connection: Connection, asked: Asked) -> list[Campaign]:
+    """The last changed first: a page, and one more where there are more."""
+    column = campaigns.c
+    query = pages.newest(sa.select(column.body), at=column.changed_at, name=column.id, asked=asked)
+    return [_CAMPAIGN.decode(row.body) for row in connection.execute(query)]
 
 
 # What belongs to them.

@@ -18,7 +18,6 @@ from openaoc.exchange.matching import store
 from openaoc.exchange.matching.answering import Holdings, new_hit_id, open_hit, unprotected
 from openaoc.exchange.matching.model import (
     ASKED_AT_ONCE_MAX,
-    HITS_SHOWN_MAX,
     PATH,
     QUESTIONS_PER_BATCH_MAX,
     Answers,
@@ -46,6 +45,7 @@ from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import BadInput, TooLarge
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
+from openaoc.kernel.paging import FIRST, Asked, Place
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
@@ -240,10 +240,12 @@ class Asking:
         with self._uow.begin(SYSTEM, purpose="a hit cannot be told") as tx:
             store.close(tx.connection, hit.id, by=tx.actor.id, why=why, at=tx.now)
 
-    def hits(self, tx: Transaction) -> HitPage:
-        """The newest hits, for the contact point. Raises NotPermitted."""
+    def hits(self, tx: Transaction, asked: Asked = FIRST) -> HitPage:
+        """A page of hits, newest first, for the contact point. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.CASE_WORK)
-        return HitPage(hits=store.newest(tx.connection, limit=HITS_SHOWN_MAX))
+        rows = store.newest(tx.connection, asked)
+        shown, more = asked.cut(rows, lambda one: Place(one.found_at, one.id).cursor())
+        return HitPage(hits=shown, cursor=more)
 
     def close(self, tx: Transaction, hit_id: str, *, why: str) -> Hit:
         """A person has dealt with the hit. Raises NotPermitted, NoSuchHit, BadInput."""

@@ -30,7 +30,6 @@ identifiers are asked about.
 """
 ASKED_AT_ONCE_MAX: Final = 100_000
 PAGES_MAX: Final = -(-ENTRIES_MAX // ENTRIES_PER_PAGE)
-HITS_SHOWN_MAX: Final = 200
 PATH: Final = "/v1/centre/match"
 
 
@@ -143,9 +142,10 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HitPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Hits, the newest first."""
+    """One page of hits, the newest first; `cursor` gets the next, null at the end."""
 
     hits: list[Hit]
+    cursor: str | None
 
 
 class Matched(msgspec.Struct, frozen=True, kw_only=True):

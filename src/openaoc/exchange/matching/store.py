@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from openaoc.exchange.matching.model import Hit
+from openaoc.kernel.paging import Asked
 
 COUNTS_KEPT: Final = timedelta(days=30)
 
@@ -74,10 +75,15 @@ def get(connection: sa.Connection, hit_id: str) -> Hit | None:
     return None if found is None else _hit(found)
 
 
-def newest(connection: sa.Connection, *, limit: int) -> list[Hit]:
-    """The newest hits."""
-    statement = sa.text("SELECT * FROM match_hits ORDER BY found_at DESC, id LIMIT :limit")
-    return [_hit(row) for row in connection.execute(statement, {"limit": limit})]
+def newest(connection: sa.Connection, asked: Asked) -> list[Hit]:
+    """The newest hits first: a page, and one more where there are more."""
+    place = asked.place
+    after = "" if place is None else " WHERE (found_at, id) < (:at, :name)"
+    statement = sa.text(
+        f"SELECT * FROM match_hits{after} ORDER BY found_at DESC, id DESC LIMIT :limit"  # noqa: S608 - our own words
+    )
+    values = {"limit": asked.size + 1} | ({} if place is None else place._asdict())
+    return [_hit(row) for row in connection.execute(statement, values)]
 
 
 def untold(connection: sa.Connection, *, partner: str, limit: int) -> Sequence[Hit]:

@@ -236,9 +236,10 @@ class OperationView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperationList(msgspec.Struct, frozen=True, kw_only=True):
-    """Operations, newest first."""
+    """One page of operations, newest first; `cursor` gets the next, null at the end."""
 
     operations: list[Operation]
+    cursor: str | None
 
 
 class ActSaid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -40,6 +40,7 @@ from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.kernel.events import Event
 from openaoc.kernel.money import check_currency
+from openaoc.kernel.paging import FIRST, Asked, Place
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
 
@@ -183,12 +184,13 @@ class Operations:
         tx.emit(Event(name=CHANGED, subject=operation.id, at=tx.now, facts={}))
         return one
 
-    def list(self, tx: Transaction) -> OperationList:
-        """Operations that this person may see, newest first. Raises NotPermitted."""
+    def list(self, tx: Transaction, asked: Asked = FIRST) -> OperationList:
+        """A page of those that this person may see, newest first. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.OPERATION_READ)
-        return OperationList(
-            operations=[one for one in store.newest(tx.connection) if _sees(tx.actor, one)]
-        )
+        rows = store.newest(tx.connection, asked.place)
+        seen = [one for one in rows if _sees(tx.actor, one)]
+        shown, more = asked.cut(seen, lambda one: Place(one.opened_at, one.id).cursor())
+        return OperationList(operations=shown, cursor=more)
 
     def show(self, tx: Transaction, operation_id: str) -> OperationView:
         """One with members, timeline and results. Raises NotPermitted, NoSuchOperation."""

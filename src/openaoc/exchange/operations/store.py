@@ -19,6 +19,8 @@ from openaoc.exchange.operations.model import (
     Operation,
     OperationState,
 )
+from openaoc.kernel.paging import Place
+from openaoc.storage import pages
 from openaoc.storage.tables import metadata, moment
 
 operations: Final = sa.Table(
@@ -90,9 +92,10 @@ def offer_of(connection: Connection, operation_id: str) -> bytes | None:
     return None if found is None else str(found).encode("utf-8")
 
 
-def newest(connection: Connection) -> list[Operation]:
-    """Newest first."""
-    query = sa.select(operations.c.body).order_by(operations.c.opened_at.desc(), operations.c.id)
+def newest(connection: Connection, place: Place | None) -> list[Operation]:
+    """All after the place, newest first."""
+    column = operations.c
+    query = pages.older(sa.select(column.body), at=column.opened_at, name=column.id, place=place)
     rows = connection.execute(query.limit(OPERATIONS_MAX))
     return [msgspec.json.decode(row.body, type=Operation) for row in rows]
 

@@ -16,7 +16,6 @@ from openaoc.exchange.ledger_model import RecallKind
 from openaoc.exchange.model import SecondPerson
 from openaoc.exchange.protection import store
 from openaoc.exchange.protection.model import (
-    LISTED_MAX,
     MARKED,
     Mark,
     Marked,
@@ -36,6 +35,7 @@ from openaoc.exchange.recalling import Recalling
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.events import Event
 from openaoc.kernel.ids import random_text
+from openaoc.kernel.paging import FIRST, Asked, Place
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
 from openaoc.storage.vault import Vault
@@ -133,10 +133,12 @@ class Marking:
             )
         return len(found)
 
-    def list(self, tx: Transaction) -> MarkList:
-        """The newest marks, without who is meant. Raises NotPermitted."""
+    def list(self, tx: Transaction, asked: Asked = FIRST) -> MarkList:
+        """A page, newest first, without who is meant. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.PROTECTION_READ)
-        return MarkList(marks=store.newest(tx.connection, limit=LISTED_MAX))
+        rows = store.newest(tx.connection, asked)
+        shown, more = asked.cut(rows, lambda one: Place(one.marked_at, one.id).cursor())
+        return MarkList(marks=shown, cursor=more)
 
     def open(self, tx: Transaction, mark_id: str, *, reason: str) -> OpenedMark:
         """A mark with who is meant; the look is journalled. Raises NotPermitted, NoSuchMark."""

@@ -17,7 +17,6 @@ from openaoc.exchange.objects import ObjectId, ReleasedObject
 from openaoc.kernel.errors import Conflict, NotFound
 
 IDENTIFIERS_PER_MARK_MAX: Final = 50
-LISTED_MAX: Final = 500
 PATH: Final = "/v1/centre/referrals"
 MARKED: Final = "exchange.protection.marked"
 
@@ -134,9 +133,10 @@ class Marked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarkList(msgspec.Struct, frozen=True, kw_only=True):
-    """Marks, newest first, at most LISTED_MAX."""
+    """One page of marks, newest first; `cursor` gets the next, null at the end."""
 
     marks: list[Mark]
+    cursor: str | None
 
 
 class OpenedMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,9 +181,10 @@ class Referral(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferralList(msgspec.Struct, frozen=True, kw_only=True):
-    """Referrals, newest first, at most LISTED_MAX."""
+    """One page of referrals, newest first; `cursor` gets the next, null at the end."""
 
     referrals: list[Referral]
+    cursor: str | None
 
 
 class ReferralSheet(msgspec.Struct, frozen=True, kw_only=True):

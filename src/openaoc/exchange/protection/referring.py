@@ -26,7 +26,6 @@ from openaoc.exchange.objects import (
 from openaoc.exchange.protection import store
 from openaoc.exchange.protection.marking import Marking, names_of
 from openaoc.exchange.protection.model import (
-    LISTED_MAX,
     PATH,
     Mark,
     MarkState,
@@ -53,6 +52,7 @@ from openaoc.kernel.errors import BadInput, OpenAOCError
 from openaoc.kernel.ids import random_text
 from openaoc.kernel.markings import Marking as Tlp
 from openaoc.kernel.offences import Offence
+from openaoc.kernel.paging import FIRST, Asked, Place
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from openaoc.storage.vault import Vault
@@ -110,11 +110,12 @@ class Referring:
         _journal(tx, one, reason=new.reason)
         return one
 
-    def list(self, tx: Transaction) -> ReferralList:
-        """The newest referrals. Raises NotPermitted."""
+    def list(self, tx: Transaction, asked: Asked = FIRST) -> ReferralList:
+        """A page, newest first. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.PROTECTION_READ)
-        found = store.newest_referrals(tx.connection, limit=LISTED_MAX)
-        return ReferralList(referrals=[*found])
+        rows = store.newest_referrals(tx.connection, asked)
+        shown, more = asked.cut(rows, lambda one: Place(one.proposed_at, one.id).cursor())
+        return ReferralList(referrals=shown, cursor=more)
 
     def approve(self, tx: Transaction, referral_id: str, word: ReferralApproval) -> ReferralSheet:
         """Another person approves by name: it is released, and what left is given.

@@ -14,6 +14,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.engine import Connection
 
 from openaoc.exchange.protection.model import Mark, MarkState, Referral, ReferralState, Sign
+from openaoc.kernel.paging import Asked
+from openaoc.storage import pages
 from openaoc.storage.tables import metadata, moment
 
 ASKED_ONE_BY_ONE_MAX: Final = 20_000
@@ -110,9 +112,9 @@ def find_origin(connection: Connection, *, origin: str, ref: str) -> Mark | None
     return None if row is None else _mark(row)
 
 
-def newest(connection: Connection, *, limit: int) -> list[Mark]:
-    """Newest first."""
-    query = sa.select(marks).order_by(marks.c.marked_at.desc(), marks.c.id).limit(limit)
+def newest(connection: Connection, asked: Asked) -> list[Mark]:
+    """Newest first: a page, and one more where there are more."""
+    query = pages.newest(sa.select(marks), at=marks.c.marked_at, name=marks.c.id, asked=asked)
     return [_mark(row) for row in connection.execute(query)]
 
 
@@ -143,10 +145,11 @@ def find_referral(
     return None if row is None else _referral(row)
 
 
-def newest_referrals(connection: Connection, *, limit: int) -> Sequence[Referral]:
-    """Newest first."""
-    query = sa.select(referrals).order_by(referrals.c.proposed_at.desc(), referrals.c.id)
-    return [_referral(row) for row in connection.execute(query.limit(limit))]
+def newest_referrals(connection: Connection, asked: Asked) -> Sequence[Referral]:
+    """As `newest`."""
+    column = referrals.c
+    query = pages.newest(sa.select(referrals), at=column.proposed_at, name=column.id, asked=asked)
+    return [_referral(row) for row in connection.execute(query)]
 
 
 def _referral(row: sa.Row[*tuple[object, ...]]) -> Referral:

@@ -41,6 +41,7 @@ from openaoc.exchange.takedowns.model import (
 from openaoc.exchange.takedowns.saying import OVER, as_asked, message_of
 from openaoc.kernel.errors import BadInput, Conflict, Refused
 from openaoc.kernel.identifiers.kinds import Kind, kind_named
+from openaoc.kernel.paging import Asked
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
 
@@ -259,18 +260,36 @@ class Asking:
     ) -> TakedownList:
         """The newest first; with `overdue`, those of a page whose clock has run out."""
         require(tx.actor, Permission.EXCHANGE_READ)
-        rows, more = self._page(tx, partner=partner, state=state, cursor=cursor, limit=limit)
-        shown = [one for one in rows if not overdue or one.overdue(tx.now)]
+        asked = Asked(cursor, limit)
+        rows = store.page(
+            tx.connection,
+            partner=partner,
+            states=None if state is None else (state,),
+            before=self._seen(tx, asked),
+            limit=asked.size + 1,
+        )
+        there, more = asked.cut(rows, lambda one: one.id)
+        shown = [one for one in there if not overdue or one.overdue(tx.now)]
         return TakedownList(takedowns=shown, cursor=more)
 
     def of_partner(
         self, tx: Transaction, partner: str, *, cursor: str | None, limit: int
     ) -> PartnerTakedowns:
-        """What a partner was asked, as it sees it."""
+        """What a partner was asked, as it sees it: nothing tells of what never reached it."""
         require(tx.actor, Permission.EXCHANGE_RECEIVE)
-        rows, more = self._page(tx, partner=partner, state=None, cursor=cursor, limit=limit)
-        asked = [as_asked(one) for one in rows if one.released is not None]
-        return PartnerTakedowns(takedowns=asked, cursor=more)
+        asked = Asked(cursor, limit)
+        before = self._seen(tx, asked, partner=partner)
+        told: list[Takedown] = []
+        while len(told) <= asked.size:
+            rows = store.page(
+                tx.connection, partner=partner, states=None, before=before, limit=LISTED_MAX
+            )
+            told += [one for one in rows if one.released is not None]
+            if len(rows) < LISTED_MAX:
+                break
+            before = rows[-1].id
+        shown, more = asked.cut(told, lambda one: one.id)
+        return PartnerTakedowns(takedowns=[as_asked(one) for one in shown], cursor=more)
 
     def asked_of(self, tx: Transaction, partner: str, takedown_id: str) -> PartnerTakedown:
         """One, as its partner sees it. Raises NoSuchTakedown for another's too."""
@@ -281,26 +300,18 @@ class Asking:
         return as_asked(one)
 
     @staticmethod
-    def _page(
-        tx: Transaction,
-        *,
-        partner: str | None,
-        state: State | None,
-        cursor: str | None,
-        limit: int,
-    ) -> tuple[list[Takedown], str | None]:
-        if cursor is not None and not (cursor.isascii() and cursor.isdecimal()):
-            raise BadInput("not a cursor of this list", where="cursor")
-        size = min(limit, LISTED_MAX)
-        rows = store.page(
-            tx.connection,
-            partner=partner,
-            states=None if state is None else (state,),
-            before=None if cursor is None else min(int(cursor), 2**63 - 1),
-            limit=size,
-        )
-        more = str(rows[-1][0]) if len(rows) == size else None
-        return [one for _, one in rows], more
+    def _seen(tx: Transaction, asked: Asked, *, partner: str | None = None) -> str | None:
+        """The id of the last one seen, which is the cursor: a number would count those of others.
+
+        `partner`: who asks, that has seen only what reached it. Raises BadInput.
+        """
+        cursor = asked.cursor
+        if cursor is not None:
+            one = store.find(tx.connection, cursor) if cursor.isprintable() else None
+            reached = one is not None and one.released is not None and one.partner == partner
+            if one is None or not (reached or partner is None):
+                raise BadInput("not a cursor of this list", where="cursor")
+        return cursor
 
 
 def _asks(new: NewTakedown, *, kind: Kind, partner: Partner) -> tuple[Done, ...]:

@@ -468,9 +468,10 @@ class ReceivedTakedown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceivedTakedowns(msgspec.Struct, frozen=True, kw_only=True):
-    """Partners' requests to us, the newest first."""
+    """Partners' requests to us, newest first; `cursor` gets the next page, null at the end."""
 
     takedowns: list[ReceivedTakedown]
+    cursor: str | None
 
 
 class TakedownMark(msgspec.Struct, frozen=True, kw_only=True):

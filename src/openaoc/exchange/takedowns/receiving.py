@@ -17,7 +17,6 @@ from openaoc.exchange.requests import PartnerRequest, RequestOutcome, Requests
 from openaoc.exchange.takedowns import store
 from openaoc.exchange.takedowns.clocks import takedown_rules
 from openaoc.exchange.takedowns.model import (
-    LISTED_MAX,
     RECEIPT_METHOD,
     RECEIPTS_MAX,
     RECEIPTS_PATH,
@@ -40,6 +39,7 @@ from openaoc.exchange.takedowns.receipts import numbered
 from openaoc.exchange.takedowns.saying import emptied, found_by
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.kernel.events import Event
+from openaoc.kernel.paging import FIRST, Asked, Place
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
 
@@ -183,11 +183,14 @@ class Receiving:
                 reason=f"{partner} does not know that it asked for this",
             )
 
-    def page(self, tx: Transaction) -> ReceivedTakedowns:
-        """Partners' requests to us, the newest first."""
+    def page(self, tx: Transaction, asked: Asked = FIRST) -> ReceivedTakedowns:
+        """Partners' requests to us, a page, the newest first. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.EXCHANGE_READ)
-        found = store.newest_received(tx.connection, limit=LISTED_MAX)
-        return ReceivedTakedowns(takedowns=list(found))
+        rows = store.newest_received(tx.connection, asked)
+        shown, more = asked.cut(
+            rows, lambda one: Place(one.received_at, f"{one.id}/{one.partner}").cursor()
+        )
+        return ReceivedTakedowns(takedowns=shown, cursor=more)
 
     @staticmethod
     def _keep(tx: Transaction, row: ReceivedTakedown, *, action: str) -> None:

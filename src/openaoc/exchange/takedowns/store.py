@@ -12,6 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from openaoc.exchange.takedowns.model import ReceivedTakedown, State, Takedown
+from openaoc.kernel.paging import Asked
+from openaoc.storage import pages
 from openaoc.storage.tables import metadata, moment
 
 takedowns: Final = sa.Table(
@@ -77,25 +79,26 @@ def page(
     *,
     partner: str | None,
     states: Collection[State] | None,
-    before: int | None,
+    before: str | None,
     limit: int,
-) -> list[tuple[int, Takedown]]:
-    """The newest first, each with its place."""
-    query = sa.select(takedowns.c.sequence, takedowns.c.body)
+) -> list[Takedown]:
+    """The newest first; `before`: only older ones than the one with this id."""
+    query = sa.select(takedowns.c.body)
     if partner is not None:
         query = query.where(takedowns.c.partner == partner)
     if states is not None:
         query = query.where(takedowns.c.state.in_([one.value for one in states]))
     if before is not None:
-        query = query.where(takedowns.c.sequence < before)
+        other = takedowns.alias()
+        there = sa.select(other.c.sequence).where(other.c.id == before).scalar_subquery()
+        query = query.where(takedowns.c.sequence < there)
     query = query.order_by(takedowns.c.sequence.desc()).limit(limit)
-    return [(row.sequence, _ONE.decode(row.body)) for row in connection.execute(query)]
+    return [_ONE.decode(row.body) for row in connection.execute(query)]
 
 
 def of_partner(connection: Connection, partner: str, *, limit: int) -> list[Takedown]:
     """All that this partner was ever to be asked, the newest first."""
-    found = page(connection, partner=partner, states=None, before=None, limit=limit)
-    return [one for _, one in found]
+    return page(connection, partner=partner, states=None, before=None, limit=limit)
 
 
 def of_indicator(connection: Connection, indicator: str, *, limit: int) -> list[Takedown]:
@@ -147,7 +150,13 @@ def find_received(
     return None if body is None else _RECEIVED.decode(body)
 
 
-def newest_received(connection: Connection, *, limit: int) -> Sequence[ReceivedTakedown]:
-    """Partners' requests, the newest first."""
-    query = sa.select(received.c.body).order_by(received.c.received_at.desc()).limit(limit)
+def newest_received(connection: Connection, asked: Asked) -> Sequence[ReceivedTakedown]:
+    """Partners' requests, the newest first: a page, and one more where there are more."""
+    column = received.c
+    query = pages.newest(
+        sa.select(column.body),
+        at=column.received_at,
+        name=column.id + "/" + column.partner,
+        asked=asked,
+    )
     return [_RECEIVED.decode(row.body) for row in connection.execute(query)]
