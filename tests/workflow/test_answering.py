@@ -13,11 +13,14 @@ from openaoc.holds.answers import Given
 from openaoc.holds.model import Answer, MoreThanOrdered, NoSuchOrder, OrderState
 from openaoc.holds.record import OrderRecord
 from openaoc.kernel.errors import Busy, OpenAOCError
+from openaoc.storage.errors import DatabaseDown
 from openaoc.storage.unit_of_work import Transaction
 from openaoc.workflow import batcher
-from openaoc.workflow.answering import Answering
+from openaoc.workflow.answering import Answering, Request
 from openaoc.workflow.batcher import Batcher
 from tests.workflow.centre import Centre, machine
+
+WAIT_S = 60.0
 
 
 class Settled:
@@ -106,6 +109,34 @@ def test_a_signature_counts_once_though_two_requests_come_together(centre: Centr
         assert sorted(pool.map(send, range(4))) == ["refused", "refused", "refused", "taken"]
 
 
+def test_answers_of_a_commit_that_nobody_heard_of_are_not_taken_for_repeats(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid = [centre.pay("KBANK:1", f"SCB:h{n}", 1_000) for n in range(2)]
+    orders = [centre.file(p).orders[0].order for p in paid]
+    answering, _ = answering_of(centre)
+    taken = answering._transact
+
+    def unheard(batch: Sequence[Request]) -> None:
+        taken(batch)
+        raise DatabaseDown
+
+    whole = Answer(outcome="applied", applied_minor=1_000)
+    requests = [
+        Request(
+            actor=machine("SCB"),
+            given=[Given(order=order, answer=whole)],
+            verified=Verified(kid="k", issued_at=centre.clock.now(), nonce=order),
+        )
+        for order in orders
+    ]
+    monkeypatch.setattr(answering, "_transact", unheard)
+    assert [type(told) for told in answering._take_together(requests)] == [DatabaseDown] * 2
+    monkeypatch.undo()
+    again = answering.answer(orders[0], whole, actor=machine("SCB"))
+    assert again.held_minor == 1_000
+
+
 def test_a_report_whose_signature_was_used_files_nothing(centre: Centre) -> None:
     paid = centre.pay("KBANK:1", "SCB:r", 1_000)
     verified = Verified(kid="k", issued_at=centre.clock.now(), nonce="r")
@@ -126,20 +157,20 @@ def test_a_batcher_takes_the_oldest_first_within_its_weight() -> None:
     def work(items: Sequence[int]) -> list[int]:
         batches.append(list(items))
         begun.set()
-        assert go.wait(10)
+        assert go.wait(WAIT_S)
         return list(items)
 
     many: Batcher[int, int] = Batcher(work, most=10, weigh=lambda item: item)
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(many.submit, 1)
-        assert begun.wait(10)
+        assert begun.wait(WAIT_S)
         rest = []
         for number, item in enumerate((4, 5, 3, 30, 2), start=1):
             rest.append(pool.submit(many.submit, item))
             while len(many._queue) < number:
                 pass
         go.set()
-        assert [f.result(10) for f in (first, *rest)] == [1, 4, 5, 3, 30, 2]
+        assert [f.result(WAIT_S) for f in (first, *rest)] == [1, 4, 5, 3, 30, 2]
     assert batches == [[1], [4, 5], [3], [30], [2]]
 
 

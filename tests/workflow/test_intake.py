@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 from datetime import timedelta
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -14,7 +16,10 @@ from openaoc.holds.model import OrderState
 from openaoc.kernel.actor import CITIZEN
 from openaoc.kernel.errors import BadInput, Conflict
 from openaoc.reports.model import Channel, RepeatedDifferently
+from openaoc.storage.errors import DatabaseDown
 from openaoc.workflow.confirming import PAYMENT_CONFIRM
+from openaoc.workflow.incoming import Incoming
+from openaoc.workflow.intake import Taken
 from tests.workflow.centre import AGENT, SUPERVISOR, Centre, liaison, machine
 
 
@@ -137,6 +142,33 @@ def test_the_identity_is_only_in_the_vault(centre: Centre) -> None:
         sealed = centre.vault.open(tx, report.id, reason="a test looks")
     assert msgspec.json.decode(sealed)["name"] == "Somchai Jaidee"
     assert report.has_identity
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_filed_report_keeps_its_identity_though_nobody_heard_of_the_commit(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """The database ends between its commit and its word; then the reports are taken one by one."""
+    intake, batcher = centre.matter.intake, centre.matter.intake._batcher
+    origin = centre.pay("KBANK:1", "SCB:2", 100_000)
+
+    def unheard(incoming: Incoming) -> Taken:
+        for _ in range(times - 1):
+            batcher.submit(incoming)
+        answer = batcher.submit(incoming)
+        if times == 1:
+            raise DatabaseDown
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "_batcher", SimpleNamespace(submit=unheard))
+        with pytest.raises(DatabaseDown) if times == 1 else contextlib.nullcontext():
+            centre.file(origin, key="once")
+    receipt = centre.file(origin, key="once")
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        [report] = centre.matter.reports.of_case(tx, receipt.case)
+        sealed = centre.vault.open(tx, report.id, reason="a test looks")
+    assert msgspec.json.decode(sealed)["name"] == "Somchai Jaidee"
 
 
 def test_only_a_hash_of_the_secret_is_stored(centre: Centre) -> None:

@@ -20,6 +20,7 @@ from openaoc.holds.record import OrderRecord
 from openaoc.holds.service import Holds
 from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.errors import BadInput, OpenAOCError
+from openaoc.storage.errors import DatabaseDown
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.workflow.batcher import Batcher
 
@@ -115,8 +116,9 @@ class Answering:
         try:
             return retrying(lambda: self._transact(batch))
         except Exception as error:  # noqa: BLE001 - each waiting caller gets it
-            if len(batch) == 1:
-                return [error]
+            if len(batch) == 1 or isinstance(error, DatabaseDown):
+                # Of a commit nobody heard of each asks again, signed anew.
+                return [error] * len(batch)
         alone: list[Taken | Exception] = []
         for request in batch:  # one bad request must not refuse its neighbours
             alone += self._take_together([request])

@@ -22,7 +22,7 @@ from openaoc.holds.lock import hold_matter
 from openaoc.holds.model import OrderState
 from openaoc.holds.service import Holds
 from openaoc.kernel.actor import SYSTEM, Actor, Role
-from openaoc.kernel.errors import OpenAOCError
+from openaoc.kernel.errors import OpenAOCError, Unavailable
 from openaoc.kernel.ids import new_case_id, new_report_id
 from openaoc.kernel.settings import Settings
 from openaoc.parties.permissions import Permission, require
@@ -41,6 +41,7 @@ from openaoc.reports.service import (
     same_report,
     source_of,
 )
+from openaoc.storage.errors import DatabaseDown
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.storage.vault import Vault
 from openaoc.tracing.service import CaseClaim, Tracing
@@ -121,18 +122,23 @@ class Intake:
         if self._tell_own is not None:
             self._tell_own(clean, sender=sender)
         sealed = self._seal(incoming)
-        new = False
+        filed = False
         try:
-            receipt, new = self._batcher.submit(incoming)
+            receipt, filed = self._batcher.submit(incoming)
+        except Unavailable:
+            filed = True  # perhaps: nobody knows what a database kept that did not answer
+            raise
         finally:
-            if sealed and not new:
+            if sealed and not filed:
                 self._shred(incoming)
-        return receipt, new
+        return receipt, filed
 
     def _shred(self, incoming: Incoming) -> None:
         """Nothing was filed under this identity: a repeat that came meanwhile, or a refusal."""
         with self._uow.begin(SYSTEM, purpose="an identity without its report") as tx:
-            self._vault.shred(tx, incoming.report_id, reason="the report was not filed")
+            # Filed, and taken for a repeat of itself: nobody had heard of the commit.
+            if not self._reports.filed(tx, [incoming.report_id]):
+                self._vault.shred(tx, incoming.report_id, reason="the report was not filed")
 
     def _seal(self, incoming: Incoming) -> bool:
         """Seal the reporter's identity before the report is committed; whether there is one.
@@ -156,8 +162,8 @@ class Intake:
             self._tracing.settle()
             return retrying(lambda: self._transact(batch))
         except Exception as error:  # noqa: BLE001 - each waiting caller gets it
-            if len(batch) == 1:
-                return [error]
+            if len(batch) == 1 or isinstance(error, DatabaseDown):
+                return [error] * len(batch)  # of a commit nobody heard of each asks again
             _LOG.warning("workflow.intake.batch_failed", reports=len(batch), error=repr(error))
         alone: list[Taken | Exception] = []
         for incoming in batch:  # one bad report must not refuse its neighbours
