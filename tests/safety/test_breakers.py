@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from openaoc.holds.model import OrderState, OrderView
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import EPOCH
-from openaoc.kernel.errors import BadInput
+from openaoc.kernel.errors import BadInput, NotFound
 from openaoc.parties.permissions import NotPermitted
 from openaoc.safety.breakers import figures
 from openaoc.safety.counting import HourCounts
@@ -232,6 +232,15 @@ def test_not_everybody_stops_the_centre(centre: Centre) -> None:
     for wrong in ("", "everything", "bank:SCB", "institution:", "source:a b"):
         with pytest.raises(BadInput), centre.database.uow.begin(SUPERVISOR) as tx:
             centre.matter.breakers.open(tx, wrong, reason="a typing error")
+
+
+def test_a_breaker_of_nothing_is_refused(centre: Centre) -> None:
+    for wrong in ("institution:SCBB", "rule:TH-victm"):
+        with pytest.raises(NotFound), centre.database.uow.begin(SUPERVISOR) as tx:
+            centre.matter.breakers.open(tx, wrong, reason="a typing error")
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        opened = centre.matter.breakers.open(tx, "institution:scb", reason="in small letters")
+    assert opened.scope == "institution:SCB"
 
 
 def test_upheld_contests_stop_what_caused_them(centre: Centre) -> None:

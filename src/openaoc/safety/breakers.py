@@ -13,10 +13,12 @@ from typing import Final
 import structlog
 
 from openaoc.cases.service import Cases
+from openaoc.holds.legal import NoSuchRule, jurisdictions, rulebook
 from openaoc.holds.lock import hold_matter
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.events import Event
 from openaoc.parties.permissions import Permission, require
+from openaoc.parties.service import Parties
 from openaoc.safety import store
 from openaoc.safety.counting import WINDOW_MINUTES, HourCounts
 from openaoc.safety.model import (
@@ -43,9 +45,10 @@ _LOG = structlog.get_logger(__name__)
 class Breakers:
     """The breakers of the centre. One instance; asked while the matter is held."""
 
-    def __init__(self, *, limits: Limits, cases: Cases) -> None:
+    def __init__(self, *, limits: Limits, cases: Cases, parties: Parties) -> None:
         self.limits = limits
         self._cases = cases
+        self._parties = parties
         self._lock = threading.Lock()
         self._counts = HourCounts()
         self._known: dict[str, Breaker] = {}
@@ -111,11 +114,24 @@ class Breakers:
     # What persons do.
 
     def open(self, tx: Transaction, scope: str, *, reason: str) -> Breaker:
-        """Stop automatic orders of the scope; one person is enough. Open already: as it is."""
+        """Stop automatic orders of the scope; one person is enough. Open already: as it is.
+
+        Raises UnknownInstitution, NoSuchRule: a breaker of nothing would stop nothing.
+        """
         require(tx.actor, Permission.BREAKER_OPEN)
-        check_scope(scope)
+        known = self._known_scope(tx, scope)
         hold_matter(tx)
-        return self.trip(tx, scope, why=reason, by=tx.actor.id)
+        return self.trip(tx, known, why=reason, by=tx.actor.id)
+
+    def _known_scope(self, tx: Transaction, scope: str) -> str:
+        kind, _, name = check_scope(scope).partition(":")
+        if kind == "institution":
+            return f"institution:{self._parties.institution(tx, name).code}"
+        if kind == "rule" and not any(
+            rule.id == name for code in jurisdictions() for rule in rulebook(code).rule
+        ):
+            raise NoSuchRule(name)
+        return scope
 
     def close(self, tx: Transaction, scope: str, *, reason: str, resume: bool = False) -> Breaker:
         """Let automatic orders of the scope go out again; its hour begins anew.

@@ -338,7 +338,7 @@ def _core(means: Means) -> Core:
     standings = Standings(
         reports=reports, cases=cases, registry=registry, jurisdiction=settings.jurisdiction
     )
-    breakers = Breakers(limits=Limits.of(settings), cases=cases)
+    breakers = Breakers(limits=Limits.of(settings), cases=cases, parties=means.parties)
     pursuit = Pursuit(
         uow=means.uow,
         tracing=tracing,
