@@ -30,7 +30,7 @@ def receipt(centre: Centre) -> ReportReceipt:
     """A case with one order of 1,000 baht, of which 600 are held."""
     origin = centre.pay("KBANK:111", "SCB:222", 100_000)
     proof = Proof(kind="institution", bank_case_id="K-77")
-    filed = centre.file(origin, proof=proof, narrative="They said <b>tax</b>.")
+    filed = centre.file(origin, proof=proof, narrative="They said <b>tax</b>.", scam_type="6")
     centre.answer(filed.orders[0].order, "SCB", 60_000)
     centre.matter.duties.run_due()
     return filed
@@ -78,6 +78,8 @@ def test_the_complaint_is_drafted_without_retelling(
     assert "Somchai Jaidee" in page.text
     assert "They said &lt;b&gt;tax&lt;/b&gt;." in page.text
     assert '<section lang="th">' in page.text
+    assert "ข่มขู่ทางโทรศัพท์" in page.text
+    assert "Kind of deception: telephone-threat" in page.text
     assert page.headers["cache-control"] == "no-store"
     rules = page.headers["content-security-policy"]
     assert "default-src 'none'" in rules

@@ -50,7 +50,7 @@ def _shown(
     return shown | {
         "unproven": view.standing == "needs_person" and view.state in UNDER_WORK,
         "sums": _sums(view, language),
-        "orders": sorted(Counter(o.state for o in view.orders).items()),
+        "orders": _orders(view),
     }
 
 
@@ -111,6 +111,12 @@ def _sums(view: CaseView, language: str) -> list[tuple[str, str]]:
         for name, amount in found
         if amount or name != "restituted"
     ]
+
+
+def _orders(view: CaseView) -> list[tuple[str, int]]:
+    """How many orders are in each state; none in shadow, where nobody is told of one."""
+    shown = view.orders if view.mode == "live" else []
+    return sorted(Counter(order.state for order in shown).items())
 
 
 ROUTES: Final = PAGE.routes(_followed)

@@ -18,6 +18,7 @@ import msgspec
 from openaoc.cases.model import CaseView
 from openaoc.holds.model import Words
 from openaoc.kernel.money import format_money
+from openaoc.kernel.offences import Offence, offence_of
 from openaoc.reports.model import Reporter
 from openaoc.reports.service import IndicatorRow, PaymentRow, ReportRow
 
@@ -31,7 +32,7 @@ _STYLE: Final = (
 
 
 class ComplaintWords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every phrase of a draft in one language."""
+    """Every phrase of a draft in one language; `kinds`: the offences that it calls otherwise."""
 
     title: str
     to: str
@@ -57,6 +58,7 @@ class ComplaintWords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     due: str
     sign: str
     draft: str
+    kinds: dict[Offence, str] = {}
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +162,9 @@ def _numbers(told: Told, w: ComplaintWords) -> list[str]:
 def _narrative(told: Told, w: ComplaintWords) -> list[str]:
     lines = [told.report.narrative.strip() or f"{w.no_narrative} {w.blank}"]
     if told.report.scam_type:
-        lines.append(w.kind.format(kind=told.report.scam_type))
+        kind = offence_of(told.report.scam_type)
+        written = told.report.scam_type if kind is Offence.UNSORTED_SCAM else kind.value
+        lines.append(w.kind.format(kind=w.kinds.get(kind, written)))
     return lines
 
 
