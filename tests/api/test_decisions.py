@@ -50,6 +50,17 @@ def citizens_case(world: World, number: str) -> dict[str, Any]:
     return receipt
 
 
+def test_a_case_is_found_however_its_number_was_typed(world: World, number: str) -> None:
+    case = citizens_case(world, number)["case"]
+    typed = case.lower().replace("-", " ")
+    assert view(world, typed)["case"] == case
+    missing = world.as_("supervisor").post(f"/v1/cases/{typed}/close")
+    assert (missing.status_code, missing.json()["errors"]) == (
+        400,
+        [{"path": "$", "reason": "the body is empty"}],
+    )
+
+
 def test_complaint_extends_the_hold_to_seven_days(world: World, number: str) -> None:
     order = held_at(world, number)
     told = complaint(10)

@@ -20,6 +20,7 @@ from openaoc.api.sign_ins import SignIns
 from openaoc.bootstrap import Centre
 from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor, Role
 from openaoc.kernel.errors import BadInput, NotFound, NotSignedIn, Refused
+from openaoc.kernel.ids import read_number
 from openaoc.parties.permissions import Permission, require
 from openaoc.web.rates import Rate, RateLimits
 
@@ -165,10 +166,10 @@ def need_key(key: str | None) -> str:
 
 
 def need_id(text: str, *, what: str) -> str:
-    """An id from the path. Raises NotFound for what cannot be one, before any store is asked."""
+    """An id from the path, a number as we write it. Raises NotFound for what cannot be one."""
     if not 0 < len(text) <= ID_CHARACTERS_MAX or not text.isascii() or not text.isprintable():
         raise NotFound(f"no such {what}")
-    return text
+    return read_number(text)
 
 
 def own_partner(connection: Connection) -> str:

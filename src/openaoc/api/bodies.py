@@ -58,7 +58,7 @@ def _check(value: object, path: str) -> None:
             raise BadInput("contains a NUL character", where=path)
     elif isinstance(value, datetime):
         if value.tzinfo is None or not EARLIEST <= value < LATEST:
-            raise BadInput("is not between the years 1970 and 2200", where=path)
+            raise BadInput("is not between the years 1970 and 2200 (of the common era)", where=path)
     else:
         for place, item in _parts(value):
             _check(item, path + place)

@@ -42,6 +42,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 TYPE_BASE: Final = "urn:openaoc:problem:"
 RETRY_AFTER_S: Final = 1
 DETAIL_CHARACTERS_MAX: Final = 500
+BODY: Final = "data"
+"""The framework's name for a request's body."""
 
 ApiRequest = Request[Actor, None, State]
 
@@ -149,6 +151,8 @@ def on_our_error(request: ApiRequest, error: OpenAOCError) -> Response[Problem]:
 def _fault(request: ApiRequest, item: dict[str, Any]) -> Fault:
     """What is wrong with a parameter, under the name that the caller knows it by."""
     name, reason = str(item.get("key", "")), str(item.get("message", ""))
+    if name == BODY:
+        return Fault(path="$", reason="the body is empty")  # all else is said by our decoder
     handler = request.scope.get("route_handler")
     known = handler.parsed_fn_signature.parameters if handler is not None else {}
     if name not in known:

@@ -48,7 +48,7 @@ def list_holds(
             o["account"],
             format_money(o["amount_minor"], o["currency"]),
             format_money(o["held_minor"], o["currency"]),
-            o["state"],
+            _state(o),
             o["ends_at"],
             o["notice_delayed_until"] or "at once",
         )
@@ -186,4 +186,9 @@ def _decide(order: str, verb: str, body: dict[str, Any], *, as_json: bool) -> No
         show_json(view)
         return
     held = format_money(view["held_minor"], view["currency"])
-    say(f"{view['order']}  {view['state']}  held {held}")
+    say(f"{view['order']}  {_state(view)}  held {held}")
+
+
+def _state(order: dict[str, Any]) -> str:
+    """The order's state; of one in shadow also that it is, as nobody is told of it."""
+    return f"{order['state']}" + ("" if order["mode"] == "live" else ", in shadow")

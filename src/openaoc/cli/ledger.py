@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -149,23 +150,15 @@ def _in_file(table: TransferTable, sent: int, found: re.Match[str]) -> str:
     return f"{file}, row {row}"
 
 
-class _progress:  # noqa: N801 - used as a function
-    """A bar on a terminal, nothing elsewhere."""
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, on stderr as stdout has the document; nothing elsewhere."""
+    if total <= ROWS_PER_BATCH or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
 
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._bar: Any = None
-
-    def __enter__(self) -> Any:
-        if sys.stderr.isatty() and self._total > ROWS_PER_BATCH:
-            from rich.progress import Progress
-
-            self._bar = Progress(transient=True)
-            self._bar.start()
-            task = self._bar.add_task("transfers", total=self._total)
-            return lambda done: self._bar.update(task, completed=done)
-        return lambda _: None
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("transfers", total=total)
+        yield lambda done: bar.update(task, completed=done)
