@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from openaoc.kernel.clock import from_us
+from openaoc.ledger.model import DiskRefused, LedgerStopped
 from openaoc.ledger.service import Ledger
 from tests.ledger.feeder import CALLERS, batch, run_and_kill
 from tests.ledger.twins import hot_lines
-from tests.ledger.worlds import ledger, table
+from tests.ledger.worlds import START_US, ledger, row, table
 
 
 def assert_each_once(opened: Ledger) -> int:
@@ -85,6 +88,46 @@ def _crash(folder: Path, rounds: int) -> int:
         with ledger(folder / "kept") as opened:
             assert_each_once(opened)
     return left
+
+
+def test_a_cut_that_its_follower_never_confirmed_loses_nothing(tmp_path: Path) -> None:
+    """It is in the log: the next start makes it, and needs the segments that were written."""
+    rows = [row(f"T{number}", at=number, amount=10) for number in range(6)]
+
+    def away(_: int) -> None:
+        raise LedgerStopped("the standby did not confirm it")
+
+    with ledger(tmp_path) as opened:
+        opened.ingest(table(rows), live=False)
+        opened.follow(away)
+        with pytest.raises(LedgerStopped):
+            opened.cut(from_us(START_US + 4))
+    with ledger(tmp_path) as again:
+        assert assert_each_once(again) == 4
+        receipt = again.ingest(table(rows), live=False)
+        assert (receipt.accepted, receipt.repeated) == (0, len(rows))
+
+
+def test_a_cut_that_failed_is_as_if_never_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with ledger(tmp_path) as opened:
+        opened.ingest(table([row(f"T{number}", at=number) for number in range(6)]), live=False)
+        with monkeypatch.context() as patched:
+            patched.setattr("openaoc.ledger.cold.write_manifest", full)
+            with pytest.raises(DiskRefused):
+                opened.cut(from_us(START_US + 4))
+        assert opened._commits.days._draft is None
+        with monkeypatch.context() as patched:
+            patched.setattr(opened._commits.days, "ensure_room", full)
+            with pytest.raises(OSError, match="no space"):
+                opened.cut(from_us(START_US + 4))
+        assert assert_each_once(opened) == 0
+        assert opened.cut(from_us(START_US + 4)) == 4
+        assert assert_each_once(opened) == 4
 
 
 def test_killed_while_older_days_leave(tmp_path: Path) -> None:

@@ -254,7 +254,10 @@ class ColdStore:
 
     def _put(self, segments: tuple[Segment, ...], *, next_number: int) -> None:
         manifest = Manifest(next_number=next_number, segments=segments)
-        write_manifest(self._folder, manifest)
+        try:
+            write_manifest(self._folder, manifest)
+        except OSError as error:
+            raise DiskRefused(f"the cold manifest was not written: {error.strerror}") from error
         self._manifest = manifest
 
     def accounts_history(

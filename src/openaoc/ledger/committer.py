@@ -422,7 +422,7 @@ class Committer:
         """Move what was booked before out of the hot arrays; how many transfers left.
 
         Their segments are written beside the running ledger; batches wait while the arrays are made
-        anew. Raises DiskRefused, TooLarge, LedgerStopped; then nothing has changed.
+        anew. Raises DiskRefused, TooLarge: nothing has changed; LedgerStopped: a start will tell.
         """
         with self._snapshotting:
             with self.quiet():
@@ -438,7 +438,9 @@ class Committer:
             except snapshot.Renumbered:
                 self.days.give_up()
                 return 0
-            except OpenAOCError:
+            except LedgerStopped:  # it may be in the log: the next start makes it, from these
+                raise
+            except BaseException:  # whatever it is, what was written for it counts for nothing
                 self.days.give_up()
                 raise
         self.snapshot()

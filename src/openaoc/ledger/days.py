@@ -7,7 +7,7 @@ no log.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Final
 
 import msgspec
@@ -25,6 +25,7 @@ from openaoc.ledger.extract import Extract
 from openaoc.ledger.hot import HotLog, Staged
 from openaoc.ledger.kernels_cold import line_ends
 from openaoc.ledger.kernels_lines import repair
+from openaoc.ledger.model import DiskRefused
 from openaoc.ledger.numbers import Numbers
 from openaoc.ledger.recall import also_named, named_again, recall, undo_recall
 from openaoc.ledger.renewal import renew, swap
@@ -256,6 +257,8 @@ class Days:
 
         Raises DiskRefused, TooLarge, and Renumbered when it is void.
         """
+        # What a cut that failed could not take back goes first: it had the same number.
+        self._cold.forget_after(self._hot.store.cuts)
         for rows, amends in ((draft.fresh, False), (draft.again, True)):
             for start in range(0, rows.size, SEGMENT_ROWS):
                 part = rows[start : start + SEGMENT_ROWS]
@@ -274,9 +277,10 @@ class Days:
             ids.let_go()
 
     def give_up(self) -> None:
-        """The cut is not made: its segments go."""
+        """The cut is not made: its segments go, now or where the disk is full before the next."""
         self._draft = None
-        self._cold.forget_after(self._hot.store.cuts)
+        with suppress(DiskRefused):
+            self._cold.forget_after(self._hot.store.cuts)
 
     def carry_out(self, cut: Cut) -> None:
         """Make a cut that is logged; no batch is half done."""
