@@ -46,7 +46,7 @@ def no_dsn() -> str:
 def test_an_erasure_that_leaves_the_key_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openaoc.storage.vault.destroy", lambda _: False)
+    monkeypatch.setattr("openaoc.storage.keyring.destroy", lambda _: False)
     steps = Steps()
     identity.prove(Scratch(tmp_path, no_dsn), steps)
     assert not all(step.ok for step in steps.taken)

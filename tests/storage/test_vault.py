@@ -111,6 +111,24 @@ def test_a_look_stays_on_record_when_the_change_around_it_fails(
     assert journalled(database)[-1].action == "storage.identity.opened"
 
 
+def test_whoever_keeps_keys_too_hears_of_each_that_is_made_and_erased(
+    uow: UnitOfWork, vault: Vault, keys: Keyring
+) -> None:
+    told: list[tuple[str, bool]] = []
+    keys.changed = lambda path: told.append((path.name, path.exists()))
+    for subject in ("rep_1", "rep_2"):
+        seal(uow, vault, subject)
+    (first, _), (second, _) = told
+    assert {path.name for path in key_files(keys)} == {first, second}
+    with uow.begin(SYSTEM) as tx:
+        vault.shred(tx, "rep_1", reason="the victim asked")
+        assert len(told) == 2, "not before it is committed"
+    assert told[2:] == [(first, False)]
+    with uow.read(SYSTEM) as tx:
+        names = [f"identities/{first[:2]}/{first}", f"identities/{second[:2]}/{second}"]
+        assert vault.erased(tx, [*names, "identities/no/nobodys.key"]) == names[:1]
+
+
 def test_without_a_reason_nothing_is_opened_or_destroyed(uow: UnitOfWork, vault: Vault) -> None:
     seal(uow, vault)
     for reason in ("", "  ", "x"):
@@ -178,7 +196,7 @@ def test_a_crash_between_the_shredding_and_its_key_is_made_good(
     def crash(_: Path) -> bool:
         raise OSError
 
-    monkeypatch.setattr("openaoc.storage.vault.destroy", crash)
+    monkeypatch.setattr("openaoc.storage.keyring.destroy", crash)
     with uow.begin(SYSTEM) as tx:
         vault.shred(tx, "rep_1", reason="asked for")
     monkeypatch.undo()

@@ -7,11 +7,10 @@ whether the centre may acknowledge and send; never promotes anybody.
 from __future__ import annotations
 
 import contextlib
-import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ import psycopg
 import structlog
 
 from openaoc.continuity.files import write_durably
+from openaoc.continuity.key_line import KeyLine
 from openaoc.continuity.line import (
     Channel,
     Hello,
@@ -34,12 +34,10 @@ from openaoc.continuity.standby_model import (
     BEAT,
     Ack,
     Fenced,
-    FileHead,
     FollowState,
     LineStatus,
-    Listing,
 )
-from openaoc.continuity.supply import send_cold, send_copy, send_keys
+from openaoc.continuity.supply import send_cold, send_copy
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.errors import OpenAOCError, Unavailable
@@ -52,6 +50,7 @@ from openaoc.storage.database import Database
 from openaoc.storage.files import sync_folder
 from openaoc.storage.marks import FENCED_MARK, KNOWN_MARK, STANDBY_NAME, has_standby
 from openaoc.storage.ticker import Ticker
+from openaoc.storage.vault import Vault
 
 REPLICA_ROLE: Final = "openaoc_replica"
 REPLICA_PASSWORD_NAME: Final = "postgres-replica.password"  # noqa: S105 - a file's name
@@ -64,7 +63,6 @@ LEASE_S: Final = 5.0
 """A centre that has not heard from its standby for so long sends nothing; a standby that is
 promoted waits longer than this, so that two never send."""
 CONNECTIONS_MAX: Final = 16
-KEYS_WAITING_MAX: Final = 100_000
 RELEASE_EVERY_S: Final = 0.5
 _END_WAITING: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -99,14 +97,20 @@ class StandbyLine:
         self._address = parse_address(settings.standby_listen, where="standby_listen")
         self._changed = threading.Condition()
         self._acked = self._durable = 0
-        self._ledger_here = self._keys_here = self._postgres_here = False
+        self._postgres_here = False
+        self._follower: Channel | None = None
+        """The newest connection that takes the ledger's log; one before it may end later."""
         self._heard: float | None = None
         self._gone_since = time.monotonic()
         self._state = self._before_joining = FollowState.NONE
         self._joined_at = "0/0"
         self._stopping = False
         self._epoch = 1
-        self._keys: queue.Queue[tuple[Path, threading.Event]] = queue.Queue(KEYS_WAITING_MAX)
+        self._keys = KeyLine(
+            database.keys.folder, beat_s=BEAT_S, must_wait=self._must_wait, erased=self._erased
+        )
+        self._keys_joined = threading.Event()
+        self._keys_joined.set()
         self._ticker = Ticker("standby", self._look, every_s=LOOK_S)
         self._releasing = Ticker("standby-release", self._release_waiting, every_s=RELEASE_EVERY_S)
         self._listener: socket.socket | None = None
@@ -125,10 +129,10 @@ class StandbyLine:
         listener = socket.create_server(self._address, backlog=CONNECTIONS_MAX)
         self._listener = listener
         self.address = listener.getsockname()[:2]
-        threading.Thread(target=self._accept, name="standby-line", daemon=True).start()
         self._durable = self._ledger.stats().position
         self._ledger.follow(self.confirm)
-        self._database.keys.written = self.key_written
+        self._database.keys.changed = self._keys.changed
+        threading.Thread(target=self._accept, name="standby-line", daemon=True).start()
         self._ticker.start()
         _LOG.info("continuity.line.listening", port=self.address[1], state=self._state.value)
 
@@ -146,6 +150,7 @@ class StandbyLine:
             self._end_waiting()
 
     def _end_waiting(self) -> None:
+        self._keys.stop()
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -175,8 +180,8 @@ class StandbyLine:
             position=self._durable,
             acknowledged=self._acked,
             database=self._postgres_here,
-            ledger=self._ledger_here,
-            keys=self._keys_here,
+            ledger=self._follower is not None,
+            keys=self._keys.here,
         )
 
     def forget(self) -> LineStatus:
@@ -198,17 +203,10 @@ class StandbyLine:
                     raise LedgerStopped("the standby did not confirm it; it is not acknowledged")
                 self._changed.wait(1.0)
 
-    def key_written(self, path: Path) -> None:
-        """Return when the standby has the key. Raises Unavailable when the centre ends first."""
-        if not self._keys_here and not self._must_wait():
-            return
-        done = threading.Event()
-        self._keys.put((path, done))
-        while not done.wait(0.2):
-            if self._stopping:
-                raise Unavailable("the standby did not confirm a key")
-            if not self._must_wait() and not self._keys_here:
-                return
+    def _erased(self, names: Collection[str]) -> list[str]:
+        vault = Vault(keys=self._database.keys, uow=self._database.uow)
+        with self._database.uow.read(SYSTEM, purpose="tell the standby what is erased") as tx:
+            return vault.erased(tx, names)
 
     def _must_wait(self) -> bool:
         return self._state not in (FollowState.NONE, FollowState.ALONE)
@@ -225,7 +223,7 @@ class StandbyLine:
         with self._server.superuser() as connection:
             row = connection.execute(_STREAMING, [self._joined_at, STANDBY_NAME]).fetchone()
         self._postgres_here = row is not None
-        here = self._postgres_here and self._ledger_here and self._keys_here
+        here = self._postgres_here and self._follower is not None and self._keys.here
         now = time.monotonic()
         if here:
             self._gone_since = now
@@ -235,7 +233,7 @@ class StandbyLine:
             case FollowState.JOINING | FollowState.WAITING if here:
                 # What was acknowledged before nobody had to wait is over there too, by now.
                 kept = bool(row and row[0]) and self._acked >= self._durable
-                if kept:
+                if kept and self._keys_joined.is_set():
                     self._in_sync()
             case FollowState.JOINING:
                 self._set_synchronous(on=False)
@@ -253,6 +251,7 @@ class StandbyLine:
         """From now on wait for the standby; in sync once it has what came before, too."""
         self._before_joining = self._state
         self._become(FollowState.JOINING)
+        self._keys_joined = self._keys.behind_these()
         self._set_synchronous(on=True)
         with self._server.superuser() as connection:
             row = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
@@ -321,7 +320,7 @@ class StandbyLine:
             case "ledger":
                 self._serve_ledger(channel, hello.position)
             case "keys":
-                self._serve_keys(channel)
+                self._keys.serve(channel)
             case "copy" | "snapshot":
                 log = hello.kind == "copy"
                 send_copy(channel, self._ledger, hello.have, log=log)
@@ -358,7 +357,7 @@ class StandbyLine:
         tail = LogTail(self._ledger_folder, after=position)
         self._ledger.retain(position)
         self._note(position)
-        self._ledger_here = True
+        self._follower = channel
         try:
             said: FollowState | None = None
             while not self._stopping:
@@ -378,7 +377,8 @@ class StandbyLine:
             channel.send_bytes(b"")
             raise LineBroken("the log no longer reaches back so far") from error
         finally:
-            self._ledger_here = False
+            if self._follower is channel:
+                self._follower = None
 
     def _wait_for_more(self, position: int) -> bool:
         """Whether the ledger went on within a beat."""
@@ -397,35 +397,6 @@ class StandbyLine:
             self._heard = time.monotonic()
             self._acked = max(self._acked, position)
             self._changed.notify_all()
-
-    def _serve_keys(self, channel: Channel) -> None:
-        known = channel.receive(Listing)
-        send_keys(channel, self._database.keys.folder, known)
-        self._keys_here = True
-        try:
-            while not self._stopping:
-                try:
-                    path, done = self._keys.get(timeout=BEAT_S)
-                except queue.Empty:
-                    channel.send(FileHead(name="", size=0))
-                    channel.receive(Ack)
-                    continue
-                try:
-                    self._send_key(channel, path)
-                except LineBroken:
-                    self._keys.put((path, done))
-                    raise
-                done.set()
-        finally:
-            self._keys_here = False
-
-    def _send_key(self, channel: Channel, path: Path) -> None:
-        folder = self._database.keys.folder
-        content = path.read_bytes() if path.exists() else b""
-        name = path.relative_to(folder).as_posix()
-        channel.send(FileHead(name=name, size=len(content)))
-        channel.send_bytes(content)
-        channel.receive(Ack)
 
 
 def _ensure_replica(connection: psycopg.Connection, password: str) -> None:

@@ -67,7 +67,10 @@ def send_keys(channel: Channel, folder: Path, known: Listing) -> None:
         name = path.relative_to(folder).as_posix()
         if path.name.startswith(".") or (name.startswith(IDENTITIES) and name in known.files):
             continue
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # destroyed since: that is said after these
+            continue
         channel.send(FileHead(name=name, size=len(content)))
         channel.send_bytes(content)
         channel.receive(Ack)

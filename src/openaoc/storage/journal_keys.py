@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from openaoc.kernel.clock import format_time
 from openaoc.kernel.errors import Corrupt
 from openaoc.storage.canonical import canonical_json
-from openaoc.storage.files import destroy
 from openaoc.storage.journal_heads import KEY_NAME, Head, key_id, public_bytes, verify_head
 from openaoc.storage.keyring import Keyring
 
@@ -126,14 +125,18 @@ class JournalKeys:
     def signer(self) -> Ed25519PrivateKey:
         """The key that signs now; made at its first use."""
         with self._lock:
-            if self._signer is None:
-                self._signer = self._load()
-            return self._signer
+            return self._held()
+
+    def _held(self) -> Ed25519PrivateKey:
+        if self._signer is None:
+            self._signer = self._load()
+        return self._signer
 
     def public(self) -> KeySet:
         """Every public key from the first on. Raises Corrupt."""
-        current = self.signer().public_key()
-        past = self.successions()
+        with self._lock:
+            # Together: between the two the key may be replaced.
+            current, past = self._held().public_key(), self.successions()
         known = KeySet(decode_public(past[0].old) if past else current, past)
         if encode_public(known.current) != encode_public(current):
             raise Corrupt("the journal's key is not the one that was named last")
@@ -146,7 +149,7 @@ class JournalKeys:
         whole.
         """
         with self._lock:
-            old = self._signer or self._load()
+            old = self._held()
             past = self.successions()
             new_key = self._keys.signing_key(_file_name(len(past) + 1))
             one = Succession(
@@ -159,14 +162,16 @@ class JournalKeys:
             one = msgspec.structs.replace(one, signature=signature)
             path = self._keys.folder / FOLDER / f"{len(past) + 1:06d}.json"
             self._keys.write(path, msgspec.json.encode(one))
-            destroy(self._keys.folder / _file_name(len(past)))
+            self._keys.destroy(self._keys.folder / _file_name(len(past)))
             self._signer = new_key
             return one
 
     def _load(self) -> Ed25519PrivateKey:
         count = len(self.successions())
-        if count:
-            destroy(self._keys.folder / _file_name(count - 1))
+        for number in range(count):
+            # A crash, or a standby that was away, may have left any of them.
+            if (left := self._keys.folder / _file_name(number)).exists():
+                self._keys.destroy(left)
         return self._keys.signing_key(_file_name(count))
 
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from openaoc.kernel.errors import Corrupt
-from openaoc.storage.files import private_folder, write_once
+from openaoc.storage.files import destroy, private_folder, write_once
 
 KEY_BYTES: Final = 32
 MASTER_NAME: Final = "master.key"
@@ -34,15 +34,22 @@ class Keyring:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._master: bytes | None = None
-        self.written: Callable[[Path], None] = _kept_here
-        """Called with each key file once it is on disk, before anything relies on it."""
+        self.changed: Callable[[Path], None] = _kept_here
+        """Called with each key file once it is on disk, before anything relies on it, and once it
+        is destroyed."""
 
     def write(self, path: Path, content: bytes) -> bytes:
         """As `files.write_once`, and wherever else keys are kept at once."""
         private_folder(path.parent)
         held = write_once(path, content)
-        self.written(path)
+        self.changed(path)
         return held
+
+    def destroy(self, path: Path) -> bool:
+        """As `files.destroy`, and wherever else keys are kept."""
+        found = destroy(path)
+        self.changed(path)
+        return found
 
     def has(self, name: str) -> bool:
         """Whether the file of that name exists."""
@@ -54,11 +61,12 @@ class Keyring:
 
     def secret(self, name: str) -> str:
         """The text kept under the name: 256 random bits made at its first use."""
-        private_folder(self.folder)
+        path = self.folder / name
         fresh = secrets.token_urlsafe(KEY_BYTES).encode("ascii")
-        text = write_once(self.folder / name, fresh).decode("ascii").strip()
+        held = path.read_bytes() if path.exists() else self.write(path, fresh)
+        text = held.decode("ascii").strip()
         if not text:
-            raise Corrupt("the key file is empty", where=str(self.folder / name))
+            raise Corrupt("the key file is empty", where=str(path))
         return text
 
     def master_key(self) -> bytes:

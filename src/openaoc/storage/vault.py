@@ -10,6 +10,7 @@ import functools
 import hashlib
 import hmac
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from openaoc.kernel.errors import BadInput, Conflict, Corrupt, NotFound, TooLarge, Unavailable
-from openaoc.storage.files import destroy
 from openaoc.storage.keyring import KEY_BYTES, Keyring
 from openaoc.storage.tables import vault_items, vault_master
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
@@ -175,7 +175,7 @@ class Vault:
         )
         tx.journal(action="storage.identity.shredded", subject=subject_id, reason=reason.strip())
         path = self._path(row.key_id)
-        tx.after_commit(functools.partial(destroy, path))
+        tx.after_commit(functools.partial(self._keys.destroy, path))
 
     def sealed_before(
         self,
@@ -211,10 +211,24 @@ class Vault:
                 .limit(RECONCILE_PAGE)
             ).all()
             for row in rows:
-                destroyed += destroy(self._path(row.key_id))
+                destroyed += self._keys.destroy(self._path(row.key_id))
                 last = str(row.subject_id)
             if len(rows) < RECONCILE_PAGE:
                 return destroyed
+
+    def erased(self, tx: Transaction, names: Collection[str]) -> list[str]:
+        """Those of the key files, by their names in the keys folder, whose subject is shredded."""
+        by_id = {Path(name).stem: name for name in names}
+        ids, found = sorted(by_id), []
+        for start in range(0, len(ids), RECONCILE_PAGE):
+            page = ids[start : start + RECONCILE_PAGE]
+            rows = tx.connection.execute(
+                sa.select(vault_items.c.key_id).where(
+                    vault_items.c.key_id.in_(page), vault_items.c.shredded_at.is_not(None)
+                )
+            )
+            found += [by_id[str(row.key_id)] for row in rows]
+        return found
 
     def _path(self, key_id: str) -> Path:
         return self._keys.folder / FOLDER_NAME / key_id[:2] / f"{key_id}.key"
