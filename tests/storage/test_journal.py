@@ -19,7 +19,8 @@ from openaoc.kernel.errors import BadInput, Corrupt, Refused
 from openaoc.storage import merkle, roles
 from openaoc.storage.database import Database
 from openaoc.storage.journal import JournalService, Sequencer, UnknownLeaf
-from openaoc.storage.journal_heads import Head
+from openaoc.storage.journal_heads import Head, key_id
+from openaoc.storage.journal_keys import Succession
 from openaoc.storage.journal_rows import JournalEntry
 from openaoc.storage.tables import journal_leaves
 from openaoc.storage.unit_of_work import UnitOfWork
@@ -136,7 +137,7 @@ def test_the_sequencer_places_a_committed_row_within_a_second(
     sequencer.start()
     try:
         [row] = write(uow)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while leaf_of(uow, row) is None and time.monotonic() < deadline:
             time.sleep(0.01)
         assert leaf_of(uow, row) == 0
@@ -222,6 +223,34 @@ def test_two_sequencers_and_many_writers_place_every_row_once(
     assert (verdict.size, verdict.waiting) == (180, 0)
 
 
+def test_the_public_keys_are_of_one_moment_while_the_key_is_replaced(
+    database: Database, uow: UnitOfWork, sequencer: Sequencer, journal: JournalService
+) -> None:
+    """Whoever reads the keys in the middle of a replacement waits for its end."""
+    write(uow)
+    sequencer.place()
+    keys = database.journal_keys
+    replacing: list[threading.Thread] = []
+    before = keys.successions
+
+    def replace_meanwhile() -> list[Succession]:
+        if not replacing:
+            replacing.append(threading.Thread(target=replace))
+            replacing[0].start()
+            replacing[0].join(0.2)
+        return before()
+
+    def replace() -> None:
+        with uow.begin(SYSTEM, purpose="test") as tx:
+            journal.rotate_key(tx)
+
+    keys.successions = replace_meanwhile  # type: ignore[method-assign]
+    first = keys.public()
+    replacing[0].join()
+    assert keys.public().find(key_id(first.current)) is not None
+    assert key_id(keys.public().current) != key_id(first.current)
+
+
 def test_a_forged_head_is_found(
     uow: UnitOfWork, sequencer: Sequencer, journal: JournalService
 ) -> None:
@@ -269,6 +298,10 @@ TAMPERED = {
     "head changed": ("UPDATE journal_heads SET root = sha256('x') WHERE size = 20", 19),
     "head deleted": ("DELETE FROM journal_heads WHERE size = 20", 10),
     "rows swapped": (SWAP, 5),
+    "node added": ("INSERT INTO journal_nodes VALUES (0, 20, sha256('x'))", 20),
+    "node added above": ("INSERT INTO journal_nodes VALUES (9, 0, sha256('x'))", 20),
+    "row at no time": ("UPDATE journal_rows SET at = 'infinity' WHERE {row}", 0),
+    "head at no time": ("UPDATE journal_heads SET at = '20000-01-01' WHERE size = 20", 0),
 }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+import psycopg
 import sqlalchemy as sa
 
 from openaoc.kernel.clock import format_time
@@ -70,6 +71,8 @@ def verify_journal(
         walk.run()
     except _Found as found:
         fault = found.fault
+    except (sa.exc.DataError, psycopg.DataError):
+        fault = Fault(leaf=walk.size, reason="from here on something is no moment of our calendar")
     waiting = connection.execute(sa.select(sa.func.count(journal_waiting.c.row_id))).scalar_one()
     return Verdict(
         ok=fault is None,
@@ -200,6 +203,10 @@ class _Walk:
         ).scalar_one_or_none()
         if orphan is not None:
             raise _Found(Fault(row=orphan, reason="the row has no leaf and waits for none"))
+        nodes = self._connection.execute(sa.select(sa.func.count()).select_from(journal_nodes))
+        whole = sum(self.size >> level for level in range(self.size.bit_length()))
+        if nodes.scalar_one() != whole:
+            raise _Found(Fault(leaf=self.size, reason="there are nodes that no rows make"))
         newest = self._connection.execute(sa.select(sa.func.max(journal_heads.c.size))).scalar_one()
         signed = newest or 0
         if signed < self.size:
