@@ -131,6 +131,22 @@ def test_gaps_and_damage_are_refused(tmp_path: Path) -> None:
     keeper.close()
 
 
+def test_a_standby_whose_log_was_damaged_says_so_and_throws_nothing_away(tmp_path: Path) -> None:
+    with ledger(tmp_path / "a") as source:
+        keeper = start_copy(source, tmp_path / "b")
+        for turn in range(2):
+            fill(source, 3 * turn, batches=3)
+            follow(tmp_path / "a", keeper, durable=source.stats().position)
+            keeper.rotate()
+    damaged = sorted((tmp_path / "b").glob("wal-*.log"))[-2]
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    with pytest.raises(Corrupt, match="make the standby anew"):
+        last_position(tmp_path / "b")
+    assert damaged.read_bytes() == content
+
+
 def test_a_snapshot_that_was_fetched_lets_the_log_go(tmp_path: Path) -> None:
     with ledger(tmp_path / "a") as source:
         fill(source, 0, batches=2)

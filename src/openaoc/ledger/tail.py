@@ -162,11 +162,13 @@ class LogKeeper:
 def last_position(folder: Path) -> int:
     """The last whole entry that a folder's snapshot and log hold; a torn end is cut off.
 
-    Raises Corrupt for a manifest that cannot be read.
+    Raises Corrupt for a manifest that cannot be read, and for entries that are missing before
+    others: what follows them is of no use.
     """
     manifest = read_manifest(folder)
     position = manifest.position if manifest is not None else 0
-    for path in sorted(folder.glob(SEGMENT_PATTERN)):
+    paths = sorted(folder.glob(SEGMENT_PATTERN))
+    for path in paths:
         offset = 0
         with path.open("r+b") as file:
             while True:
@@ -174,9 +176,17 @@ def last_position(folder: Path) -> int:
                 content = b"" if size is None else os.pread(file.fileno(), size, offset)
                 if size is None or len(content) < size or not _whole(content):
                     break
-                position = max(position, as_frame(content).last)
+                frame = as_frame(content)
+                if frame.first > position + 1:
+                    raise Corrupt(
+                        f"entries {position + 1} to {frame.first - 1} of the ledger's log are"
+                        " missing or damaged; make the standby anew",
+                        where=str(path),
+                    )
+                position = max(position, frame.last)
                 offset += size
-            file.truncate(offset)
+            if path == paths[-1]:
+                file.truncate(offset)
     return position
 
 
