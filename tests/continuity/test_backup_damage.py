@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from psycopg import conninfo
 
-from openaoc.continuity import keys_backup
+from openaoc.continuity import backup, keys_backup
 from openaoc.continuity.backup import make_backup
-from openaoc.continuity.files import DiskFull
+from openaoc.continuity.files import DiskFull, fresh_folder
 from openaoc.continuity.model import (
     BackupManifest,
     BadTarget,
@@ -234,6 +234,39 @@ def test_an_erased_identity_stays_erased_after_a_restore_of_older_keys(
     assert list((again.keys_path / "identities").rglob("*.key"))
     restore(tmp_path / "bak", settings=again, clock=ManualClock(START))
     assert not list((again.keys_path / "identities").rglob("*.key"))
+
+
+def test_two_backups_into_one_folder_do_not_harm_each_other(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both found the folder empty; the second to begin is refused and removes nothing."""
+    (tmp_path / "bak").mkdir(mode=0o755)
+    inner: list[Path] = []
+
+    def at_once(folder: Path, *, apart_from: tuple[Path, ...] = ()) -> Path:
+        place = fresh_folder(folder, apart_from=apart_from)
+        if not inner:
+            inner.append(place)
+            make_backup(folder, database=database, ledger=ledger, apart_from=())
+        return place
+
+    monkeypatch.setattr(backup, "fresh_folder", at_once)
+    with (
+        opened(kept.settings) as (database, ledger),
+        pytest.raises(BadTarget, match="another backup"),
+    ):
+        make_backup(tmp_path / "bak", database=database, ledger=ledger, apart_from=())
+    check(tmp_path / "bak", settings=kept.settings)
+    for path in (tmp_path / "bak").rglob("*"):
+        assert not path.stat().st_mode & 0o077, path
+
+
+def test_half_a_file_of_sealed_keys_does_not_stay(kept: Kept, tmp_path: Path) -> None:
+    keys = shutil.copytree(kept.settings.keys_path, tmp_path / "keys")
+    (keys / "zz-not-a-key").write_bytes(bytes(keys_backup.FILE_BYTES_MAX + 1))
+    with pytest.raises(BadInput, match="no keys folder"):
+        keys_backup.seal_keys(keys, tmp_path / "sealed", passphrase=WORDS, now=START)
+    assert not (tmp_path / "sealed").exists()
 
 
 def test_a_full_disk_stops_a_backup_and_leaves_nothing(kept: Kept, tmp_path: Path) -> None:

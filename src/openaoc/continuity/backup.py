@@ -20,7 +20,7 @@ from psycopg import sql
 
 from openaoc import __version__
 from openaoc.continuity.dump import dump_database
-from openaoc.continuity.files import copy_file, fresh_folder, hash_file, write_durably
+from openaoc.continuity.files import DiskFull, copy_file, fresh_folder, hash_file, write_durably
 from openaoc.continuity.model import (
     DUMP_NAME,
     LEDGER_FOLDER,
@@ -29,6 +29,7 @@ from openaoc.continuity.model import (
     BackupFile,
     BackupManifest,
     BackupReceipt,
+    BadTarget,
     SealedManifest,
     TableRows,
 )
@@ -38,6 +39,7 @@ from openaoc.storage import roles
 from openaoc.storage.canonical import canonical_json
 from openaoc.storage.database import Database
 from openaoc.storage.errors import translated
+from openaoc.storage.files import PRIVATE_FOLDER
 from openaoc.storage.journal_heads import key_id
 from openaoc.storage.vault import FINGERPRINT_LABEL
 
@@ -72,6 +74,12 @@ def make_backup(
     """
     place = fresh_folder(folder, apart_from=apart_from)
     try:
+        (place / LEDGER_FOLDER).mkdir(mode=PRIVATE_FOLDER)
+    except FileExistsError as error:
+        raise BadTarget("another backup is being written into it", where=str(place)) from error
+    except OSError as error:
+        raise DiskFull(error.strerror or "not written", where=str(place)) from error
+    try:
         manifest = _write(place, database, ledger, progress)
     except BaseException:  # whatever it is, half a backup must not lie about as a whole one
         _empty(place)
@@ -104,7 +112,6 @@ def _write(place: Path, database: Database, ledger: Ledger, progress: Progress) 
         dump_database(
             database.owner, snapshot=names[0], target=dump, server_major=facts.server_major
         )
-    dump.chmod(0o600)
     files.append(hash_file(dump, name=DUMP_NAME))
     manifest = BackupManifest(
         id=f"bak_{secrets.token_hex(8)}",

@@ -84,6 +84,7 @@ def _run(command: Sequence[str], parameters: Mapping[str, str], *, what: str) ->
         list(command),
         capture_output=True,
         env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", **known},
+        umask=0o077,
         timeout=DUMP_SECONDS_MAX,
         check=False,
     )

@@ -22,7 +22,10 @@ class DiskFull(Unavailable):
 
 
 def copy_file(source: Path, target: Path, *, name: str, size: int) -> BackupFile:
-    """Copy the first `size` bytes, force them to disk, and hash what was read. Raises DiskFull."""
+    """Copy the first `size` bytes, force them and their name to disk, and hash what was read.
+
+    Raises DiskFull.
+    """
     private_folder(target.parent)
     digest, left = hashlib.sha256(), size
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -40,6 +43,7 @@ def copy_file(source: Path, target: Path, *, name: str, size: int) -> BackupFile
                 left -= len(chunk)
             w.flush()
             os.fsync(w.fileno())
+        sync_folder(target.parent)
     except OSError as error:
         raise DiskFull(error.strerror or "not written", where=str(target)) from error
     return BackupFile(name=name, bytes=size, sha256=digest.hexdigest())

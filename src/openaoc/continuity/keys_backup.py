@@ -91,9 +91,11 @@ def seal_keys(folder: Path, target: Path, *, passphrase: str, now: datetime) -> 
             file.flush()
             os.fsync(file.fileno())
         sync_folder(target.absolute().parent)
-    except OSError as error:
+    except BaseException as error:  # whatever it is, no half file must lie about as a whole one
         target.unlink(missing_ok=True)
-        raise DiskFull(error.strerror or "not written", where=str(target)) from error
+        if isinstance(error, OSError):
+            raise DiskFull(error.strerror or "not written", where=str(target)) from error
+        raise
     return KeysReceipt(file=str(target), keys=count, made_at=now)
 
 
@@ -103,15 +105,18 @@ def open_keys(source: Path, folder: Path, *, passphrase: str) -> KeysReceipt:
     Raises BadTarget for a folder that holds keys, WrongPassphrase, DamagedBackup, NotABackup.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise BadTarget("the keys folder is not empty", where=str(folder))
+        raise BadTarget(
+            "the keys folder is not empty: use the keys that are there, or empty it first",
+            where=str(folder),
+        )
     made_at = _read_header(source)[0].made_at
     names = [key.name for key in _opened(source, passphrase)]
     if MASTER_NAME not in names:
         raise DamagedBackup("there is no master key among them", where=str(source))
+    if any(name.startswith("/") or ".." in Path(name).parts for name in names):
+        raise DamagedBackup("a name points outside", where=str(source))
     for key in _opened(source, passphrase):
         place = folder / key.name
-        if ".." in Path(key.name).parts or place.is_absolute() != folder.is_absolute():
-            raise DamagedBackup("a name points outside", where=str(source))
         private_folder(place.parent)
         write_once(place, key.content)
     return KeysReceipt(file=str(source), keys=len(names), made_at=made_at)

@@ -20,6 +20,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from openaoc.continuity.files import write_durably
 from openaoc.kernel.clock import Clock, format_time
 from openaoc.kernel.errors import BadInput, Conflict, Corrupt, NotFound, Refused, Unavailable
 from openaoc.storage import merkle
@@ -169,7 +170,7 @@ class Witness:
         name = key_id(decode_public(first_key))
         path = self._folder / f"{name}.jsonl"
         if name not in self._books:
-            (self._folder / f"{name}.key").write_text(first_key + "\n", "ascii")
+            write_durably(self._folder / f"{name}.key", f"{first_key}\n".encode("ascii"))
             path.touch(mode=0o600)
             sync_folder(self._folder)
             self._books[name] = _Book(path)
