@@ -172,7 +172,7 @@ class Centre:
         self.database = open_database(self.settings, clock=self.clock)
         undo.callback(self.database.close)
         before, after = self.database.migrate()
-        self.database.claim()
+        self.database.claim(on_lost=end_process)
         log.info("database_ready", before=before, after=after)
         self.uow = self.database.uow
         self.time = TimeKeeper(uow=self.uow, clock=self.clock)
@@ -190,7 +190,7 @@ class Centre:
                 settings=self.settings,
                 database=self.database,
                 ledger=self.ledger,
-                on_fenced=_end_process,
+                on_fenced=end_process,
             )
             undo.callback(self.line.stop)
             self.line.start()
@@ -315,8 +315,8 @@ class Centre:
         return state
 
 
-def _end_process() -> None:
-    """Another server took over: end as if told to."""
+def end_process() -> None:
+    """Another server took over, or has the database: end as if told to."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 

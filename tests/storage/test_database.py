@@ -140,12 +140,14 @@ def test_one_database_one_centre(
 ) -> None:
     monkeypatch.setattr("openaoc.storage.claim.WAIT_SECONDS_MAX", 0.2)
     second = connect_database(database.owner, keys=database.keys, clock=clock)
+    ended: list[str] = []
     try:
-        database.claim()
+        database.claim(on_lost=lambda: ended.append("first"))
         with pytest.raises(Conflict):
-            second.claim()
+            second.claim(on_lost=lambda: ended.append("second"))
         database.close()
-        second.claim()
+        second.claim(on_lost=lambda: ended.append("second"))
+        assert not ended
     finally:
         second.close()
 
@@ -159,6 +161,29 @@ def test_a_claim_is_taken_again_when_its_connection_is_lost(database: Database) 
         )
     assert claim.held()
     claim.release()
+
+
+def test_a_claim_that_another_took_meanwhile_ends_its_centre_and_a_lost_session_does_not(
+    database: Database,
+) -> None:
+    claim, other = (Claim(database.application, number=2) for _ in range(2))
+    ended: list[str] = []
+    claim.take()
+    claim.keep(on_lost=lambda: ended.append("claim"))
+    claim._ticker.stop()
+    lost = claim._connection
+    assert lost is not None
+    claim._connection = None  # the server goes on believing in it
+    claim._renew()
+    while not claim.held():
+        continue
+    assert not ended
+    claim.release()
+    other.take()
+    claim._renew()
+    assert ended == ["claim"]
+    other.release()
+    lost.close()
 
 
 def test_connections_the_server_has_ended_are_left_unseen(

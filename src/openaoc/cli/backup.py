@@ -72,7 +72,7 @@ def _back_up(settings: Settings, folder: Path, progress: Callable[[str], None]) 
 def _back_up_stopped(
     settings: Settings, folder: Path, progress: Callable[[str], None]
 ) -> BackupReceipt:
-    from openaoc.bootstrap import LEDGER_FOLDER, data_folder
+    from openaoc.bootstrap import LEDGER_FOLDER, data_folder, end_process
     from openaoc.continuity.backup import make_backup
     from openaoc.continuity.model import BadTarget
     from openaoc.kernel.clock import SystemClock
@@ -88,7 +88,7 @@ def _back_up_stopped(
         database = open_database(settings, clock=clock)
         try:
             database.migrate()
-            database.claim()
+            database.claim(on_lost=end_process)
             path = settings.data_path / LEDGER_FOLDER
             ledger = Ledger.open(path, settings=settings, clock=clock)
             try:

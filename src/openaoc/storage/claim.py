@@ -1,14 +1,16 @@
 """One centre per database: a lock that PostgreSQL holds for as long as this process lives.
 
 Two centres with ledgers of their own on one database would each hold money the other knows
-nothing of. Never waits for the other to end, but for a killed one's session to be noticed.
+nothing of. Never waits for the other to end, but for a killed one's session to be noticed; who
+finds that another centre took it while its own connection was lost is told to end.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import psycopg
@@ -22,6 +24,12 @@ WAIT_SECONDS_MAX: Final = 10.0
 WAIT_STEP_S: Final = 0.1
 RENEW_S: Final = 2.0
 """How soon the lock is taken again after the server was restarted."""
+SILENCE_MS_MAX: Final = "10000"
+"""A server that does not confirm what is sent is lost after this; without it, after minutes."""
+_END_OURS: Final = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 _LOG = structlog.get_logger(__name__)
 
@@ -30,9 +38,16 @@ class Claim:
     """A session lock of one number in one database, taken again when its connection is lost."""
 
     def __init__(self, parameters: Mapping[str, str], *, number: int) -> None:
-        self._parameters = dict(parameters)
+        # By this name a session of ours is known that the server has not yet found to be lost.
+        self._name = f"openaoc-claim-{secrets.token_hex(8)}"
+        self._parameters = {
+            **parameters,
+            "application_name": self._name,
+            "tcp_user_timeout": SILENCE_MS_MAX,
+        }
         self._number = number
         self._connection: psycopg.Connection | None = None
+        self._on_lost: Callable[[], None] = _nobody_ends
         self._ticker = Ticker("claim", self._renew, every_s=RENEW_S)
 
     def take(self) -> None:
@@ -43,8 +58,12 @@ class Claim:
                 raise Conflict("another centre runs on this database")
             time.sleep(WAIT_STEP_S)
 
-    def keep(self) -> None:
-        """Take it again by itself whenever its connection is lost."""
+    def keep(self, *, on_lost: Callable[[], None]) -> None:
+        """Take it again by itself whenever its connection is lost.
+
+        `on_lost` is called when another centre has taken it meanwhile.
+        """
+        self._on_lost = on_lost
         self._ticker.start()
 
     def held(self) -> bool:
@@ -71,5 +90,17 @@ class Claim:
             connection.close()
 
     def _renew(self) -> None:
+        if self.held() or self._end_ours():
+            return
         if not self.held():
             _LOG.error("storage.claim.lost", why="another centre runs on this database")
+            self._on_lost()
+
+    def _end_ours(self) -> bool:
+        """End sessions of ours that the server believes to be alive; whether there was one."""
+        with connect(self._parameters) as connection:
+            return connection.execute(_END_OURS, [self._name]).rowcount > 0
+
+
+def _nobody_ends() -> None:
+    """Before it is kept there is nobody to end."""

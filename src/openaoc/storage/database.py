@@ -6,7 +6,7 @@ Answers where transactions come from. Never runs the application as the owner.
 from __future__ import annotations
 
 import select
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import psycopg
@@ -98,10 +98,13 @@ class Database:
             Vault(keys=self.keys, uow=self.uow).reconcile(tx)
         return revisions
 
-    def claim(self) -> None:
-        """Be this database's one centre until `close`. Raises Conflict when there is another."""
+    def claim(self, *, on_lost: Callable[[], None]) -> None:
+        """Be this database's one centre until `close`. Raises Conflict when there is another.
+
+        `on_lost`: another took it while the way to the server was lost; this one must end.
+        """
         self._claim.take()
-        self._claim.keep()
+        self._claim.keep(on_lost=on_lost)
 
     def revision(self) -> str | None:
         """The revision in place, None before the first migration."""
