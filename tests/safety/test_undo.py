@@ -152,7 +152,9 @@ def test_a_rule_is_undone_and_stopped(centre: Centre) -> None:
     approve(centre, run)
     assert run_to_the_end(centre, run).orders == 4
     assert sum(o.active_minor for o in all_orders(centre)) == 0
-    assert centre.matter.breakers.is_open(f"rule:{rule}")
+    with centre.database.uow.read(SUPERVISOR) as tx:
+        listed = centre.matter.breakers.list(tx).breakers
+    assert [b.open for b in listed if b.scope == f"rule:{rule}"] == [True]
 
 
 def test_the_window_is_kept(centre: Centre) -> None:
