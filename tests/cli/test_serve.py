@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from openaoc.cli.ending import told_to_end
-from openaoc.cli.serve import clean_signals
+from openaoc.cli.serve import at, clean_signals, listening
+from openaoc.kernel.settings import Settings
 from tests.cli.server import Server, running
 from tests.cli.world import World, report, tell, transfer
 
@@ -160,6 +161,15 @@ def test_a_centre_that_is_told_to_end_the_moment_it_says_where_it_is_ends(tmp_pa
         finally:
             one.kill()
     assert not (server.data / "postgres" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_a_free_port_is_known_to_all_that_tell_of_it(host: str, shown: str) -> None:
+    settings = Settings(host=host, port=0)
+    with listening(settings) as listener:
+        port = listener.getsockname()[1]
+        assert at(listener, settings).base_url == f"http://{shown}:{port}" != settings.base_url
+        assert at(listener, Settings(url="https://centre.example")).base_url[:6] == "https:"
 
 
 def test_signals_end_a_start_and_then_reach_the_server() -> None:

@@ -28,7 +28,6 @@ from openaoc.exchange.advisories.model import (
     WrongAdvisoryStep,
     check_step,
 )
-from openaoc.exchange.advisories.publishing import every_advisory
 from openaoc.exchange.advisories.sectors import advisory_rules, read_rules
 from openaoc.exchange.crossborder.carrier import RESTORED
 from openaoc.exchange.letters import KEPT
@@ -496,30 +495,3 @@ def test_a_centre_restored_from_yesterday_hears_again_what_it_forgot(centres: Ce
         old = sa.text("SELECT count(*) FROM exchange_letters WHERE written_at < :before")
         kept = tx.connection.execute(old, {"before": tx.now - KEPT}).scalar_one()
     assert kept == 0, "what was taken long ago is forgotten"
-
-
-def test_an_old_advisory_that_changes_is_among_those_that_go_out(
-    centres: Centres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home, _, _ = centres
-    monkeypatch.setattr("openaoc.exchange.advisories.publishing.LAST_MAX", 1)
-    writing = home.between.outreach.advisories.writing
-
-    def reports() -> list[tuple[str, bool]]:
-        with home.database.uow.read(SUPERVISOR) as tx:
-            found = every_advisory(tx)[1::2]
-        return [(str(one.fields["name"]).partition(" / ")[0], one.revoked) for one in found]
-
-    old = published(home, content(home, title_en="An old one"))
-    home.clock.advance(timedelta(seconds=1))
-    new = published(home, content(home, title_en="A new one"))
-    with home.database.uow.begin(INVESTIGATOR) as tx:
-        writing.draft(tx, content(home, title_en="A draft takes no place"))
-    assert reports() == [("A new one", False)]
-    home.clock.advance(timedelta(seconds=1))
-    with home.database.uow.begin(INVESTIGATOR) as tx:
-        writing.withdraw(tx, old, words="it was something else")
-    assert reports() == [("An old one", True)]
-    home.clock.advance(timedelta(days=91))
-    home.between.outreach.run()
-    assert shown(home, new).advisory.state is State.OVER

@@ -303,36 +303,6 @@ def test_no_grant_no_request_and_it_says_so(pair: tuple[Country, Country, Signin
     assert len(seen.takedowns) == 1
 
 
-def test_a_partners_pages_tell_nothing_of_what_never_reached_it(
-    pair: tuple[Country, Country, SigningKey],
-) -> None:
-    home, _, _ = pair
-    asking = home.between.outreach.takedowns.asking
-    company(home, "TH-HOST9", kind=PartnerKind.HOST, grants=GRANTS)
-    others = sent(home, new(confirmed(home, Kind.URL, "https://another.com/login")))
-    mine = []
-    for number in range(2):
-        value = confirmed(home, Kind.DOMAIN, f"mine-{number}.com")
-        mine.append(sent(home, new(value, partner="TH-HOST9")).id)
-        waits = confirmed(home, Kind.DOMAIN, f"waits-{number}.com")
-        with home.database.uow.begin(INVESTIGATOR) as tx:
-            draft = asking.draft(tx, new(waits, partner="TH-HOST9"))
-    with home.database.uow.read(partner_user("TH-HOST9")) as tx:
-        first = asking.of_partner(tx, "TH-HOST9", cursor=None, limit=1)
-        assert first.cursor == mine[1], "a number of the centre's would count those of others"
-        second = asking.of_partner(tx, "TH-HOST9", cursor=first.cursor, limit=1)
-        assert [one.id for one in (*first.takedowns, *second.takedowns)] == mine[::-1]
-        assert second.cursor is None
-        for cursor in (others.id, draft.id, "1", "take-down--x", "\0", ""):
-            with pytest.raises(BadInput, match="not a cursor"):
-                asking.of_partner(tx, "TH-HOST9", cursor=cursor, limit=1)
-    with home.database.uow.read(SUPERVISOR) as tx:
-        page = asking.page(tx, partner="TH-HOST9", limit=3)
-        assert (len(page.takedowns), page.takedowns[0].id) == (3, draft.id)
-        rest = asking.page(tx, partner="TH-HOST9", limit=3, cursor=page.cursor)
-    assert ([one.id for one in rest.takedowns], rest.cursor) == ([mine[0]], None)
-
-
 def test_documents_for_who_has_no_system(pair: tuple[Country, Country, SigningKey]) -> None:
     home, _, _ = pair
     one = sent(home, new(confirmed(home, Kind.URL, "https://paper.com/login")))

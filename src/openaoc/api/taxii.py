@@ -241,7 +241,7 @@ def discovery(request: ApiRequest) -> Response[bytes]:
     root = f"{centre.settings.base_url}{ROOT}/"
     return _resource(
         Discovery(
-            title=f"OPENAOC-{centre.settings.jurisdiction}",
+            title=centre.settings.centre_code,
             description="An operation centre against online scams.",
             contact=centre.settings.contact or None,
             default=root,

@@ -78,6 +78,7 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
     from openaoc.public.routes import ROUTES
 
     with listening(settings) as listener, clean_signals() as started:
+        settings = at(listener, settings)
         centre = build_centre(settings)
         app = build_app(centre, pages=ROUTES)
         centre.start()
@@ -100,7 +101,7 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
             suit_interpreter()
             set_asyncio_executor(ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request"))
             started(server.handle_exit)
-            announce(listener, settings, key_file=centre.key_file, as_json=as_json)
+            announce(settings, key_file=centre.key_file, as_json=as_json)
             server.run(sockets=[listener])
         finally:
             centre.stop()
@@ -155,10 +156,16 @@ def listening(settings: Settings) -> socket.socket:
     return listener
 
 
-def announce(listener: socket.socket, settings: Settings, *, key_file: Path, as_json: bool) -> None:
+def at(listener: socket.socket, settings: Settings) -> Settings:
+    """With the port that was found where a free one was asked for: others are told of it."""
+    import msgspec
+
+    return msgspec.structs.replace(settings, port=listener.getsockname()[1])
+
+
+def announce(settings: Settings, *, key_file: Path, as_json: bool) -> None:
     """Say where the centre is and where its first key lies."""
-    host, port = listener.getsockname()[:2]
-    url = settings.url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = settings.base_url
     if as_json:
         show_json({"url": url, "administrator_key_file": str(key_file), "pid": os.getpid()})
         return
