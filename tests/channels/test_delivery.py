@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from openaoc.channels.model import (
     InlineAnswer,
     MessageState,
     MessageTooLarge,
+    NewMessage,
     check_endpoint,
 )
 from openaoc.channels.service import Channels
@@ -38,7 +40,7 @@ from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 from tests.channels.institution import Stub
 from tests.row_order import check_rows_are_taken_by_id
 
-WAIT_SECONDS_MAX = 15.0
+WAIT_SECONDS_MAX = 60.0
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -58,6 +60,10 @@ def wait_for(what: Callable[[], bool]) -> bool:
     return what()
 
 
+def enqueue(channels: Channels, tx: Transaction, **message: Any) -> str:
+    return channels.enqueue_many(tx, [NewMessage(**message)])[0]
+
+
 def send(
     channels: Channels,
     uow: UnitOfWork,
@@ -69,7 +75,8 @@ def send(
 ) -> list[str]:
     with uow.begin(SYSTEM) as tx:
         return [
-            channels.enqueue(
+            enqueue(
+                channels,
                 tx,
                 institution=institution,
                 kind=kind,
@@ -120,7 +127,8 @@ def test_rolled_back_message_is_never_sent(channels: Channels, uow: UnitOfWork, 
 
     def fail() -> None:
         with uow.begin(SYSTEM) as tx:
-            channels.enqueue(
+            enqueue(
+                channels,
                 tx,
                 institution="KBANK",
                 kind="hold.order",
@@ -380,7 +388,8 @@ def test_message_larger_than_a_channel_carries_is_refused(
     channels: Channels, uow: UnitOfWork
 ) -> None:
     with pytest.raises(MessageTooLarge), uow.begin(SYSTEM) as tx:
-        channels.enqueue(
+        enqueue(
+            channels,
             tx,
             institution="KBANK",
             kind="hold.order",

@@ -23,6 +23,7 @@ from openaoc.kernel.settings import Settings
 from openaoc.storage import database as database_module
 from openaoc.storage import postgres_identity
 from openaoc.storage.postgres import EmbeddedPostgres
+from tests.storage.journal_now import written_now
 
 
 def let_linger() -> None:
@@ -58,7 +59,7 @@ def main() -> None:
     for line in sys.stdin:
         with database.uow.begin(SYSTEM) as tx:
             tx.journal(action="test.crash", subject=line.strip())
-            [row] = tx._write_journal()
+            [row] = written_now(tx)
         say(str(row))
     database.close()
 

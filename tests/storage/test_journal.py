@@ -24,6 +24,7 @@ from openaoc.storage.journal_keys import Succession
 from openaoc.storage.journal_rows import JournalEntry
 from openaoc.storage.tables import journal_leaves
 from openaoc.storage.unit_of_work import UnitOfWork
+from tests.storage.journal_now import written_now
 
 _subjects = itertools.count()
 
@@ -39,7 +40,7 @@ def write(uow: UnitOfWork, count: int = 1) -> list[int]:
     with uow.begin(SYSTEM, purpose="test") as tx:
         for _ in range(count):
             tx.journal(action="test.thing.changed", subject=f"thing {next(_subjects)}")
-        return tx._write_journal()
+        return written_now(tx)
 
 
 def leaf_of(uow: UnitOfWork, row_id: int) -> int | None:
@@ -95,7 +96,7 @@ def test_many_rows_of_one_change_keep_their_order(
         )
         tx.journal_many([])
         tx.journal(action="test.thing.changed", subject=wanted[-1])
-        ids = tx._write_journal()
+        ids = written_now(tx)
     sequencer.place()
     bodies = [msgspec.json.decode(row.body) for row in journal.rows()]
     assert [body["subject"] for body in bodies] == wanted
@@ -150,7 +151,7 @@ def test_a_row_committed_later_with_a_lower_number_is_not_skipped(
 ) -> None:
     with uow.begin(SYSTEM) as slow:
         slow.journal(action="test.slow", subject="slow")
-        [first] = slow._write_journal()
+        [first] = written_now(slow)
         [second] = write(uow)
         assert first < second
         assert sequencer.place() == 1

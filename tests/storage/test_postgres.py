@@ -31,9 +31,10 @@ from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import PASSWORD_NAME, EmbeddedPostgres
 from openaoc.storage.postgres_identity import LAUNCHER, Identity, choose_identity
 from openaoc.storage.tables import journal_rows
+from tests.storage.journal_now import written_now
 
 SCRIPT = Path(__file__).with_name("centre_script.py")
-WAIT_S = 30.0
+WAIT_S = 120.0
 NOBODY = 65534
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -140,7 +141,7 @@ def kept_while_writing(database: Database, *, kills: int) -> tuple[set[int], lis
             try:
                 with database.uow.begin(SYSTEM) as tx:
                     tx.journal(action="test.crash", subject="row")
-                    [row] = tx._write_journal()
+                    [row] = written_now(tx)
                 kept.add(row)
             except Unavailable:
                 time.sleep(0.05)

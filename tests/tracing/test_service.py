@@ -80,7 +80,7 @@ def test_a_look_has_names_and_the_doubt_of_each_amount() -> None:
     assert (mule.amount_minor, mule.layer, mule.bank) == (90, 1, "BANK")
     doubt = service.doubt(look, mule.account_index)
     assert (doubt.fifo_minor, doubt.lifo_minor, doubt.pro_rata_minor) == (90, 40, 60)
-    assert (doubt.least_minor, doubt.unknown) == (40, ())
+    assert doubt.unknown == ()
     # With 30 of its own, the cash came from the clean money; without, ten of it was the victim's.
     doubt = service.doubt(look, after.account_index)
     assert (after.amount_minor, doubt.opening_unknown_minor) == (10, 10)

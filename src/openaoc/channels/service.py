@@ -101,31 +101,13 @@ class Channels:
         self._housekept: datetime | None = None
         self._may_send: Callable[[], bool] = _always
 
-    def enqueue(
-        self,
-        tx: Transaction,
-        *,
-        institution: str,
-        kind: str,
-        subject: str,
-        body: msgspec.Struct,
-        answer_by: datetime,
-    ) -> str:
-        """Put a message for the institution into the outbox of this transaction; its key.
-
-        The idempotency key follows from kind, subject and content: enqueued twice, it is one
-        message. Delivery begins when the transaction commits; for an institution without an
-        endpoint the message waits at the liaison's desk. Raises MessageTooLarge.
-        """
-        message = NewMessage(
-            institution=institution, kind=kind, subject=subject, body=body, answer_by=answer_by
-        )
-        return self.enqueue_many(tx, [message])[0]
-
     def enqueue_many(self, tx: Transaction, fresh: Sequence[NewMessage]) -> list[str]:
-        """As `enqueue`, for many messages, in this order; their keys.
+        """Put messages into the outbox of this transaction, in this order; their keys.
 
-        All messages of a transaction are written in one statement at its end.
+        A key follows from kind, subject and content: enqueued twice, it is one message. Delivery
+        begins when the transaction commits; for an institution without an endpoint the message
+        waits at the liaison's desk. All messages of a transaction are written in one statement at
+        its end. Raises MessageTooLarge.
         """
         messages = [_outgoing(message, now=tx.now) for message in fresh]
         tx.gather("channels.outbox", messages, self._add)

@@ -82,20 +82,10 @@ def prepared(entry: JournalEntry, *, at: datetime, who: str, purpose: str) -> Pr
     )
 
 
-def insert_prepared(
-    connection: sa.Connection, rows: Sequence[Prepared], *, at: datetime, who: str
-) -> list[int]:
-    """Write the rows in this order in one statement, each waiting for its leaf; their ids."""
-    if not rows:
-        return []
-    statement, values = inserting(rows, at=at, who=who)
-    return sorted(int(row[0]) for row in connection.execute(statement, values))
-
-
 def inserting(
     rows: Sequence[Prepared], *, at: datetime, who: str
 ) -> tuple[sa.TextClause, dict[str, object]]:
-    """The statement that writes the rows, and its values."""
+    """The statement that writes the rows in this order, each waiting for its leaf; its values."""
     return _ADD, {"at": at, "who": who, "rows": msgspec.json.encode(rows).decode("utf-8")}
 
 

@@ -188,11 +188,6 @@ class Transaction:
         if self._waiting:
             self._flush()
 
-    def _write_journal(self) -> list[int]:
-        """Write the journal's rows now; their ids."""
-        rows, self._rows = self._rows, []
-        return journal_rows.insert_prepared(self.connection, rows, at=self.now, who=self.actor.id)
-
     def _run_afterwards(self) -> None:
         for call in self._afterwards:
             try:

@@ -44,13 +44,6 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True):
     opening_unknown_minor: int
     unknown: tuple[str, ...] = ()
 
-    @property
-    def least_minor(self) -> int:
-        """The smallest of them: what may go out where doubt favours the holder."""
-        return min(
-            self.fifo_minor, self.lifo_minor, self.pro_rata_minor, self.opening_unknown_minor
-        )
-
 
 class Group:
     """Cases traced together, by one rule, over one reading of the ledger.
