@@ -76,6 +76,22 @@ def test_who_may_see_contests(world: World, number: str) -> None:
     assert world.as_("agent").get("/v1/appeals/APL-none").status_code == 404
 
 
+def test_a_contested_hold_is_released_by_its_contest_or_its_institution(
+    world: World, number: str
+) -> None:
+    order, code = held(world, number)
+    said = {"order": order, "code": code, "statement": "mine"}
+    appeal = post(world.as_("nobody"), "/v1/appeals", said).json()["appeal"]
+    why = {"reason": "a receipt was seen"}
+    for who in ("supervisor", "investigator"):
+        refused = post(world.as_(who), f"/v1/holds/{order}/release", why)
+        assert (refused.status_code, refused.json()["code"]) == (409, "contest-open")
+        assert f"openaoc appeal take {appeal}" in refused.json()["detail"]
+    assert post(world.as_("agent"), f"/v1/holds/{order}/release", why).status_code == 403
+    done = post(world.as_("SCB-liaison"), f"/v1/holds/{order}/release", why)
+    assert (done.status_code, done.json()["state"]) == (200, "released"), done.text
+
+
 def test_a_breaker_is_opened_seen_and_closed(world: World, number: str) -> None:
     supervisor = world.as_("supervisor")
     scope = {"scope": "institution:SCB", "reason": "a drill"}

@@ -14,6 +14,7 @@ from openaoc.appeals.model import (
     STATEMENTS_PER_APPEAL_MAX,
     TRANSITIONS,
     AppealState,
+    ContestOpen,
     HoldOver,
     NoSuchAppeal,
     NoSuchHold,
@@ -23,8 +24,8 @@ from openaoc.appeals.model import (
 )
 from openaoc.appeals.persons import persons_needed
 from openaoc.holds.codes import Codes, same_code
-from openaoc.holds.model import Answer, SamePerson
-from openaoc.kernel.actor import CITIZEN
+from openaoc.holds.model import Answer, NoSuchOrder, SamePerson
+from openaoc.kernel.actor import CITIZEN, Actor
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.ids import new_case_id
 from openaoc.parties.permissions import NotPermitted
@@ -304,10 +305,52 @@ def test_a_hold_that_ends_otherwise_makes_its_contest_moot(centre: Centre) -> No
     order = held(centre)
     contest(centre, order)
     with centre.database.uow.begin(SUPERVISOR) as tx:
-        centre.matter.holds.release(tx, order, "the victim was paid back")
+        case = centre.matter.holds.show(tx, order).case
+        centre.matter.pursuit.drop(tx, case, reason="the victim took it back")
     assert status(centre, order).state is S.MOOT
     with pytest.raises(HoldOver):
         contest(centre, order)
+
+
+def test_one_person_does_not_go_round_an_open_contest(centre: Centre) -> None:
+    """Each way leads to the contest, as far as it is; once it is answered a release is one's."""
+    order = held(centre)
+    appeal = contest(centre, order).appeal
+    release = centre.matter.releasing.release
+
+    def refused(words: str, who: Actor = SUPERVISOR) -> None:
+        with pytest.raises(ContestOpen, match=words), centre.database.uow.begin(who) as tx:
+            release(tx, order, "a receipt was seen")
+        assert order_now(centre, order) == ("applied", 100_000)
+
+    refused(f"appeal take {appeal}`, then `openaoc appeal decide {appeal}")
+    refused(appeal, REVIEWER)
+    take(centre, appeal)
+    refused(f"openaoc appeal decide {appeal}")
+    decide(centre, appeal, uphold())
+    refused(f"openaoc appeal second {appeal}")
+    with pytest.raises(NotPermitted), centre.database.uow.begin(AGENT) as tx:
+        release(tx, order, "curious")
+    second(centre, appeal, agree=False)
+    take(centre, appeal)
+    decide(centre, appeal, refuse())
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        assert release(tx, order, "the victim was paid back").state == "released"
+
+
+def test_an_unanswered_order_is_left_to_its_contest_too(centre: Centre) -> None:
+    origin = centre.pay("KBANK:1", "SCB:2", 100_000, ago=timedelta(minutes=5))
+    order = centre.file(origin).orders[0].order
+    contest(centre, order)
+    withdraw = centre.matter.releasing.withdraw
+    with pytest.raises(ContestOpen), centre.database.uow.begin(REVIEWER) as tx:
+        withdraw(tx, order, "a look")
+    assert order_now(centre, order)[0] == "issued"
+    other = centre.file(centre.pay("KBANK:1", "SCB:3", 100_000)).orders[0].order
+    with centre.database.uow.begin(REVIEWER) as tx:
+        assert withdraw(tx, other, "a look").state == "withdrawn"
+    with pytest.raises(NoSuchOrder), centre.database.uow.begin(REVIEWER) as tx:
+        withdraw(tx, "ord_none", "a look")
 
 
 @pytest.mark.parametrize("word", ["release", "refuse"])
@@ -320,7 +363,7 @@ def test_a_hold_that_its_institution_ends_makes_its_contest_moot(centre: Centre,
     contest(centre, order)
     with centre.database.uow.begin(machine("SCB")) as tx:
         if word == "release":
-            centre.matter.holds.release(tx, order, "the holder explained it")
+            centre.matter.releasing.release(tx, order, "the holder explained it")
         else:
             centre.matter.holds.answer(tx, order, Answer(outcome="refused"))
     centre.matter.duties.run_due()

@@ -292,16 +292,13 @@ class WholeLife(SteppedLife):
     # Persons of the centre.
 
     def release(self) -> None:
-        """A person gives some of a hold back; nothing asks for it again."""
+        """A person gives some of a hold back that nobody contests; nothing asks for it again."""
         orders = all_orders(self.centre)
         if (order := self.some([o for o in orders if o.state in HOLDING])) is not None:
             some = self.choice.randint(1, order.held_minor)
             amount = self.choice.choice([order.held_minor, some])
-            holds = self.centre.matter.holds
-            self.does(
-                INVESTIGATOR,
-                lambda tx: holds.release(tx, order.id, "a reason", amount_minor=amount),
-            )
+            give = self.centre.matter.releasing.release
+            self.does(INVESTIGATOR, lambda tx: give(tx, order.id, "a reason", amount_minor=amount))
             active = sum(
                 o.active_minor
                 for o in orders
@@ -316,7 +313,8 @@ class WholeLife(SteppedLife):
 
     def withdraw(self) -> None:
         if (order := self.in_state(*WAITING)) is not None:
-            self.does(SUPERVISOR, lambda tx: self.centre.matter.holds.withdraw(tx, order, "a look"))
+            take_back = self.centre.matter.releasing.withdraw
+            self.does(SUPERVISOR, lambda tx: take_back(tx, order, "a look"))
 
     def complain(self) -> None:
         if (case := self.some(self.cases)) is not None:

@@ -183,10 +183,14 @@ def answer_many(
     words="The order now",
     purpose="release a hold",
     summary="Release a hold",
+    description=(
+        "Staff of the centre get 409 `contest-open` while a contest of the hold is open: its "
+        "decision may need two persons. An institution may release its own at any time."
+    ),
 )
 def release(on: Deciding, said: Why) -> OrderView:
-    """Give the money back to its holder; one person is enough."""
-    return on.centre.matter.holds.release(on.tx, on.id, said.reason)
+    """Give the money back to its holder; one person is enough while no contest of it is open."""
+    return on.centre.matter.releasing.release(on.tx, on.id, said.reason)
 
 
 @act(
@@ -207,10 +211,11 @@ def approve(on: Deciding) -> OrderView:
     words="The order now",
     purpose="withdraw an order",
     summary="Withdraw an order that is not answered yet",
+    description="409 `contest-open` while a contest of the order is open: its decision ends it.",
 )
 def withdraw(on: Deciding, said: Why) -> OrderView:
     """Take an order back before it is applied."""
-    return on.centre.matter.holds.withdraw(on.tx, on.id, said.reason)
+    return on.centre.matter.releasing.withdraw(on.tx, on.id, said.reason)
 
 
 @decision(

@@ -40,6 +40,10 @@ class HoldOver(Conflict):
     """This hold has ended: nothing is held any more."""
 
 
+class ContestOpen(Conflict):
+    """The holder contests this hold: no one person ends it while the contest is open."""
+
+
 class WrongAppealTransition(Conflict):
     """The contest's state does not allow this."""
 

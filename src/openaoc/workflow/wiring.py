@@ -60,6 +60,7 @@ from openaoc.workflow.pooling import LedgerNames, Pooling
 from openaoc.workflow.practising import CaseTelling, Practising
 from openaoc.workflow.pursuit import LedgerReading, Pursuit
 from openaoc.workflow.registry import Registry
+from openaoc.workflow.releasing import Releasing
 from openaoc.workflow.retention import LedgerExpiring, Retention
 from openaoc.workflow.returning import Returning, build_returning
 from openaoc.workflow.second_look import SecondLook
@@ -106,6 +107,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     housekeeping: Housekeeping
     suspicions: Suspicions
     returning: Returning
+    releasing: Releasing
     campaigns: Campaigns
     sharing: Sharing
     collecting: Collecting
@@ -158,6 +160,7 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
     blind: BlindReviews
     suspicions: Suspicions
     returning: Returning
+    releasing: Releasing
 
 
 class Outward(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,8 +199,7 @@ def build_matter(
     pooled = PooledAccounts(parties)
     outward = _outward(means, core, pooled)
     practising = _practising(means, core, ends, outward)
-    more = (*outward.sharing.duties, *practising.duties)
-    duties = _duties(means, core, ends, outward.noticing, more=more)
+    duties = _duties(means, core, ends, outward, more=practising.duties)
     pooling = Pooling(
         uow=means.uow, pooled=pooled, tracing=tracing, ledger=ledger, cases=core.cases
     )
@@ -234,6 +236,7 @@ def build_matter(
         housekeeping=_housekeeping(means, core, pooling),
         suspicions=ends.suspicions,
         returning=ends.returning,
+        releasing=ends.releasing,
         campaigns=build_campaigns(outward.indicators),
         sharing=outward.sharing,
         collecting=outward.collecting,
@@ -457,13 +460,14 @@ def _ends(means: Means, core: Core) -> Ends:
             ledger=means.ledger,
             outbox=means.outbox,
         ),
+        releasing=Releasing(holds=holds, ending=ending),
     )
 
 
 def _duties(
-    means: Means, core: Core, ends: Ends, noticing: Noticing, *, more: Sequence[Duty]
+    means: Means, core: Core, ends: Ends, outward: Outward, *, more: Sequence[Duty]
 ) -> Duties:
-    uow, appeals = means.uow, ends.appeals
+    uow, appeals, noticing = means.uow, ends.appeals, outward.noticing
     return Duties(
         uow=uow,
         holds=core.holds,
@@ -481,6 +485,7 @@ def _duties(
             Duty(call=on_time(uow, noticing.take_due), full=REPORTS_AT_ONCE_MAX),
             Duty(call=on_time(uow, noticing.let_out_due), full=1),
             Duty(call=on_time(uow, noticing.expire_due), full=EXPIRED_AT_ONCE_MAX),
+            *outward.sharing.duties,
             *more,
         ],
     )

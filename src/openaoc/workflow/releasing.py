@@ -1,0 +1,44 @@
+"""Workflow: staff give held money back or take an order back, unless its holder contests it.
+
+A contest may need two persons, for most come from mules: one person's release does not go round
+them. What ends a hold otherwise (its institution, review, undo, its time) never asks here.
+"""
+
+from __future__ import annotations
+
+from openaoc.appeals.waiting import leave_to_contest
+from openaoc.holds.ending import Ending
+from openaoc.holds.lock import join_matter
+from openaoc.holds.model import OrderView
+from openaoc.holds.service import Holds
+from openaoc.parties.permissions import Permission, require
+from openaoc.storage.unit_of_work import Transaction
+
+
+class Releasing:
+    """How one person ends a hold. One instance per centre."""
+
+    def __init__(self, *, holds: Holds, ending: Ending) -> None:
+        self._holds = holds
+        self._ending = ending
+
+    def release(
+        self, tx: Transaction, order_id: str, reason: str, *, amount_minor: int | None = None
+    ) -> OrderView:
+        """As `Holds.release`. Raises ContestOpen for staff while a contest of the hold is open."""
+        require(tx.actor, Permission.HOLD_RELEASE)
+        self._leave_to_contest(tx, order_id)
+        return self._holds.release(tx, order_id, reason, amount_minor=amount_minor)
+
+    def withdraw(self, tx: Transaction, order_id: str, reason: str) -> OrderView:
+        """As `Holds.withdraw`. Raises ContestOpen while a contest of the order is open."""
+        require(tx.actor, Permission.HOLD_WITHDRAW)
+        self._leave_to_contest(tx, order_id)
+        return self._holds.withdraw(tx, order_id, reason)
+
+    def _leave_to_contest(self, tx: Transaction, order_id: str) -> None:
+        if tx.actor.institution is not None:
+            return  # it answers for its own holds, and sees no contest
+        join_matter(tx)
+        if self._ending.order(tx, order_id, lock=True) is not None:
+            leave_to_contest(tx, order_id)
