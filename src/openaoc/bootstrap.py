@@ -285,6 +285,7 @@ class Centre:
             self.channels.send_only_while(self.line.may_send)
             self.between.carrier.send_only_while(self.line.may_send)
             self.between.outreach.letters.send_only_while(self.line.may_send)
+            self.between.together.telling.send_only_while(self.line.may_send)
         self.time.start()
         undo.callback(self.time.stop)
         fencing = Fencing(settings=self.settings, database=self.database)

@@ -297,7 +297,12 @@ def test_a_later_mark_takes_an_entry_back_from_the_partners_timeline(
     person = Person(identifiers=(PersonsIdentifier(kind="bank_account", value="SCB:2001999888"),))
     with home.database.uow.begin(TRAINED) as tx:
         mark = home.matter.sharing.marking.mark(tx, NewMark(person=person, signs=(Sign.DEBT,))).mark
-    home.between.together.telling.tell_due()
+    telling = home.between.together.telling
+    telling.send_only_while(lambda: False)
+    telling.changed()
+    assert telling.tell_due() == 0, "a centre that another may have replaced says nothing"
+    telling.send_only_while(lambda: True)
+    telling.tell_due()
     theirs = view(abroad, operation)
     assert {entry.action.value for entry in theirs.timeline} == {"raid", "arrests"}
     assert {one.action.value: one.count for one in theirs.results} == {"raid": 1, "arrests": 2}

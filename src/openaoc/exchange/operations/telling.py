@@ -7,7 +7,7 @@ word may be lost or come twice, and a centre restored from a backup gets back wh
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -83,6 +83,11 @@ class Telling:
         self._not_before: dict[tuple[str, str], datetime] = {}
         self._next: dict[tuple[str, str], list[EntryMessage]] = {}
         """What the partner was found to lack: said with the next word."""
+        self._may_send: Callable[[], bool] = lambda: True
+
+    def send_only_while(self, may_send: Callable[[], bool]) -> None:
+        """Ask before each run whether this centre is the one that sends. Before the start."""
+        self._may_send = may_send
 
     def changed(self) -> None:
         """Something is new here: compare with everybody at once."""
@@ -93,7 +98,7 @@ class Telling:
         """Compare every operation with every member that is due; how many words were said."""
         with self._uow.read(SYSTEM, purpose="which operations are told") as tx:
             now = tx.now
-            if not read_state(tx.connection).delivers:
+            if not read_state(tx.connection).delivers or not self._may_send():
                 return 0
             due = store.to_tell(tx.connection)
         said = 0
