@@ -23,7 +23,13 @@ from openaoc.continuity.witness import (
     verify_cosigned,
 )
 from openaoc.continuity.witness_check import WitnessFinding, compare
-from openaoc.continuity.witness_client import WitnessClient, WitnessLied, check_url
+from openaoc.continuity.witness_client import (
+    WitnessClient,
+    WitnessLied,
+    append_head,
+    check_url,
+    read_heads,
+)
 from openaoc.continuity.witness_http import serving
 from openaoc.continuity.witnessing import Witnessing
 from openaoc.kernel.actor import SYSTEM
@@ -311,6 +317,45 @@ def test_a_witness_that_is_away_is_tried_again(
     with database.uow.read(SYSTEM) as tx:
         (back,) = witnessing.list(tx)
     assert (back.failing_since, back.last_error) == (None, None)
+
+
+def test_a_witness_that_answers_nonsense_does_not_keep_heads_from_others(
+    database: Database,
+    witnessing: Witnessing,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nonsense(*_: object, **__: object) -> None:
+        raise ValueError("no number")
+
+    join(database, witnessing, url)
+    kept = tmp_path / "heads.jsonl"
+    join(database, witnessing, f"file:{kept}")
+    monkeypatch.setattr(WitnessClient, "offer", nonsense)
+    assert witnessing.offer_all() == 1
+    assert read_heads(kept)
+    with database.uow.read(SYSTEM) as tx:
+        failing = {one.url: one.last_error for one in witnessing.list(tx)}
+    assert "ValueError" in str(failing[url])
+    assert failing[f"file:{kept}"] is None
+    monkeypatch.setattr("openaoc.continuity.witness_client.ANSWER_BYTES_MAX", 10)
+    with pytest.raises(Unavailable, match="does not end"):
+        WitnessClient(url).info()
+
+
+@pytest.mark.parametrize("torn", [b'{"size":9', b"", None])
+def test_a_file_witness_goes_on_after_a_torn_line(
+    journal: JournalService, tmp_path: Path, torn: bytes | None
+) -> None:
+    """Torn in the middle, whole, or whole but for its end of line: each head is there once."""
+    kept, head = tmp_path / "heads.jsonl", journal.head()
+    append_head(kept, head)
+    whole = kept.read_bytes()
+    kept.write_bytes(whole.rstrip(b"\n") if torn is None else whole + torn)
+    assert read_heads(kept) == [head]
+    append_head(kept, head)
+    assert kept.read_bytes() == 2 * whole
 
 
 def test_another_witness_under_the_same_address_is_not_believed(

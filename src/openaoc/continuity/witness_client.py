@@ -7,6 +7,7 @@ others hold: heads are appended to it, and it can be printed.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -29,6 +30,9 @@ from openaoc.storage.journal_heads import Head
 from openaoc.storage.journal_keys import decode_public
 
 SECONDS_MAX: Final = 10.0
+ANSWER_SECONDS_MAX: Final = 60.0
+ANSWER_BYTES_MAX: Final = 512 << 20
+"""A whole book of a million heads."""
 FILE_SCHEME: Final = "file"
 HEADS_MAX: Final = 1_000_000
 Kind = TypeVar("Kind")
@@ -86,15 +90,14 @@ class WitnessClient:
 
     def _ask(self, method: str, path: str, kind: type[Kind], *, content: bytes = b"") -> Kind:
         try:
-            with httpx.Client(timeout=SECONDS_MAX, trust_env=False) as client:
-                answer = client.request(method, self.url + path, content=content)
-        except httpx.TransportError as error:
+            good, body = self._request(method, path, content=content)
+        except httpx.RequestError as error:
             reason = type(error).__name__
             raise Unavailable(f"the witness does not answer ({reason})", where=self.url) from error
         try:
-            if answer.is_success:
-                return msgspec.json.decode(answer.content, type=kind)
-            refusal = msgspec.json.decode(answer.content, type=Refusal)
+            if good:
+                return msgspec.json.decode(body, type=kind)
+            refusal = msgspec.json.decode(body, type=Refusal)
         except msgspec.MsgspecError as error:
             raise Unavailable("this is no witness", where=self.url) from error
         if refusal.size is not None:
@@ -103,13 +106,27 @@ class WitnessClient:
             raise HistoryRewritten(refusal.detail, where=self.url)
         raise Refused(refusal.detail, where=self.url)
 
+    def _request(self, method: str, path: str, *, content: bytes) -> tuple[bool, bytes]:
+        """Whether it went well, and the answer, bounded in size and time: others wait."""
+        until, body = time.monotonic() + ANSWER_SECONDS_MAX, bytearray()
+        with (
+            httpx.Client(timeout=SECONDS_MAX, trust_env=False) as client,
+            client.stream(method, self.url + path, content=content) as answer,
+        ):
+            for part in answer.iter_bytes():
+                body += part
+                if len(body) > ANSWER_BYTES_MAX or time.monotonic() > until:
+                    raise Unavailable("the witness's answer does not end", where=self.url)
+        return answer.is_success, bytes(body)
+
 
 def read_heads(path: Path) -> list[Head]:
     """The heads of a file witness, oldest first. Raises BadInput, Corrupt."""
     try:
-        lines = path.read_bytes().splitlines()
+        content = path.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read: {error.strerror}", where=str(path)) from error
+    lines = content[: len(content) - _torn(content)].splitlines()
     if len(lines) > HEADS_MAX:
         raise BadInput("too many heads", where=str(path))
     try:
@@ -118,15 +135,31 @@ def read_heads(path: Path) -> list[Head]:
         raise Corrupt("not a file of heads", where=str(path)) from error
 
 
-def append_head(path: Path, head: Head) -> None:
-    """Add a head to a file witness, forced to disk. Raises Unavailable."""
+def _torn(content: bytes) -> int:
+    """How many bytes at the end are of a line that was never written whole."""
+    last = content[content.rfind(b"\n") + 1 :]
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(descriptor, msgspec.json.encode(head) + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        msgspec.json.decode(last, type=Head)
+    except msgspec.MsgspecError:
+        return len(last)
+    return 0
+
+
+def append_head(path: Path, head: Head) -> None:
+    """Add a head to a file witness, forced to disk; a torn line at its end goes.
+
+    Raises Unavailable.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
+            content = file.read()
+            kept = content[: len(content) - _torn(content)]
+            file.truncate(len(kept))
+            file.seek(len(kept))
+            begin = b"" if not kept or kept.endswith(b"\n") else b"\n"
+            file.write(begin + msgspec.json.encode(head) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise Unavailable(f"not kept: {error.strerror}", where=str(path)) from error
 

@@ -117,7 +117,7 @@ class Witnessing:
                 self._to_file(Path(one.url.removeprefix("file:")), head)
             else:
                 cosigned = self._to_witness(one, head)
-        except OpenAOCError as error:
+        except Exception as error:  # noqa: BLE001 - whatever one witness does, the others are asked
             self._failed(one, error)
             return False
         with self._uow.begin(SYSTEM, purpose="keep a witness's signature") as tx:
@@ -128,8 +128,9 @@ class Witnessing:
             _LOG.info("continuity.witness.back", url=one.url)
         return True
 
-    def _failed(self, one: WitnessStatus, error: OpenAOCError) -> None:
-        text = str(error)[:ERROR_CHARACTERS_MAX]
+    def _failed(self, one: WitnessStatus, error: Exception) -> None:
+        known = isinstance(error, OpenAOCError | OSError)
+        text = (str(error) if known else f"unexpected: {error!r}")[:ERROR_CHARACTERS_MAX]
         if isinstance(error, HistoryRewritten):
             _LOG.error("continuity.witness.contradicts", url=one.url, why=text)
         elif one.failing_since is None:
