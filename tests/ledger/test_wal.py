@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from pathlib import Path
 
 import pytest
 
 from openaoc.kernel.errors import Corrupt
+from openaoc.ledger.model import DiskRefused
 from openaoc.ledger.wal import _FRAME, Entry, Outgoing, Wal
 
 
@@ -61,6 +63,35 @@ def test_a_tail_torn_anywhere_is_cut_and_writing_goes_on(tmp_path: Path) -> None
     assert wal.append([_entry(5)]) == 2
     wal.close()
     assert [entry.payload for entry in _read(tmp_path)] == [_entry(1).payload, _entry(5).payload]
+
+
+@pytest.mark.parametrize("call", ["openaoc.ledger.wal.sync_folder", "os.open"])
+def test_a_segment_that_cannot_be_begun_leaves_the_log_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    wal = Wal(tmp_path)
+    list(wal.replay(after=0))
+    wal.append([_entry(1)])
+    with monkeypatch.context() as patched:
+        patched.setattr(call, full)
+        with pytest.raises(DiskRefused, match="no space"):
+            wal.rotate()
+    assert wal.append([_entry(2)]) == 2
+    (segment,) = _segments(tmp_path)
+    segment.write_bytes(segment.read_bytes()[:-1])
+    wal.close()
+    assert [entry.sequence for entry in _read(tmp_path)] == [1], "a torn end is still its end"
+    wal = Wal(tmp_path)
+    list(wal.replay(after=0))
+    wal.rotate()
+    wal.rotate()
+    assert wal.append([_entry(3)]) == 2
+    wal.close()
+    assert len(_segments(tmp_path)) == 2
+    assert [entry.sequence for entry in _read(tmp_path)] == [1, 2]
 
 
 @pytest.mark.parametrize("offset", [0, 8, 30, _FRAME.size + 3, _FRAME.size + 64, _FRAME.size + 200])

@@ -12,6 +12,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -65,6 +66,7 @@ class Wal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._fd = -1
+        self._path: Path | None = None
         self._end = 0
         self._broken = False
         self.sequence = 0
@@ -133,17 +135,26 @@ class Wal:
             )
 
     def _open(self, path: Path) -> None:
+        opened = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._close_segment()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._end = os.fstat(self._fd).st_size
+        self._fd, self._path = opened, path
+        self._end = os.fstat(opened).st_size
 
     def rotate(self) -> None:
-        """Start a new segment for the entries from here on. Raises DiskRefused."""
+        """Start a new segment for the entries from here on.
+
+        Raises DiskRefused: then the log goes on in the segment it had, and there is no later one.
+        """
         path = self._folder / f"wal-{self.sequence + 1:020d}.log"
+        if path == self._path:
+            return
         try:
-            self._open(path)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             sync_folder(self._folder)
+            self._open(path)
         except OSError as error:
+            with suppress(OSError):
+                path.unlink()
             raise DiskRefused(f"no new segment of the log: {error.strerror}") from error
 
     def drop_before(self, sequence: int) -> None:
