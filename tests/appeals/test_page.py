@@ -80,6 +80,7 @@ def test_a_holder_contests_and_reads_the_answer(
     assert number is not None
     again = send(client, do="contest", statement="I sold <b>rice</b>.", once="n1", **key)
     assert number.group() in again.text
+    send(client, do="contest", statement="And here is more.", once="n1", **key)
     take(centre, number.group())
     decide(centre, number.group(), refuse(reasons=["passes_through"]))
     answer = send(client, "th", do="status", **key)
@@ -87,7 +88,8 @@ def test_a_holder_contests_and_reads_the_answer(
     assert "ไม่กี่นาที" in answer.text
     assert "1213" in answer.text
     with centre.database.uow.read(AGENT) as tx:
-        assert centre.matter.appeals.show(tx, number.group()).statements == 1
+        shown = centre.matter.appeals.show(tx, number.group())
+    assert shown.statements == 2, "one sent twice, and one written after going back"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,8 @@ def test_no_statement_is_no_contest(client: TestClient[Litestar], centre: Centre
 
 
 def test_what_was_typed_is_kept_after_a_mistake_and_escaped(client: TestClient[Litestar]) -> None:
-    page = send(client, order='"><script>', code="AAAA", statement="<i>why</i>")
+    page = send(client, order='"><script>', code="AAAA", statement="<i>why</i>", once="n7")
+    assert 'value="n7"' in page.text, "sent again it is the same"
     assert "&lt;i&gt;why&lt;/i&gt;" in page.text
     assert "<script>" not in page.text
 

@@ -1,4 +1,4 @@
-"""CLI: `openaoc report submit FILE|-`: a JSON report in, case number and orders out."""
+"""CLI: `openaoc report submit FILE|-` and `public`: a victim's report in; our own to the public."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ Shows and passes on; whether a hold was right is decided elsewhere, by persons.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import Any, Final
 
@@ -35,7 +36,6 @@ KEPT: Final = ("order", "code")
 MAY_ADD: Final = OPEN | {AppealState.REFUSED, AppealState.UPHELD_IN_PART}
 """The form is shown again: for more to an open contest, or for a new one."""
 ONCE_BYTES: Final = 16
-ONCE_CHARACTERS_MAX: Final = 64
 
 
 def _shown(language: str, found: ContestView | None = None) -> Values:
@@ -60,7 +60,7 @@ def _shown(language: str, found: ContestView | None = None) -> Values:
 PAGE: Final = FormPage(
     address="/contest",
     template="contest.html",
-    fields=FIELDS,
+    fields=(*FIELDS, "once"),
     rate=CONTESTS,
     refusals=(
         (NoSuchHold, "contest_wrong", 404),
@@ -84,12 +84,11 @@ def _file(sent: Sent) -> ContestView:
     values = {name: sent.given.get(name, "") for name in FIELDS}
     contest = _converted({**values, "language": sent.language}, Contest)
     centre = sent.request.app.state.centre
-    asked = once(
-        actor=CITIZEN.id,
-        route="contest page",
-        key=sent.given.get("once", "")[:ONCE_CHARACTERS_MAX] or secrets.token_hex(ONCE_BYTES),
-        content=msgspec.json.encode(contest),
-    )
+    content = msgspec.json.encode(contest)
+    # With the content: who goes back and writes more, has more to say and no key to change.
+    form = (sent.given.get("once") or secrets.token_hex(ONCE_BYTES)).encode()
+    key = hashlib.sha256(form + content).hexdigest()
+    asked = once(actor=CITIZEN.id, route="contest page", key=key, content=content)
 
     def take() -> ContestView:
         with centre.uow.begin(CITIZEN, purpose="contest a hold") as tx:

@@ -1,1 +1,1 @@
-"""What console and public pages share: templates, style and words."""
+"""What pages and papers share: templates, style, words, limits."""
