@@ -170,6 +170,32 @@ def test_times_of_both_eras(time: object) -> None:
     assert answer.onward[0].booked_at == NOW + timedelta(minutes=1)
 
 
+def test_midnight_is_a_time_where_the_cell_shows_one() -> None:
+    def fill(orders: Any, onward: Any) -> None:
+        _held(orders)
+        _onward(onward, booked_at=datetime(2026, 11, 21))  # noqa: DTZ001 - a cell has no zone
+
+    [answer] = read_answers(_filled(fill), TH)
+    assert answer.onward[0].booked_at == datetime(2026, 11, 20, 17, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("cell", "minor"),
+    [
+        ("1,234.50", 123_450),
+        ("1 234.50", 123_450),
+        ("1\u00a0234.5", 123_450),
+        ("1234.5", 123_450),
+        ("๑,๒๓๔.๕๐", 123_450),
+        (1234.5, 123_450),
+        (1234.560000000002, 123_456),  # computed: what a person sees is 1234.56
+    ],
+)
+def test_amounts_as_people_write_them(cell: object, minor: int) -> None:
+    [answer] = read_answers(_filled(lambda orders, _: _held(orders, applied=cell)), TH)
+    assert answer.applied_minor == minor
+
+
 def test_a_leap_day_of_the_buddhist_era() -> None:
     def fill(orders: Any, onward: Any) -> None:
         _held(orders)
@@ -185,6 +211,11 @@ def test_a_leap_day_of_the_buddhist_era() -> None:
         ({"applied": "16.005"}, {}, "parts of a minor unit"),
         ({"applied": -1}, {}, "out of range"),
         ({"applied": "much"}, {}, "no amount"),
+        ({"applied": "100,50"}, {}, "no amount such as"),
+        ({"applied": "1,234,56"}, {}, "no amount such as"),
+        ({"applied": "1 5"}, {}, "no amount such as"),
+        ({"applied": "1_000"}, {}, "no amount such as"),
+        ({"applied": "1e2"}, {}, "no amount such as"),
         ({"applied": True}, {}, "no amount"),
         ({"applied": 12345678901234567.0}, {}, "more digits"),
         ({"applied": None}, {}, "is missing"),
@@ -198,6 +229,7 @@ def test_a_leap_day_of_the_buddhist_era() -> None:
         ({}, {"booked_at": "yesterday"}, "no time such as"),
         ({}, {"booked_at": None}, "is missing"),
         ({}, {"booked_at": 46_000}, "no time with a date"),
+        ({}, {"booked_at": NOW.date()}, "without a time of day"),
         ({}, {"amount": None}, "is missing"),
         ({}, {"channel": "pigeon"}, "no channel"),
         ({}, {"order": "ord_9"}, "not on the other sheet"),

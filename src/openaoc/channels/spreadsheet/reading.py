@@ -6,11 +6,12 @@ Takes no amount that a spreadsheet's number cannot hold exactly, and no account 
 from __future__ import annotations
 
 import io
+import math
 import re
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +39,8 @@ NUMBER_DIGITS_MAX: Final = 15
 """Digits that every spreadsheet keeps of a number."""
 BUDDHIST_YEAR_MIN: Final = 2400
 BUDDHIST_YEARS_AHEAD: Final = 543
+_AMOUNT: Final = re.compile(r"-?(\d+|\d{1,3}(,\d{3})+|\d{1,3}([ \u00a0\u202f]\d{3})+)(\.\d+)?")
+"""Whole, or in groups of three: what is read as thousands may not be somebody's decimals."""
 _YEAR: Final = re.compile(r"(?<!\d)2[4-9]\d\d(?!\d)", re.ASCII)
 _TIME_FORMS: Final = (
     "%Y-%m-%d %H:%M:%S",
@@ -197,8 +200,11 @@ def _rows(book: Any, plan: Sheet, *, rows_max: int) -> Iterator[_Row]:
             [CellProblem(sheet=plan.sheet, row=None, column=None, reason="is a chart")]
         )
     sheet.reset_dimensions()  # what a file says of its own size is not relied on
-    lines = sheet.iter_rows(values_only=True, max_col=COLUMNS_MAX, max_row=rows_max + 2)
-    head = [_normal(value) for value in next(lines, ())]
+    lines = (
+        [_value(cell) for cell in line]
+        for line in sheet.iter_rows(max_col=COLUMNS_MAX, max_row=rows_max + 2)
+    )
+    head = [_normal(value) for value in next(lines, [])]
     places = {}
     missing = []
     for column in plan.columns:
@@ -229,6 +235,14 @@ def _rows(book: Any, plan: Sheet, *, rows_max: int) -> Iterator[_Row]:
                 ]
             )
         yield _Row(plan=plan, number=number, cells=cells)
+
+
+def _value(cell: Any) -> object:
+    """What a cell says; a date where no time of day is meant, which is no midnight."""
+    value: object = cell.value
+    if isinstance(value, datetime) and value.time() == time.min:
+        return value if "h" in cell.number_format.lower() else value.date()
+    return value
 
 
 def _normal(value: object) -> str:
@@ -297,16 +311,13 @@ def _transfer(
 
 
 def _minor(value: object, currency: str) -> int:
-    """Minor units of a cell: a text with or without thousands' commas, or an exact number."""
+    """Minor units of a cell: a text with or without thousands' separators, or a number."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise _Wrong("is no amount")
-    text = value.replace(",", "").replace(" ", "") if isinstance(value, str) else repr(value)
-    try:
-        amount = Decimal(text)
-    except InvalidOperation as error:
-        raise _Wrong(f"{text[:40]!r} is no amount") from error
-    if not amount.is_finite():
-        raise _Wrong("is no amount")
+    text = value if isinstance(value, str) else _shown(value)
+    if not _AMOUNT.fullmatch(text):
+        raise _Wrong(f"{text[:40]!r} is no amount such as 1,234.50")
+    amount = Decimal(re.sub("[, \u00a0\u202f]", "", text))
     if not isinstance(value, str) and len(amount.as_tuple().digits) > NUMBER_DIGITS_MAX:
         raise _Wrong("has more digits than a number in a spreadsheet keeps: format it as text")
     minor = amount.scaleb(exponents()[currency])
@@ -317,10 +328,19 @@ def _minor(value: object, currency: str) -> int:
     return int(minor)
 
 
+def _shown(value: float) -> str:
+    """A number as a spreadsheet shows it: what it computed has noise behind those digits."""
+    if isinstance(value, int) or not math.isfinite(value):
+        return str(value)
+    return format(Decimal(f"{value:.{NUMBER_DIGITS_MAX}g}"), "f")
+
+
 def _moment(value: object, layout: Layout) -> datetime:
     """A time of the layout's zone, also one of the Buddhist era where the layout takes it."""
     if isinstance(value, str):
         value = _parsed(value, layout)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        raise _Wrong("is a date without a time of day: money that left that day is not found so")
     if not isinstance(value, datetime):
         raise _Wrong("is no time with a date")
     try:
