@@ -9,7 +9,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, get_type_hints
+from typing import (
+    Any,
+    Final,
+    NamedTuple,
+    ParamSpec,
+    Required,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    get_type_hints,
+)
 
 import msgspec
 from litestar import Response, get, post
@@ -72,55 +82,44 @@ class Deciding(NamedTuple):
     page: Part = FIRST
 
 
+class Declared(TypedDict, total=False):
+    """What every route says of itself.
+
+    `words` describe the answer; `purpose` is kept in the journal. With `on` the path names a thing;
+    without, `Deciding.id` is empty. `tag`: by default the first word of the path.
+    """
+
+    on: Thing | None
+    words: Required[str]
+    purpose: Required[str]
+    summary: Required[str]
+    description: str | None
+    tag: str | None
+
+
+class DeclaredWithBody(Declared, total=False):
+    """`body_bytes_max`: by default DECISION_BODY_BYTES_MAX."""
+
+    body_bytes_max: int
+
+
 def decision(
-    path: str,
-    *,
-    on: Thing | None,
-    words: str,
-    purpose: str,
-    summary: str,
-    description: str | None = None,
-    tag: str | None = None,
-    changes: bool = True,
-    body_bytes_max: int = DECISION_BODY_BYTES_MAX,
+    path: str, *, changes: bool = True, **declared: Unpack[DeclaredWithBody]
 ) -> Callable[[Callable[[Deciding, Asked], Told]], HTTPRouteHandler]:
     """Make a function of a decision and its body the route.
 
-    `words` describe the answer; `purpose` is kept in the journal. With `on` the path names a thing;
-    without, `Deciding.id` is empty. `tag`: by default the first word of the path. `changes`: false
-    for what only asks, with more to say than a path holds.
+    `changes`: false for what only asks, with more to say than a path holds.
     """
 
     def route(does: Callable[[Deciding, Asked], Told]) -> HTTPRouteHandler:
-        body, answer = _types(does)
-        return post(
-            path,
-            guards=[signed_in],
-            dto=Body[body],  # type: ignore[valid-type]  # known now
-            return_dto=None,
-            status_code=200,
-            request_max_body_size=body_bytes_max,
-            security=BEARER,
-            tags=[tag or _first_word(path)],
-            summary=summary,
-            description=description,
-            responses={**described(answer, words), **problems(401, 403, 404, 409, 413, 415)},
-            sync_to_thread=True,
-        )(_handler(does, on=on, purpose=purpose, changes=changes))
+        handle = _handler(does, declared, changes=changes)
+        return post(**_with_body(path, does, declared, status=200))(handle)
 
     return route
 
 
 def creation(
-    path: str,
-    *,
-    on: Thing | None = None,
-    words: str,
-    purpose: str,
-    summary: str,
-    description: str | None = None,
-    tag: str | None = None,
-    body_bytes_max: int = DECISION_BODY_BYTES_MAX,
+    path: str, **declared: Unpack[DeclaredWithBody]
 ) -> Callable[[Callable[[Deciding, Asked], Told]], HTTPRouteHandler]:
     """Make a function that makes a thing the route; repeated with its key, it makes no second one.
 
@@ -128,64 +127,26 @@ def creation(
     """
 
     def route(does: Callable[[Deciding, Asked], Told]) -> HTTPRouteHandler:
-        body, answer = _types(does)
-        return post(
-            path,
-            guards=[signed_in],
-            dto=Body[body],  # type: ignore[valid-type]  # known now
-            return_dto=None,
-            status_code=201,
-            request_max_body_size=body_bytes_max,
-            security=BEARER,
-            tags=[tag or _first_word(path)],
-            summary=summary,
-            description=description,
-            responses={**described(answer, words, 201), **problems(401, 403, 404, 409, 413, 415)},
-            sync_to_thread=True,
-        )(_creator(does, on=on, purpose=purpose))
+        handle = _creator(does, declared)
+        return post(**_with_body(path, does, declared, status=201))(handle)
 
     return route
 
 
 def act(
-    path: str,
-    *,
-    on: Thing | None,
-    words: str,
-    purpose: str,
-    summary: str,
-    description: str | None = None,
-    tag: str | None = None,
+    path: str, **declared: Unpack[Declared]
 ) -> Callable[[Callable[[Deciding], Told]], HTTPRouteHandler]:
     """Make a function that changes something, and needs no words for it, the route."""
 
     def route(does: Callable[[Deciding], Told]) -> HTTPRouteHandler:
-        _, answer = _types(does)
-        return post(
-            path,
-            guards=[signed_in],
-            status_code=200,
-            security=BEARER,
-            tags=[tag or _first_word(path)],
-            summary=summary,
-            description=description,
-            responses={**described(answer, words), **problems(401, 403, 404, 409)},
-            sync_to_thread=True,
-        )(_handler(does, on=on, purpose=purpose, changes=True))
+        handle = _handler(does, declared, changes=True)
+        return post(**_described(path, does, declared, 404, 409), status_code=200)(handle)
 
     return route
 
 
 def look(
-    path: str,
-    *,
-    on: Thing | None = None,
-    words: str,
-    purpose: str,
-    summary: str,
-    description: str | None = None,
-    tag: str | None = None,
-    paged: bool = False,
+    path: str, *, paged: bool = False, **declared: Unpack[Declared]
 ) -> Callable[[Callable[[Deciding], Told]], HTTPRouteHandler]:
     """Make a function that looks at a thing, or at all of them, the route.
 
@@ -193,20 +154,43 @@ def look(
     """
 
     def route(does: Callable[[Deciding], Told]) -> HTTPRouteHandler:
-        _, answer = _types(does)
-        missing = () if on is None else (404,)
-        return get(
-            path,
-            guards=[signed_in],
-            security=BEARER,
-            tags=[tag or _first_word(path)],
-            summary=summary,
-            description=description,
-            responses={**described(answer, words), **problems(401, 403, *missing)},
-            sync_to_thread=True,
-        )(_handler(does, on=on, purpose=purpose, changes=False, paged=paged))
+        handle = _handler(does, declared, changes=False, paged=paged)
+        missing = () if declared.get("on") is None else (404,)
+        return get(**_described(path, does, declared, *missing))(handle)
 
     return route
+
+
+def _with_body(
+    path: str, does: Callable[..., Any], declared: DeclaredWithBody, *, status: int
+) -> dict[str, Any]:
+    """The declaration of a route that takes a body, for Litestar."""
+    body, _ = _types(does)
+    return {
+        **_described(path, does, declared, 404, 409, 413, 415, status=status),
+        "dto": Body[body],  # type: ignore[valid-type]  # known now
+        "return_dto": None,
+        "status_code": status,
+        "request_max_body_size": declared.get("body_bytes_max", DECISION_BODY_BYTES_MAX),
+    }
+
+
+def _described(
+    path: str, does: Callable[..., Any], declared: Declared, *refusals: int, status: int = 200
+) -> dict[str, Any]:
+    """The declaration of a route for those who signed in, for Litestar and OpenAPI."""
+    _, answer = _types(does)
+    good = described(answer, declared["words"], status)
+    return {
+        "path": path,
+        "guards": [signed_in],
+        "security": BEARER,
+        "tags": [declared.get("tag") or _first_word(path)],
+        "summary": declared["summary"],
+        "description": declared.get("description"),
+        "responses": {**good, **problems(401, 403, *refusals)},
+        "sync_to_thread": True,
+    }
 
 
 def _first_word(path: str) -> str:
@@ -223,14 +207,10 @@ def _types(does: Callable[Given, Told]) -> tuple[Any, type[Told]]:
 
 
 def _handler(
-    does: Callable[..., Told],
-    *,
-    on: Thing | None,
-    purpose: str,
-    changes: bool,
-    paged: bool = False,
+    does: Callable[..., Told], declared: Declared, *, changes: bool, paged: bool = False
 ) -> Callable[..., Told]:
     """The function over its transaction."""
+    on, purpose = declared.get("on"), declared["purpose"]
     body, answer = _types(does)
 
     def handle(request: ApiRequest, **given: Any) -> Told:
@@ -247,10 +227,9 @@ def _handler(
     return handle
 
 
-def _creator(
-    does: Callable[..., Told], *, on: Thing | None, purpose: str
-) -> Callable[..., Response[Told]]:
+def _creator(does: Callable[..., Told], declared: Declared) -> Callable[..., Response[Told]]:
     """The function over its transaction, at the first request with a key; its answer ever after."""
+    on, purpose = declared.get("on"), declared["purpose"]
     body, answer = _types(does)
 
     def handle(
