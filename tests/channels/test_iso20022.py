@@ -296,6 +296,30 @@ def test_a_bad_payment_is_refused(change: tuple[str, str], says: str) -> None:
         pacs008.read(text.replace(*change).encode())
 
 
+def test_a_wallets_address_is_said_in_words_where_its_field_is_too_short() -> None:
+    address = "BC1QRP33G0Q5C5TXSP9ARYSRX4K6ZDKFS4NCE4XJ0GDCCCEFVPYSXF3QCCFMV3"
+    ended = camt056.EndRequest(
+        order="ord_1",
+        revision=2,
+        institution="EXCHANGE",
+        account=address,
+        amount_minor=5,
+        remaining_minor=0,
+        currency="THB",
+        reason=camt056.Texts(th=THAI, en="over"),
+        at=NOW,
+    )
+    message = camt056.Requests(
+        message_id="m", centre="C", institution="EXCHANGE", at=NOW, requests=[ended]
+    )
+    data = camt056.write(message)
+    assert camt056.read(data) == message
+    one = XmlParser().from_bytes(data, Asked).fito_fipmt_cxl_req.undrlyg[0].tx_inf[0]
+    assert one.orgnl_tx_ref is not None
+    assert one.orgnl_tx_ref.cdtr_acct is None, "half an address is none"
+    assert one.cxl_rsn_inf[0].addtl_inf[0] == f"ACCOUNT {address}"
+
+
 def test_what_is_no_message_is_refused() -> None:
     kinds = [camt029.MESSAGE, pacs004.MESSAGE]
     billion = b'<!DOCTYPE a [<!ENTITY b "bbbb">]><Document xmlns="x">&b;</Document>'

@@ -19,6 +19,7 @@ from openaoc.restitution.model import (
     OPEN,
     TRANSITIONS,
     LineState,
+    NoRoomInFile,
     NoSuchRestitution,
     NothingToReturn,
     NotYourRestitution,
@@ -32,7 +33,7 @@ from openaoc.restitution.model import (
     WrongRestitutionStep,
     check_step,
 )
-from openaoc.restitution.paying import COLUMNS
+from openaoc.restitution.paying import COLUMNS, as_pacs008
 from openaoc.storage.unit_of_work import Transaction
 from tests.restitution.world import (
     COURT,
@@ -348,6 +349,9 @@ def test_the_payable_file_as_csv_and_pacs008(centre: Centre) -> None:
         assert (payment.debtor_bank, payment.debtor_account) == ("SCB", "2")
         assert (payment.creditor_bank, payment.creditor_account) == ("KBANK", "1")
         assert len(payment.payment_id) <= 35
+    wallet = [msgspec.structs.replace(line, payee_account="0X" + "A" * 40) for line in one.lines]
+    with pytest.raises(NoRoomInFile, match="take csv"):
+        as_pacs008(one, wallet, at=centre.clock.now())
     confirm(centre, one.id, 1, made(centre, 100_000))
     with centre.database.uow.begin(SUPERVISOR) as tx, pytest.raises(WrongRestitutionStep):
         centre.matter.returning.payments.file(tx, one.id, form="csv")

@@ -40,6 +40,10 @@ class OtherPerson(Refused):
     """A second person has to do this."""
 
 
+class NoRoomInFile(Conflict):
+    """This form of file has no room for one of the payments: take the other."""
+
+
 class NothingToReturn(Conflict):
     """Nothing is held that could be given back."""
 

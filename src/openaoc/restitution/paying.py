@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from openaoc.channels.iso20022 import pacs008
-from openaoc.channels.iso20022.xml import Money
+from openaoc.channels.iso20022.xml import Money, NotValid
 from openaoc.holds.record import PaidBy
 from openaoc.holds.restituting import restitute
 from openaoc.kernel.actor import SYSTEM, Actor
@@ -26,6 +26,7 @@ from openaoc.restitution import store
 from openaoc.restitution.model import (
     Line,
     LineState,
+    NoRoomInFile,
     NoSuchRestitution,
     NothingToReturn,
     PaidDifferently,
@@ -75,7 +76,7 @@ class Payments:
         """What is still to be paid; an institution gets its own payments alone.
 
         Names accounts, so that the look is journalled. Raises WrongRestitutionStep before it is
-        payable, NothingToReturn when nothing is left.
+        payable, NothingToReturn when nothing is left, NoRoomInFile.
         """
         require(tx.actor, Permission.RESTITUTION_READ)
         one = self._restitutions.found(tx, restitution_id, lock=False)
@@ -221,22 +222,20 @@ def as_csv(one: Restitution, lines: list[Line]) -> bytes:
 
 
 def as_pacs008(one: Restitution, lines: list[Line], *, at: datetime) -> bytes:
-    """The payments as one message. Raises NotValid where its schema has no room for them."""
-    return pacs008.write(
-        pacs008.Payments(
-            message_id=one.id,
-            at=at,
-            payments=[
-                pacs008.Payment(
-                    payment_id=line.end_to_end_id,
-                    amount=Money(amount_minor=line.open_minor, currency=line.currency),
-                    debtor_bank=line.institution,
-                    debtor_account=line.account,
-                    creditor_bank=line.payee_bank,
-                    creditor_account=line.payee_account,
-                    text=text_of(one),
-                )
-                for line in lines
-            ],
+    """The payments as one message. Raises NoRoomInFile where its schema has none for them."""
+    payments = [
+        pacs008.Payment(
+            payment_id=line.end_to_end_id,
+            amount=Money(amount_minor=line.open_minor, currency=line.currency),
+            debtor_bank=line.institution,
+            debtor_account=line.account,
+            creditor_bank=line.payee_bank,
+            creditor_account=line.payee_account,
+            text=text_of(one),
         )
-    )
+        for line in lines
+    ]
+    try:
+        return pacs008.write(pacs008.Payments(message_id=one.id, at=at, payments=payments))
+    except NotValid as error:  # a wallet's address is longer than an account may be there
+        raise NoRoomInFile(f"take csv: {error.detail}") from error

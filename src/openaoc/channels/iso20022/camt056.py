@@ -15,6 +15,7 @@ import msgspec
 from lxml import etree
 
 from openaoc.channels.iso20022.words import (
+    ACCOUNT_CHARACTERS_MAX,
     ID_CHARACTERS_MAX,
     account,
     agent,
@@ -133,7 +134,7 @@ def _transaction(message: Requests, request: Request) -> Node:
                 "OrgnlTxRef",
                 [
                     agent("CdtrAgt", request.institution),
-                    account("CdtrAcct", request.account),
+                    *([account("CdtrAcct", request.account)] if _has_room(request) else []),
                 ],
             ),
             ("SplmtryData", [("Envlp", Foreign(element=_exact(request)))]),
@@ -141,7 +142,14 @@ def _transaction(message: Requests, request: Request) -> Node:
     )
 
 
+def _has_room(request: Request) -> bool:
+    """Whether the standard's field holds the account; a wallet's address may be too long."""
+    return len(request.account) <= ACCOUNT_CHARACTERS_MAX
+
+
 def _words(request: Request) -> Iterator[str]:
+    if not _has_room(request):
+        yield f"ACCOUNT {request.account}"
     amount = Money(amount_minor=request.amount_minor, currency=request.currency).text
     if isinstance(request, HoldRequest):
         if request.continues:

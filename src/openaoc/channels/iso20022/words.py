@@ -21,6 +21,8 @@ MARKS: Final = frozenset({"Mn", "Mc"})
 """Thai vowels and tones that stand on the letter before them."""
 ID_CHARACTERS_MAX: Final = 35
 """Max35Text."""
+ACCOUNT_CHARACTERS_MAX: Final = 34
+"""Max34Text: some wallets' addresses are longer."""
 
 
 def institution(name: str, code: str) -> Node:
