@@ -152,3 +152,19 @@ def test_connection_may_be_kept_or_dropped_in_the_middle(world: World) -> None:
         for _ in range(3):
             assert client.get("/health").status_code == 200
     assert httpx.get(f"{world.server.url}/health", trust_env=False).is_success
+
+
+def test_taxii_is_told_in_its_own_words_where_there_is_nothing(world: World) -> None:
+    nobody, taxii = world.as_("nobody"), "application/taxii+json;version=2.1"
+    for method, path, status in (
+        ("GET", "/taxii2/another-root/", 404),
+        ("GET", "/taxii2/another-root/collections/", 404),
+        ("PUT", "/taxii2/", 405),
+        ("DELETE", "/taxii2/centre/collections/1/objects/", 405),
+    ):
+        answer = nobody.request(method, path)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, taxii), path
+        assert answer.json()["http_status"] == str(status)
+        assert (status == 405) == ("GET" in answer.headers.get("allow", "")), path
+    for path in ("/taxii2x", "/v1/no-such"):
+        assert nobody.get(path).headers["content-type"] == "application/problem+json"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from tests.cli.server import Server
@@ -137,6 +136,7 @@ def test_a_partner_over_http_sees_its_own_alone(server: Server) -> None:
     assert mine.get("/v1/exchange/releases").json() == {"releases": [], "cursor": None}
     delivered = post(mine, "/v1/exchange/notices/delivered", {"sequences": [1]})
     assert (delivered.status_code, delivered.json()) == (200, {"count": 0})
-    anybody = world.as_("nobody").get("/v1/exchange/requests/figures")
-    assert msgspec.json.decode(anybody.content) == {"countries": []}
+    path = "/v1/exchange/requests/figures"
+    assert [client.get(path).status_code for client in (world.as_("nobody"), mine)] == [401, 403]
+    assert world.as_("administrator").get(path).json() == {"countries": []}
     world.close()

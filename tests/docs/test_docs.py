@@ -8,6 +8,7 @@ import pytest
 import rich_click as click
 
 from openaoc.cli.main import COMMANDS, load
+from openaoc.exchange.objects import CASE, FIELDS, REFS, FieldClass, ObjectKind
 from openaoc.kernel.settings import Settings
 from tests.style.sources import ROOT, tracked_files
 
@@ -80,6 +81,21 @@ def test_every_setting_is_described_and_no_other() -> None:
     written = set(re.findall(r"`(OPENAOC_[A-Z_]+)`", rows))
     assert written == known - {"OPENAOC_URL"}, "which is where commands find a centre"
     assert "| `url`" in rows
+
+
+def test_every_field_that_may_leave_is_named_and_no_other() -> None:
+    page = (ROOT / "docs/reference/agreement-fields.md").read_text("utf-8")
+    named = {}
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            kind, _, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            named[kind.strip("`")] = [re.findall(r"`([^`]+)`", cell) for cell in cells]
+    for kind in ObjectKind:
+        fields = {name: field for name, field in FIELDS[kind].items() if name != CASE}
+        personal = [n for n, field in fields.items() if field.kind is FieldClass.PERSONAL]
+        plain = [name for name in fields if name not in personal]
+        assert named.pop(kind.value) == [plain, list(REFS.get(kind, {})), personal], kind
+    assert not named
 
 
 def test_glossary_words_stand_once_in_order() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
+from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
@@ -113,7 +114,7 @@ def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) 
     return Litestar(
         # In one router: registered one by one, Litestar wraps a handler that shares its path twice.
         route_handlers=[Router("/", route_handlers=[*ROUTES]), *pages],
-        exception_handlers=dict(ERROR_HANDLERS),
+        exception_handlers={**ERROR_HANDLERS, HTTPException: taxii.on_http_error},
         request_max_body_size=DEFAULT_BODY_BYTES_MAX,
         response_headers=HEADERS,
         middleware=[metrics.middleware, *([marking] if centre.settings.exercise else [])],

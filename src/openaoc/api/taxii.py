@@ -27,6 +27,7 @@ from openaoc.api.access import (
     sign_in,
 )
 from openaoc.api.problems import ApiRequest, count_guesses, log_denied, route_of, status_of
+from openaoc.api.problems import on_http_error as on_plain_http_error
 from openaoc.exchange.taxii.model import (
     ENVELOPE_BYTES_MAX,
     MEDIA_TYPE,
@@ -48,7 +49,8 @@ from openaoc.storage.unit_of_work import retrying
 
 log = structlog.get_logger("openaoc.api")
 
-ROOT: Final = "/taxii2/centre"
+DISCOVERY: Final = "/taxii2"
+ROOT: Final = f"{DISCOVERY}/centre"
 OBJECT_ID_CHARACTERS_MAX: Final = 128
 DETAIL_CHARACTERS_MAX: Final = 300
 _ENCODER: Final = msgspec.json.Encoder()
@@ -179,7 +181,16 @@ def _on_our_error(request: ApiRequest, error: OpenAOCError) -> Response[bytes]:
 def _on_http_error(_: ApiRequest, error: HTTPException) -> Response[bytes]:
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "-")
-    return _message(status, title=status.phrase, code=code)
+    answer = _message(status, title=status.phrase, code=code)
+    answer.headers |= error.headers or {}
+    return answer
+
+
+def on_http_error(request: ApiRequest, error: HTTPException) -> Response[Any]:
+    """What the framework refuses before a route is found, in the words of whoever asked."""
+    asked = request.url.path
+    ours = asked == DISCOVERY or asked.startswith(f"{DISCOVERY}/")
+    return _on_http_error(request, error) if ours else on_plain_http_error(request, error)
 
 
 def _on_unexpected(request: ApiRequest, error: Exception) -> Response[bytes]:
@@ -234,7 +245,7 @@ def _route(summary: str) -> dict[str, Any]:
     }
 
 
-@get("/taxii2", **_route("Discovery"))
+@get(DISCOVERY, **_route("Discovery"))
 def discovery(request: ApiRequest) -> Response[bytes]:
     """What is served here (§4.1)."""
     centre = centre_of(request)

@@ -33,11 +33,13 @@ from openaoc.exchange.objects import (
 )
 from openaoc.kernel.actor import Actor, Role
 from openaoc.kernel.errors import BadInput
+from openaoc.kernel.identifiers.kinds import Kind
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
 from openaoc.storage.canonical import canonical_json
 
-IDENTIFIER_KINDS_MAX: Final = 50
+IDENTIFIER_KINDS: Final = PERSONAL_IDENTIFIERS | frozenset(kind.value for kind in Kind)
+"""That there are: a name of none of them would grant nothing, and nobody would notice."""
 ONWARD_MAX: Final = 50
 TERM_MAX: Final = timedelta(days=5 * 366)
 """Nobody agrees for ever: after five years people look again."""
@@ -375,8 +377,11 @@ def _check_grant(kind: ObjectKind, grant: Grant, *, terms: Terms, partner: Partn
             f"{' and '.join(sorted(IDENTIFIER_FIELDS))} name them, no other kind does",
             where=f"{where}.identifier_kinds",
         )
-    if len(grant.identifier_kinds) > IDENTIFIER_KINDS_MAX:
-        raise BadInput(f"at most {IDENTIFIER_KINDS_MAX}", where=f"{where}.identifier_kinds")
+    for place, name in enumerate(grant.identifier_kinds):
+        if name not in IDENTIFIER_KINDS or name in grant.identifier_kinds[:place]:
+            known = ", ".join(sorted(IDENTIFIER_KINDS))
+            at = f"{where}.identifier_kinds[{place}]"
+            raise BadInput(f"each once, of these: {known}", where=at)
     named = PERSONAL_IDENTIFIERS.intersection(grant.identifier_kinds)
     if kind is ObjectKind.MATCH and named and terms.personal_basis is None:
         raise BadInput("persons are matched: needs the law that permits it", where="personal_basis")
@@ -394,7 +399,8 @@ def _check_field(
 ) -> None:
     field = FIELDS[kind].get(name)
     if field is None and name not in REFS.get(kind, {}):
-        raise BadInput(f"{kind.value} has no such field; there is no wildcard", where=where)
+        known = ", ".join([*FIELDS[kind], *REFS.get(kind, {})])
+        raise BadInput(f"no field of {kind.value}, which has {known}", where=where)
     fits = how in (Minimisation.AS_IS, Minimisation.DROPPED)
     if field is not None:
         texts = field.form in (FieldForm.TEXT, FieldForm.TEXTS)

@@ -133,7 +133,11 @@ class Requests:
         return next(broken, RequestOutcome.ACCEPTED)
 
     def figures(self, tx: Transaction) -> RequestFigures:
-        """Requests received, met and refused, by country: for anybody."""
+        """Requests received, met and refused, by country, small counts among them.
+
+        The public reads them in the public report. Raises NotPermitted.
+        """
+        require(tx.actor, Permission.EXCHANGE_READ)
         country = {one.code: one.jurisdiction for one in self._agreements.partners.all_of(tx)}
         sums: dict[str, dict[str, int]] = {}
         for partner, outcome, count in release_store.request_counts(tx.connection):
