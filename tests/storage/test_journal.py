@@ -245,7 +245,7 @@ def test_the_public_keys_are_of_one_moment_while_the_key_is_replaced(
         with uow.begin(SYSTEM, purpose="test") as tx:
             journal.rotate_key(tx)
 
-    keys.successions = replace_meanwhile  # type: ignore[method-assign]
+    keys.successions = replace_meanwhile  # type: ignore[method-assign]  # in between
     first = keys.public()
     replacing[0].join()
     assert keys.public().find(key_id(first.current)) is not None

@@ -80,7 +80,8 @@ def newest(connection: sa.Connection, asked: Asked) -> list[Hit]:
     place = asked.place
     after = "" if place is None else " WHERE (found_at, id) < (:at, :name)"
     statement = sa.text(
-        f"SELECT * FROM match_hits{after} ORDER BY found_at DESC, id DESC LIMIT :limit"  # noqa: S608 - our own words
+        f"SELECT * FROM match_hits{after}"  # noqa: S608 - our own words
+        " ORDER BY found_at DESC, id DESC LIMIT :limit"
     )
     values = {"limit": asked.size + 1} | ({} if place is None else place._asdict())
     return [_hit(row) for row in connection.execute(statement, values)]
