@@ -41,10 +41,16 @@ from openaoc.continuity.standby_model import (
     Listing,
     StandbyStatus,
 )
-from openaoc.continuity.supply import COLD_FOLDER, listing, receive_files, safe_place
+from openaoc.continuity.supply import (
+    COLD_FOLDER,
+    forget_cold,
+    listing,
+    receive_files,
+    safe_place,
+)
 from openaoc.kernel.errors import Corrupt, OpenAOCError, Unavailable
 from openaoc.kernel.settings import Settings
-from openaoc.ledger.tail import LogKeeper, drop_covered, last_position
+from openaoc.ledger.tail import Frame, LogKeeper, drop_covered, last_position
 from openaoc.ledger.wal import CUT
 from openaoc.storage.files import destroy, private_folder
 from openaoc.storage.keyring import Keyring
@@ -138,6 +144,7 @@ class Standby:
         self._keeper: LogKeeper | None = None
         self._ledger_here = self._keys_here = False
         self._since_refresh = 0
+        self._fetching_cold = threading.Lock()
         self._refreshing = threading.Lock()
         self._server: EmbeddedPostgres | None = None
         self._tunnel: Tunnel | None = None
@@ -270,6 +277,8 @@ class Standby:
     def _follow_ledger(self) -> None:
         keeper = self._keeper
         assert keeper is not None, "started"
+        # A snapshot that was fetched may reach past a cut whose frame is not asked for any more.
+        self._fetch_cold()
         channel, welcome = self._dial("ledger", keeper.position)
         self._epoch = welcome.epoch
         self._ledger_here = True
@@ -291,20 +300,33 @@ class Standby:
             channel.close()
 
     def _keep(self, keeper: LogKeeper, content: bytes) -> None:
-        frame = keeper.keep(content)
-        if CUT in frame.kinds:
-            # What the cut moved out of memory must be here before it is acknowledged.
-            self._fetch("cold", {k: v for k, v in listing(self._ledger).items() if _cold(k)})
+        keeper.keep(content, needs=self._fetch_cut)
         self._since_refresh += len(content)
         if self._since_refresh > REFRESH_BYTES and self._refreshing.acquire(blocking=False):
             self._since_refresh = 0
             keeper.rotate()
             threading.Thread(target=self._refresh, name="refresh", daemon=True).start()
 
+    def _fetch_cut(self, frame: Frame) -> None:
+        """What a cut moves out of memory must be here before its frame is.
+
+        With the frame alone a promotion would make the cut and have nothing of what left.
+        """
+        if CUT in frame.kinds:
+            self._fetch_cold()
+
+    def _fetch_cold(self) -> None:
+        """One at a time: an older list of what is cold must not come after a newer one."""
+        with self._fetching_cold:
+            have = {k: v for k, v in listing(self._ledger).items() if _cold(k)}
+            self._fetch("cold", have)
+            forget_cold(self._ledger)
+
     def _refresh(self) -> None:
         """Fetch the snapshot's new files; one at a time, for two would write the same ones."""
         try:
             self._fetch("snapshot", listing(self._ledger))
+            self._fetch_cold()
             drop_covered(self._ledger)
         except (OpenAOCError, OSError) as error:
             _LOG.warning("continuity.standby.not_refreshed", error=str(error)[:200])

@@ -10,9 +10,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from openaoc.continuity.line import Channel, LineBroken
 from openaoc.continuity.standby_model import Ack, CopyHead, FileHead, Listing
 from openaoc.kernel.errors import Corrupt
+from openaoc.ledger.cold_format import Manifest
 from openaoc.ledger.copying import ID_FILES
 from openaoc.ledger.service import Ledger
 from openaoc.storage.files import private_folder, sync_folder
@@ -20,19 +23,24 @@ from openaoc.storage.files import private_folder, sync_folder
 CHUNK_BYTES: Final = 4 << 20
 COLD_FOLDER: Final = "cold"
 IDENTITIES: Final = "identities/"
-MUTABLE: Final = ("ledger.json", "cold/cold.json")
+COLD_LIST: Final = "cold/cold.json"
+MUTABLE: Final = ("ledger.json", COLD_LIST)
 """Files of the ledger that are replaced; every other is written once, or only grows."""
 
 
 def send_copy(channel: Channel, ledger: Ledger, have: dict[str, int], *, log: bool) -> None:
-    """The ledger at its newest entry, without what the other side has; with or without its log."""
+    """The ledger at its newest entry, without what the other side has.
+
+    Without `log`, for a side that follows: neither the log nor cold days, for it has both already,
+    and an older list of cold days must not come after a newer one.
+    """
     with ledger.held_copy(at_instant=lambda _: None) as held:
         if log:
             ledger.retain(held.position)
         files = {file.name: file.size for file in held.files}
         channel.send(CopyHead(position=held.position, files=files))
         for file in held.files:
-            if not log and file.name.startswith("wal-"):
+            if not log and file.name.startswith(("wal-", f"{COLD_FOLDER}/")):
                 continue
             known = 0 if file.name in MUTABLE else have.get(file.name, -1)
             if known == file.size and file.name not in MUTABLE:
@@ -46,19 +54,45 @@ def send_copy(channel: Channel, ledger: Ledger, have: dict[str, int], *, log: bo
 
 
 def send_cold(channel: Channel, folder: Path, have: dict[str, int]) -> None:
-    """The cold segments as they stand now; written once, so no lock is needed."""
+    """The cold segments as they stand now; written once, so no lock is needed.
+
+    The list of those that count is read first: what it names is there already, and is sent before.
+    """
+    listed = folder / COLD_LIST
+    words = listed.read_bytes() if listed.exists() else b""
     files = {
         path.relative_to(folder).as_posix(): path.stat().st_size
         for path in (folder / COLD_FOLDER).rglob("*")
-        if path.is_file() and path.suffix not in (".draft", ".tmp")
+        if path.is_file() and path != listed and path.suffix not in (".draft", ".tmp")
     }
     channel.send(CopyHead(position=0, files=files))
-    for name, size in sorted(files.items(), key=lambda item: (item[0] in MUTABLE, item[0])):
-        if have.get(name) != size or name in MUTABLE:
+    for name, size in sorted(files.items()):
+        if have.get(name) != size:
             channel.send(FileHead(name=name, size=size))
             _send_bytes(channel, folder / name, offset=0, end=size)
+    if words:
+        channel.send(FileHead(name=COLD_LIST, size=len(words)))
+        channel.send_bytes(words)
     channel.send(FileHead(name="", size=0))
     channel.receive(Ack)
+
+
+def forget_cold(folder: Path) -> None:
+    """Remove the cold segments that the list does not name: their days have expired.
+
+    Raises Corrupt for a list that cannot be read.
+    """
+    listed = folder / COLD_LIST
+    if not listed.exists():
+        return
+    try:
+        named = msgspec.json.decode(listed.read_bytes(), type=Manifest).segments
+    except msgspec.MsgspecError as error:
+        raise Corrupt(str(error), where=str(listed)) from error
+    kept = {file.name for segment in named for file in segment.files}
+    for path in (folder / COLD_FOLDER).iterdir():
+        if path != listed and path.name not in kept:
+            path.unlink()
 
 
 def send_keys(channel: Channel, folder: Path, known: Listing) -> None:

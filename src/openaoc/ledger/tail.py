@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,6 +125,11 @@ class LogTail:
         return True
 
 
+def _nothing(frame: Frame) -> None:
+    """Most frames need nothing but themselves."""
+    assert frame.first <= frame.last, "a frame has an entry"
+
+
 class LogKeeper:
     """A second copy of the log: appends whole frames to a folder, each forced to disk."""
 
@@ -132,11 +138,15 @@ class LogKeeper:
         self.position = position
         self._file: int | None = None
 
-    def keep(self, content: bytes) -> Frame:
-        """Durable when it returns. Raises Corrupt for a gap or damage, OSError from the disk."""
+    def keep(self, content: bytes, *, needs: Callable[[Frame], None] = _nothing) -> Frame:
+        """Durable when it returns. Raises Corrupt for a gap or damage, OSError from the disk.
+
+        `needs` sees to what must be here before the frame is: what it raises, nothing is kept.
+        """
         frame = as_frame(content)
         if frame.first != self.position + 1:
             raise Corrupt(f"entry {frame.first} follows entry {self.position}")
+        needs(frame)
         if self._file is None:
             path = self._folder / f"wal-{frame.first:020d}.log"
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
