@@ -121,10 +121,10 @@ class Holds:
             cursor=str(shown[-1].sequence) if more else None,
         )
 
-    def presumed(self, tx: Transaction, institution: str, *, limit: int) -> Sequence[OrderView]:
-        """Orders that took over a block at the institution, which it has not confirmed yet."""
+    def unanswered(self, tx: Transaction, institution: str, *, limit: int) -> Sequence[OrderView]:
+        """Orders that the institution has not answered, or has to confirm; the oldest first."""
         require(tx.actor, Permission.HOLD_READ)
-        found = store.presumed(tx.connection, tx.actor.institution or institution, limit=limit)
+        found = store.unanswered(tx.connection, tx.actor.institution or institution, limit=limit)
         return [order.view() for order in found]
 
     def show(self, tx: Transaction, order_id: str) -> OrderView:

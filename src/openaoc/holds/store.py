@@ -152,11 +152,12 @@ _ISSUED: Final = selecting(
     _COLUMNS,
     "WHERE id = ANY(:ids) AND state = 'issued' AND mode = 'live' ORDER BY id FOR UPDATE",
 )
-_PRESUMED: Final = selecting(
+_UNANSWERED: Final = selecting(
     orders,
     _COLUMNS,
-    "WHERE institution = :institution AND continues <> '' AND answered_at IS NULL"
-    " AND state IN ('applied', 'applied_in_part') AND mode = 'live' ORDER BY sequence LIMIT :rows",
+    "WHERE institution = :institution AND mode = 'live' AND (state IN ('issued', 'acknowledged')"
+    " OR continues <> '' AND answered_at IS NULL AND state IN ('applied', 'applied_in_part'))"
+    " ORDER BY issued_at, sequence LIMIT :rows",
 )
 _TAKEN: Final = sa.text(
     "SELECT institution, account, currency, sum(CASE WHEN state IN ('applied', 'applied_in_part')"
@@ -217,9 +218,9 @@ def issued(connection: Connection, ids: Sequence[str]) -> list[OrderRecord]:
     return read(connection, _ISSUED, _RECORDS, ids=list(ids)) if ids else []
 
 
-def presumed(connection: Connection, institution: str, *, limit: int) -> list[OrderRecord]:
-    """The institution's orders that took over a block, which it has not confirmed; oldest first."""
-    return read(connection, _PRESUMED, _RECORDS, institution=institution, rows=limit)
+def unanswered(connection: Connection, institution: str, *, limit: int) -> list[OrderRecord]:
+    """What the institution has not answered, or not confirmed to have gone over; oldest first."""
+    return read(connection, _UNANSWERED, _RECORDS, institution=institution, rows=limit)
 
 
 def active_on(

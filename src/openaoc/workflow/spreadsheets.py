@@ -5,8 +5,6 @@ Means exactly what the same answers mean in JSON. A sheet with one wrong cell is
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from openaoc.channels.spreadsheet.layout import layout
@@ -14,15 +12,14 @@ from openaoc.channels.spreadsheet.model import ROWS_MAX, SheetAnswer, SheetOrder
 from openaoc.channels.spreadsheet.reading import read_answers
 from openaoc.channels.spreadsheet.writing import write_orders
 from openaoc.holds.answers import Given
-from openaoc.holds.model import Answer, OnwardTransfer, OrderState, OrderView
+from openaoc.holds.model import Answer, OnwardTransfer, OrderView
 from openaoc.holds.service import Holds
 from openaoc.kernel.actor import Actor
 from openaoc.kernel.errors import BadInput, NotFound, OpenAOCError, Refused
-from openaoc.kernel.limits import ONWARD_PER_ANSWER_MAX, PAGE_MAX
+from openaoc.kernel.identifiers.bank_account import normalise_bank
+from openaoc.kernel.limits import ONWARD_PER_ANSWER_MAX
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
-
-WAITING_STATES: Final = (OrderState.ISSUED, OrderState.ACKNOWLEDGED)
 
 
 class SheetOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,32 +53,13 @@ class Spreadsheets:
         BadInput when nobody is named, NoLayout where the jurisdiction has no layout.
         """
         require(tx.actor, Permission.HOLD_READ)
-        whose = tx.actor.institution or institution
-        if whose is None:
+        named = tx.actor.institution or institution
+        if named is None:
             raise BadInput("name the institution", where="institution")
+        whose = normalise_bank(named, where="institution")
         plan = layout(self._jurisdiction)
-        waiting = [
-            order
-            for state in WAITING_STATES
-            for order in self._all(tx, institution=whose, state=state)
-            if order.mode == "live"
-        ]
-        waiting += self._holds.presumed(tx, whose, limit=ROWS_MAX)
-        waiting.sort(key=lambda order: order.issued_at)
-        return write_orders([_asked(order) for order in waiting[:ROWS_MAX]], plan, mark=mark)
-
-    def _all(self, tx: Transaction, *, institution: str, state: OrderState) -> list[OrderView]:
-        found: list[OrderView] = []
-        cursor: str | None = None
-        while len(found) < ROWS_MAX:
-            page = self._holds.list(
-                tx, institution=institution, state=state, cursor=cursor, limit=PAGE_MAX
-            )
-            found += page.orders
-            cursor = page.cursor
-            if cursor is None:
-                break
-        return found
+        waiting = self._holds.unanswered(tx, whose, limit=ROWS_MAX)
+        return write_orders([_asked(order) for order in waiting], plan, mark=mark)
 
     def take(self, tx: Transaction, data: bytes, *, actor: Actor) -> SheetReceipt:
         """Carry out a filled-in spreadsheet; everything the receipt names is durable with it.
