@@ -111,6 +111,7 @@ def ask(
     words="Both sides",
     purpose="look at requests across borders",
     summary="Requests to follow money across borders, ours and the partners', newest first",
+    description="At most 200 of each side.",
     tag="centres",
 )
 def requests(on: Deciding) -> Requests:
