@@ -35,15 +35,7 @@ from openaoc.ledger.gate import Gate
 from openaoc.ledger.hot import SLICE_ROWS_MIN, HotLog, Staged
 from openaoc.ledger.line_limits import NeedsApplied
 from openaoc.ledger.model import IngestReceipt, LedgerStopped
-from openaoc.ledger.tickets import (
-    Opened,
-    Ticket,
-    Told,
-    needs,
-    place_of,
-    read_table,
-    write_table,
-)
+from openaoc.ledger.tickets import Opened, Ticket, Told, needs, place_of, read_table, write_table
 from openaoc.ledger.wal import BATCH, CUT, EXPIRED, JOURNALLED, OPENINGS, Entry, Outgoing, Wal
 
 GROUP_ROWS_MAX: Final = 1_000_000
