@@ -96,7 +96,7 @@ class TaxiiSite(Site):
             uow=self.uow,
             parties=Parties(keys=self.keys),
             settings=SimpleNamespace(
-                base_url=self.url, jurisdiction="TH", contact="duty@centre.example"
+                base_url=self.url, centre_code="OPENAOC-TH", contact="duty@centre.example"
             ),
             matter=SimpleNamespace(collecting=self.collecting),
         )
