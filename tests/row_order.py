@@ -12,8 +12,16 @@ import sqlalchemy as sa
 from openaoc.kernel.actor import SYSTEM
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
 
-WAIT_SECONDS_MAX: Final = 10.0
+WAIT_SECONDS_MAX: Final = 60.0
 _WAITING: Final = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+
+def until_somebody_waits(tx: Transaction) -> None:
+    """Until another transaction waits for a lock."""
+    until = time.monotonic() + WAIT_SECONDS_MAX
+    while not tx.connection.execute(_WAITING).scalar_one():
+        assert time.monotonic() < until, "nobody waits for a lock"
+        time.sleep(0.01)
 
 
 def check_rows_are_taken_by_id(
@@ -38,10 +46,7 @@ def check_rows_are_taken_by_id(
     with uow.begin(SYSTEM) as tx:
         assert tx.connection.execute(rows.where(table.c.id == first)).all()
         changing.start()
-        until = time.monotonic() + WAIT_SECONDS_MAX
-        while not tx.connection.execute(_WAITING).scalar_one():
-            assert time.monotonic() < until, "the change does not wait for the first row"
-            time.sleep(0.01)
+        until_somebody_waits(tx)
         assert len(tx.connection.execute(rows.where(table.c.id.in_(rest))).all()) == len(rest)
     changing.join(WAIT_SECONDS_MAX)
     assert not changing.is_alive()

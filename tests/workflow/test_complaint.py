@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from openaoc.cases.model import CaseView, NoSuchCase
-from openaoc.kernel.actor import CITIZEN, Actor
+from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor
 from openaoc.kernel.errors import BadInput
 from openaoc.parties.permissions import NotPermitted
 from openaoc.reports.model import Indicator, Proof, Reporter
 from openaoc.workflow.complaint import ComplaintDraft
 from openaoc.workflow.complaint_text import LANGUAGES, complaint_words
+from tests.row_order import until_somebody_waits
 from tests.workflow.centre import ADMIN, AGENT, INVESTIGATOR, SUPERVISOR, Centre, liaison, machine
 
 NARRATIVE = "They said: <script>alert(1)</script> & that I owe tax."
@@ -46,6 +48,25 @@ def test_the_hours_left_run_from_the_report_and_stop_at_the_complaint(centre: Ce
     done = show(centre, receipt.case, receipt.secret).complaint
     assert done is not None
     assert (done.hours_left, done.complained_at) == (0.0, centre.clock.now())
+
+
+def test_a_complaint_takes_the_orders_before_their_case_as_answers_do(centre: Centre) -> None:
+    """Else an answer and a complaint that come together each wait for the other."""
+    receipt = centre.file(centre.pay("KBANK:1", "SCB:2", 100_000))
+
+    def complain() -> None:
+        with centre.database.uow.begin(INVESTIGATOR) as tx:
+            centre.matter.holds.complain(
+                tx, receipt.case, complained_at=centre.clock.now(), reference="station 7, no. 12"
+            )
+
+    with ThreadPoolExecutor(1) as pool:
+        with centre.database.uow.begin(SYSTEM) as tx:
+            tx.connection.execute(sa.text("SELECT FROM hold_orders FOR UPDATE"))
+            complaining = pool.submit(complain)
+            until_somebody_waits(tx)
+            tx.connection.execute(sa.text("SELECT FROM cases FOR UPDATE NOWAIT"))
+        complaining.result()
 
 
 def test_when_the_time_is_over_nothing_is_left(centre: Centre) -> None:

@@ -39,12 +39,14 @@ from openaoc.api.bodies import Body
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.bootstrap import Centre
-from openaoc.channels.idempotency import once
+from openaoc.channels import idempotency
 from openaoc.kernel.paging import FIRST, PAGE_DEFAULT
 from openaoc.kernel.paging import Asked as Part
-from openaoc.storage.unit_of_work import Transaction
+from openaoc.storage.unit_of_work import Transaction, retrying
 
 DECISION_BODY_BYTES_MAX: Final = 16 << 10
+ATTEMPTS_MAX: Final = 2
+"""Of two that lock each other one goes on; the other is carried out after it, unnoticed."""
 Given = ParamSpec("Given")
 Asked = TypeVar("Asked", bound=msgspec.Struct)
 Told = TypeVar("Told", bound=msgspec.Struct)
@@ -219,8 +221,12 @@ def _handler(
         said = () if body is None else (given["data"],)
         page = Part(given["cursor"], given["limit"]) if paged else FIRST
         opened = centre.uow.begin if changes else centre.uow.read
-        with opened(request.user, purpose=purpose) as tx:
-            return does(Deciding(centre, tx, thing, page), *said)
+
+        def once() -> Told:
+            with opened(request.user, purpose=purpose) as tx:
+                return does(Deciding(centre, tx, thing, page), *said)
+
+        return retrying(once, attempts=ATTEMPTS_MAX)
 
     _declare(handle, _kinds(on, body) | (_PAGED if paged else {}), answer)
     handle.__name__ = does.__name__
@@ -237,19 +243,23 @@ def _creator(does: Callable[..., Told], declared: Declared) -> Callable[..., Res
     ) -> Response[Told]:
         key, centre = need_key(idempotency_key), centre_of(request)
         thing = "" if on is None else on.found(named[on.parameter])
-        asked = once(
+        asked = idempotency.once(
             actor=request.user.id,
             route=request.url.path,
             key=key,
             content=msgspec.json.encode(data),
         )
-        with centre.uow.begin(request.user, purpose=purpose) as tx:
-            earlier = asked.earlier(tx, answer)
-            if earlier is not None:
-                return Response(earlier, status_code=201, headers={REPLAYED: "true"})
-            made = does(Deciding(centre, tx, thing), data)
-            asked.answered(tx, made)
-        return Response(made, status_code=201)
+
+        def make() -> Response[Told]:
+            with centre.uow.begin(request.user, purpose=purpose) as tx:
+                earlier = asked.earlier(tx, answer)
+                if earlier is not None:
+                    return Response(earlier, status_code=201, headers={REPLAYED: "true"})
+                made = does(Deciding(centre, tx, thing), data)
+                asked.answered(tx, made)
+            return Response(made, status_code=201)
+
+        return retrying(make, attempts=ATTEMPTS_MAX)
 
     kinds = _kinds(on, body) | {"idempotency_key": IdempotencyKey}
     answered = Response[answer]  # type: ignore[valid-type]  # known now

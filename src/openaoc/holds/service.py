@@ -340,12 +340,13 @@ class Holds:
         if complained_at > tx.now:
             raise BadInput("the complaint is in the future", where="complained_at")
         join_matter(tx)
-        first = self._cases.row(tx, case_id).complaint_at is None
+        orders = store.of_cases(tx.connection, [case_id], lock=True)  # as all do, before the case
+        first = self._cases.row(tx, case_id, lock=True).complaint_at is None
         counts = self._cases.note_complaint(tx, case_id, at=complained_at, reference=reference)
         changed = follow_complaint(
             tx,
             self.book,
-            store.of_cases(tx.connection, [case_id], lock=True),
+            orders,
             Complaint(at=counts, reference=reference, first=first),
             rules=self._rules,
             rule_of=self.rule_of,
