@@ -97,6 +97,7 @@ class Between:
 
     def stop(self) -> None:
         """Finish what is under way."""
+        self._pool.close()  # a set takes a minute of every processor: nobody waits for that
         self._fetching.stop()
         self.outreach.stop()
         self.together.stop()

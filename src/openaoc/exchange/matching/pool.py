@@ -6,14 +6,22 @@ goes on as if nothing happened. Both are bounded.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import (
+    CancelledError,
+    Executor,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from typing import Final, TypeVar
 
 from openaoc.exchange.matching import oprf
+from openaoc.kernel.errors import Busy
 
 WORKERS_MAX: Final = 4
 CHUNK: Final = 512
@@ -32,9 +40,16 @@ class Pool:
         self._nice = nice
         self._workers = min(workers or WORKERS_MAX, os.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="match")
+        self._lock = threading.Lock()
+        self._processes: set[Executor] = set()
+        self._closed = False
 
     def close(self) -> None:
-        """End after the work at hand."""
+        """End after the chunks at hand: whoever waits for more than these gets Busy."""
+        with self._lock:
+            self._closed = True
+            for processes in self._processes:
+                processes.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def evaluate(self, key: bytes, items: Sequence[bytes]) -> list[bytes]:
@@ -56,13 +71,34 @@ class Pool:
     def _map(self, call: Callable[[Sequence[In]], list[Out]], items: Sequence[In]) -> list[Out]:
         if len(items) <= CHUNK:
             return call(items)
-        if len(items) < MANY:
-            return _spread(self._threads, call, items)
-        fresh = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(
-            self._workers, mp_context=fresh, initializer=os.nice, initargs=(self._nice,)
-        ) as processes:
-            return _spread(processes, call, items)
+        try:
+            if len(items) < MANY:
+                return _spread(self._threads, call, items)
+            fresh = multiprocessing.get_context("spawn")
+            with (
+                ProcessPoolExecutor(
+                    self._workers, mp_context=fresh, initializer=os.nice, initargs=(self._nice,)
+                ) as processes,
+                self._known(processes),
+            ):
+                return _spread(processes, call, items)
+        except (CancelledError, RuntimeError) as error:  # RuntimeError: it takes no more
+            if not self._closed:
+                raise
+            raise Busy("the centre is ending") from error
+
+    @contextlib.contextmanager
+    def _known(self, processes: Executor) -> Iterator[None]:
+        """Within, they end with us."""
+        with self._lock:
+            if self._closed:
+                raise Busy("the centre is ending")
+            self._processes.add(processes)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._processes.discard(processes)
 
 
 def _spread(
