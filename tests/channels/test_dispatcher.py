@@ -10,7 +10,7 @@ import structlog
 from openaoc.channels.dispatcher import Dispatcher
 from openaoc.storage.errors import DatabaseDown
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 TOLD = ["storage.database.away", "storage.database.back"]
 
 

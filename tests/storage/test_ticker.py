@@ -12,7 +12,7 @@ from openaoc.storage.errors import DatabaseDown
 from openaoc.storage.outage import Outage
 from openaoc.storage.ticker import Ticker
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def until(question: Callable[[], bool]) -> bool:

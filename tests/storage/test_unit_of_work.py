@@ -220,7 +220,7 @@ def test_who_decides_on_a_name_waits_for_the_other(uow: UnitOfWork) -> None:
         with uow.begin(SYSTEM) as tx:
             tx.lock("test.name")
             inside.set()
-            assert go.wait(20)
+            assert go.wait(60)
             order.append("first")
 
     def second() -> None:
@@ -230,7 +230,7 @@ def test_who_decides_on_a_name_waits_for_the_other(uow: UnitOfWork) -> None:
 
     threads = [threading.Thread(target=first), threading.Thread(target=second)]
     threads[0].start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     threads[1].start()
     with uow.begin(SYSTEM) as tx:
         tx.lock("another name")
@@ -253,7 +253,7 @@ def test_of_two_changes_that_lock_each_other_one_may_try_again(uow: UnitOfWork) 
                 tx.lock(names[0])
                 if first_time:
                     first_time.clear()
-                    meet.wait(20)
+                    meet.wait(60)
                 try:
                     tx.lock(names[1])
                 except sa.exc.DBAPIError:

@@ -21,7 +21,7 @@ from openaoc.workflow.duties import Done, Duties
 from openaoc.workflow.housekeeping import UNUSED_AGE
 from tests.workflow.centre import SUPERVISOR, Centre
 
-WAIT_SECONDS_MAX = 20.0
+WAIT_SECONDS_MAX = 60.0
 
 
 def seal(centre: Centre, subject: str) -> None:

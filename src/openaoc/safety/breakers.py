@@ -106,7 +106,7 @@ class Breakers:
             return self._counts.count(scope, now=now)
 
     def is_open(self, scope: str) -> bool:
-        """Whether the breaker keeps orders from going out by themselves."""
+        """Whether it kept orders from going out by themselves when the last gate was opened."""
         with self._lock:
             known = self._known.get(scope)
             return known is not None and known.open
