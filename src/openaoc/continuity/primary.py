@@ -212,7 +212,10 @@ class StandbyLine:
         return self._state not in (FollowState.NONE, FollowState.ALONE)
 
     def _become(self, state: FollowState) -> None:
+        """Go over to a state; a look that was under way leads nobody back from being fenced."""
         with self._changed:
+            if self._state is FollowState.FENCED:
+                return
             if state is not self._state:
                 _LOG.warning("continuity.standby.state", now=state.value, before=self._state.value)
             self._state = state
