@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
+import socket
 import tempfile
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,10 +38,10 @@ from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.storage.unit_of_work import Transaction
 from openaoc.web.rates import RateLimits
 from openaoc.workflow.collecting import build_collecting
-from tests.cli.server import free_port
 from tests.conftest import START, TEMPLATE
 from tests.exchange.sharing_site import ADMINISTRATOR, Site
 
+END_SECONDS_MAX = 60.0
 _numbers = itertools.count(1)
 
 
@@ -172,21 +172,17 @@ def taxii_site(postgres: EmbeddedPostgres) -> Iterator[TaxiiSite]:
     clock = ManualClock(START)
     database.uow._clock = clock
     site = TaxiiSite(database, clock)
-    port = free_port()
-    site.url = f"http://127.0.0.1:{port}"
-    server = uvicorn.Server(
-        uvicorn.Config(site.app(), host="127.0.0.1", port=port, log_config=None, lifespan="off")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
+    listener = socket.create_server(("127.0.0.1", 0))
+    site.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = uvicorn.Server(uvicorn.Config(site.app(), log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
-    until = time.monotonic() + 20
-    while not server.started and time.monotonic() < until:
-        time.sleep(0.01)
     try:
         yield site
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(END_SECONDS_MAX)
+        listener.close()
         database.close()
         with postgres.superuser() as connection:
             drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))

@@ -113,11 +113,8 @@ def test_faults_lose_nothing_and_double_nothing(
     countries: tuple[Country, Country], fault: str
 ) -> None:
     home, abroad = countries
-    for country in countries:
-        if fault == "slow":
-            country.hurry()
-        turns = itertools.cycle([fault, fault, None])
-        country.fault = turns.__next__
+    for country, other in ((home, abroad), (abroad, home)):
+        country.hurry(other, itertools.cycle([fault, fault, None]).__next__)
     for number in range(3):
         cross(home, abroad, amount=10_000 + number, name=f"f{number}")
         settle(home, abroad, rounds=2)

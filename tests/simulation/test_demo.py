@@ -32,6 +32,7 @@ from openaoc.simulation.couriers import CourierFigures
 from openaoc.simulation.institutions import ProcessFigures
 from openaoc.simulation.nation import NationFigures
 from openaoc.statistics.model import InstitutionFigures, LiveFigures, Spread
+from tests.cli.server import free_port
 
 PLAN = DemoPlan(minutes=None, speed=60, accounts=2_000, seed=1)
 
@@ -251,21 +252,8 @@ def test_a_child_that_dies_says_why_and_one_that_lives_is_stopped(tmp_path: Path
         alive.check()
 
 
-def free_port() -> int:
-    """A port that is free, and so is the next one."""
-    while True:
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            try:
-                other.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-
-
 def run_demo(folder: Path, *, minutes: float) -> dict[str, object]:
-    port = free_port()
+    port = free_port(following=1)
     done = subprocess.run(
         [
             *(sys.executable, "-c", "from openaoc.cli.main import main; main()", "demo", "--json"),
@@ -339,7 +327,7 @@ def enough(view: TwoView) -> bool:
 def test_two_countries_ask_and_answer_and_a_second_start_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPENAOC_PORT", str(free_port()))
+    monkeypatch.setenv("OPENAOC_PORT", str(free_port(following=1)))
     monkeypatch.setenv("OPENAOC_DATA_DIR", str(tmp_path / "data"))
     plan = DemoPlan(minutes=8, speed=600, accounts=5_000, seed=1441, countries=2)
     screen = Until(enough)
