@@ -12,7 +12,7 @@ from tests.cli.server import Server, end_left_behind
 from tests.cli.world import World, moment, report, tell, transfer
 
 DAY_MINUTES = 24 * 60
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 
 
 class OneDayServer(Server):

@@ -65,7 +65,8 @@ def test_a_complaint_takes_the_orders_before_their_case_as_answers_do(centre: Ce
             tx.connection.execute(sa.text("SELECT FROM hold_orders FOR UPDATE"))
             complaining = pool.submit(complain)
             until_somebody_waits(tx)
-            tx.connection.execute(sa.text("SELECT FROM cases FOR UPDATE NOWAIT"))
+            free = tx.connection.execute(sa.text("SELECT id FROM cases FOR UPDATE NOWAIT"))
+            assert free.scalars().all() == [receipt.case]
         complaining.result()
 
 
