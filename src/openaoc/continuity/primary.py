@@ -96,6 +96,8 @@ class StandbyLine:
         self._on_fenced = on_fenced
         self._address = parse_address(settings.standby_listen, where="standby_listen")
         self._changed = threading.Condition()
+        self._deciding = threading.Lock()
+        """Held by who decides what the state is next: a look does not undo a person's word."""
         self._acked = self._durable = 0
         self._postgres_here = False
         self._follower: Channel | None = None
@@ -111,7 +113,7 @@ class StandbyLine:
         )
         self._keys_joined = threading.Event()
         self._keys_joined.set()
-        self._ticker = Ticker("standby", self._look, every_s=LOOK_S)
+        self._ticker = Ticker("standby", self._look_alone, every_s=LOOK_S)
         self._releasing = Ticker("standby-release", self._release_waiting, every_s=RELEASE_EVERY_S)
         self._listener: socket.socket | None = None
         self._slots = threading.BoundedSemaphore(CONNECTIONS_MAX)
@@ -126,7 +128,11 @@ class StandbyLine:
             self._state = FollowState.WAITING
         certificate = line_certificate(self._database.keys, self._database.clock)
         self._tls = context(certificate, server=True)
-        listener = socket.create_server(self._address, backlog=CONNECTIONS_MAX)
+        try:
+            listener = socket.create_server(self._address, backlog=CONNECTIONS_MAX)
+        except OSError as error:
+            where = f"standby_listen {self._settings.standby_listen}"
+            raise Unavailable(error.strerror or "cannot listen", where=where) from error
         self._listener = listener
         self.address = listener.getsockname()[:2]
         self._durable = self._ledger.stats().position
@@ -186,10 +192,11 @@ class StandbyLine:
 
     def forget(self) -> LineStatus:
         """A person says that the standby is gone for good: go on without one."""
-        (self._settings.data_path / KNOWN_MARK).unlink(missing_ok=True)
-        sync_folder(self._settings.data_path)
-        self._set_synchronous(on=False)
-        self._become(FollowState.NONE)
+        with self._deciding:
+            (self._settings.data_path / KNOWN_MARK).unlink(missing_ok=True)
+            sync_folder(self._settings.data_path)
+            self._set_synchronous(on=False)
+            self._become(FollowState.NONE)
         self._ledger.retain(None)
         return self.status()
 
@@ -220,6 +227,10 @@ class StandbyLine:
                 _LOG.warning("continuity.standby.state", now=state.value, before=self._state.value)
             self._state = state
             self._changed.notify_all()
+
+    def _look_alone(self) -> None:
+        with self._deciding:
+            self._look()
 
     def _look(self) -> None:
         """What the state is now, from what is connected."""
