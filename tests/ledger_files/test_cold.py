@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from openaoc.kernel.errors import Corrupt, TooLarge
 from openaoc.ledger import cold
 from openaoc.ledger.cold import ColdStore
 from openaoc.ledger.cold_format import HISTORY_SCHEMA, NAME_SCHEMA
-from openaoc.ledger.model import AccountName
+from openaoc.ledger.model import AccountName, DiskRefused
 from tests.ledger_files.random_ledger import START, history, random_table
 
 MINUTE = timedelta(minutes=1)
@@ -136,10 +137,10 @@ def test_a_crash_before_the_manifest_leaves_the_store_as_it_was(
     store.write_segment(table.slice(0, 50))
 
     def crash(*_: object) -> None:
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(cold, "write_manifest", crash)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(DiskRefused, match="no space left"):
         store.write_segment(table.slice(50))
     assert store.stats().transfers == 50
     store.close()
