@@ -168,3 +168,24 @@ def test_taxii_is_told_in_its_own_words_where_there_is_nothing(world: World) -> 
         assert (status == 405) == ("GET" in answer.headers.get("allow", "")), path
     for path in ("/taxii2x", "/v1/no-such"):
         assert nobody.get(path).headers["content-type"] == "application/problem+json"
+
+
+def test_who_mistypes_a_page_is_shown_where_to_go(world: World) -> None:
+    nobody = world.as_("nobody")
+    people = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "th"}
+    page = nobody.get("//raport.example/<b>", headers=people)
+    assert page.status_code == 404
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-language"] == "th"
+    assert 'href="/case?lang=th"' in page.text
+    assert "raport" not in page.text, "a link leads to this centre alone"
+    for path, accept, kind in (
+        ("/raport", "*/*", "application/problem+json"),
+        ("/raport", "application/json", "application/problem+json"),
+        ("/taxii2/raport/", people["Accept"], "application/taxii+json;version=2.1"),
+    ):
+        told = nobody.get(path, headers={"Accept": accept})
+        assert (told.status_code, told.headers["content-type"]) == (404, kind), path
+    wrong = nobody.post("/report", headers=people, content=b"")
+    assert wrong.status_code == 405
+    assert wrong.headers["content-type"] == "application/problem+json"

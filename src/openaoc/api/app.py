@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Final
 
-from litestar import Litestar, Router
+from litestar import Litestar, Response, Router
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
@@ -56,6 +57,7 @@ from openaoc.api.description import Description
 from openaoc.api.exercise import marking
 from openaoc.api.metrics import Metrics
 from openaoc.api.problems import HANDLERS as ERROR_HANDLERS
+from openaoc.api.problems import ApiRequest
 from openaoc.api.sign_ins import SignIns
 from openaoc.bootstrap import Centre
 from openaoc.web.rates import RateLimits
@@ -108,13 +110,27 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
 )
 
 
-def build_app(centre: Centre, *, pages: Sequence[ControllerRouterHandler] = ()) -> Litestar:
-    """The ASGI application over a started centre; `pages` are other packages' routes."""
+def build_app(
+    centre: Centre,
+    *,
+    pages: Sequence[ControllerRouterHandler] = (),
+    missing: Callable[[ApiRequest], Response[str] | None] = lambda _: None,
+) -> Litestar:
+    """The ASGI application over a started centre; `pages` are other packages' routes.
+
+    `missing`: the page for who asks for one that is not there, None for who did not ask for pages.
+    """
     metrics = Metrics()
+
+    def on_http_error(request: ApiRequest, error: HTTPException) -> Response[Any]:
+        nowhere = error.status_code == HTTPStatus.NOT_FOUND and not taxii.is_asked(request)
+        page = missing(request) if nowhere else None
+        return taxii.on_http_error(request, error) if page is None else page
+
     return Litestar(
         # In one router: registered one by one, Litestar wraps a handler that shares its path twice.
         route_handlers=[Router("/", route_handlers=[*ROUTES]), *pages],
-        exception_handlers={**ERROR_HANDLERS, HTTPException: taxii.on_http_error},
+        exception_handlers={**ERROR_HANDLERS, HTTPException: on_http_error},
         request_max_body_size=DEFAULT_BODY_BYTES_MAX,
         response_headers=HEADERS,
         middleware=[metrics.middleware, *([marking] if centre.settings.exercise else [])],

@@ -186,11 +186,17 @@ def _on_http_error(_: ApiRequest, error: HTTPException) -> Response[bytes]:
     return answer
 
 
+def is_asked(request: ApiRequest) -> bool:
+    """Whether the address is one of TAXII's, a route or not."""
+    asked = request.url.path
+    return asked == DISCOVERY or asked.startswith(f"{DISCOVERY}/")
+
+
 def on_http_error(request: ApiRequest, error: HTTPException) -> Response[Any]:
     """What the framework refuses before a route is found, in the words of whoever asked."""
-    asked = request.url.path
-    ours = asked == DISCOVERY or asked.startswith(f"{DISCOVERY}/")
-    return _on_http_error(request, error) if ours else on_plain_http_error(request, error)
+    if is_asked(request):
+        return _on_http_error(request, error)
+    return on_plain_http_error(request, error)
 
 
 def _on_unexpected(request: ApiRequest, error: Exception) -> Response[bytes]:

@@ -76,12 +76,13 @@ def run(settings: Settings, *, as_json: bool = False) -> None:
     from openaoc.api.app import build_app
     from openaoc.api.heads import with_heads
     from openaoc.bootstrap import build_centre
+    from openaoc.public.missing import missing_page
     from openaoc.public.routes import ROUTES
 
     with listening(settings) as listener, clean_signals() as started:
         settings = at(listener, settings)
         centre = build_centre(settings)
-        app = with_heads(build_app(centre, pages=ROUTES))
+        app = with_heads(build_app(centre, pages=ROUTES, missing=missing_page))
         centre.start()
         try:
             config = uvicorn.Config(
