@@ -11,6 +11,7 @@ from openaoc.cases.model import WrongCaseTransition
 from openaoc.holds.model import OrderState
 from openaoc.kernel.errors import BadInput
 from tests.workflow.centre import INVESTIGATOR, SUPERVISOR, Centre
+from tests.workflow.invariants import check
 
 WEEK = timedelta(days=7)
 
@@ -55,6 +56,26 @@ def test_an_earlier_complaint_corrects_case_and_orders(centre: Centre) -> None:
     assert (last.revision, last.ends_at) == (3, now - timedelta(hours=9) + WEEK)
     assert journalled(centre, "cases.complaint.corrected") == 1
     assert journalled(centre, "holds.order.corrected") == 1
+
+
+def test_an_earlier_complaint_corrects_what_is_not_sent_yet(centre: Centre) -> None:
+    case = centre.file(centre.pay("KBANK:1", "SCB:2", 100_000)).case
+    centre.clock.advance(timedelta(hours=20))
+    now = centre.clock.now()
+    complain(centre, case, now - timedelta(hours=2))
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        centre.matter.breakers.open(tx, "institution:BBL", reason="too many")
+    centre.pay("SCB:2", "BBL:3", 100_000)
+    centre.matter.duties.run_due()
+    [waits] = [order for order in centre.orders(case) if order.state is OrderState.DRAFTED]
+    assert waits.ends_at == now - timedelta(hours=2) + WEEK
+    sent = len(centre.outbox.sent)
+    assert complain(centre, case, now - timedelta(hours=9), "BKK-0/69") == 1
+    assert len(centre.outbox.sent) == sent, "nobody was told of it"
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        issued = centre.matter.holds.approve(tx, waits.order)
+    assert (issued.state, issued.ends_at) == (OrderState.ISSUED, now - timedelta(hours=9) + WEEK)
+    check(centre)
 
 
 def test_a_later_complaint_is_on_record_and_makes_no_hold_longer(centre: Centre) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from openaoc.holds.book import OrderBook
 from openaoc.holds.drafting import reworded
 from openaoc.holds.legal import LegalRule, Rulebook
-from openaoc.holds.model import HOLDING, WAITING, NotYours
+from openaoc.holds.model import ACTIVE, NotYours, OrderState
 from openaoc.holds.record import OrderRecord
 from openaoc.kernel.errors import BadInput
 from openaoc.storage.unit_of_work import Transaction
@@ -37,17 +37,20 @@ def follow_complaint(
     rules: Rulebook,
     rule_of: Callable[[OrderRecord], LegalRule],
 ) -> list[OrderRecord]:
-    """Put a case's active orders under the rule for a complaint, or correct those that are.
+    """Put a case's orders that went out under the rule for a complaint, or correct those that are.
 
-    The changed orders. Raises NotYours for a role the rule does not name, BadInput for a first
-    complaint whose time is over already.
+    A draft under that rule, which nobody was told of, is corrected too: it must not go out for
+    longer than the rule has. The changed orders. Raises NotYours for a role the rule does not name,
+    BadInput for a first complaint whose time is over already.
     """
     changed = []
     for order in orders:
-        if order.state not in HOLDING | WAITING:
+        if order.state not in ACTIVE:
             continue
         rule = rule_of(order)
         if rule.extends_to is not None:
+            if order.state is OrderState.DRAFTED:
+                continue
             after = rules.named(rule.extends_to, on=tx.now.date())
             over = complaint.at + after.longest <= tx.now
             if complaint.first or not over:
@@ -105,6 +108,7 @@ def _correct(
         reason=complaint.reference,
         authority=rule.id,
     )
-    if end > tx.now:  # else it ends by itself at the next look, and the institution is told that
+    # One that is over ends by itself at the next look, and its institution is told that.
+    if end > tx.now and order.state is not OrderState.DRAFTED:
         book.send(tx, shorter)
     return shorter
