@@ -74,7 +74,11 @@ def serving(stub: Stub) -> Iterator[Stub]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
+            length = int(self.headers.get("content-length", "0"))
+            body = self.rfile.read(length)
+            if len(body) < length:  # who sent it was killed in the middle: nothing was said
+                self.close_connection = True
+                return
             status = stub.take(self.path, self.headers, body)
             self.send_response(status)
             for name, value in stub.reply_headers.items():
