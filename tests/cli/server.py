@@ -27,16 +27,18 @@ TRIES_MAX = 30
 PORTS: Final = range(20_000, 32_000)
 """Below those that a system gives to whoever connects: nobody gets one between look and use, and
 who tries a server that is down does not meet themselves."""
+PORT_TRIES_MAX: Final = 1_000
 
 
 def free_port(*, following: int = 0) -> int:
     """A port of loopback that nobody listens on now, and so many after it."""
-    while True:
+    for _ in range(PORT_TRIES_MAX):
         port = secrets.choice(PORTS)
         with contextlib.ExitStack() as held, contextlib.suppress(OSError):
             for number in range(port, port + following + 1):
                 held.enter_context(socket.socket()).bind(("127.0.0.1", number))
             return port
+    raise AssertionError("no port of loopback is free")
 
 
 class Server:
