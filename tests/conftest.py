@@ -8,6 +8,7 @@ migrated once.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -44,7 +45,11 @@ def fast_folder() -> Path | None:
 
 @pytest.fixture(scope="session", autouse=True)
 def logs_as_they_are() -> Iterator[None]:
-    """A command that a test calls in this process does not set up the logs that others capture."""
+    """A command that a test calls in this process does not set up the logs that others capture.
+
+    And a thousand lines of answered requests do not hide why a test failed.
+    """
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(structlog, "configure", lambda **_: None)
         yield

@@ -97,3 +97,5 @@ BATCHES_TWICE = (
     " GROUP BY subject HAVING count(*) > 1) AS twice"
 )
 BATCHES = "SELECT count(*) FROM journal_rows WHERE action = 'ledger.batch.taken'"
+WAITING = "SELECT count(*) FROM journal_waiting"
+"""Rows that are committed and have no place in the tree yet: the sequencer's next round has them."""
