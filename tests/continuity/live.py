@@ -98,4 +98,4 @@ BATCHES_TWICE = (
 )
 BATCHES = "SELECT count(*) FROM journal_rows WHERE action = 'ledger.batch.taken'"
 WAITING = "SELECT count(*) FROM journal_waiting"
-"""Rows that are committed and have no place in the tree yet: the sequencer's next round has them."""
+"""Committed rows that have no place in the tree yet: the sequencer's next round has them."""
