@@ -30,13 +30,24 @@ who tries a server that is down does not meet themselves."""
 PORT_TRIES_MAX: Final = 1_000
 
 
+_claims = contextlib.ExitStack()
+"""UDP sockets at the ports that were given: other test processes see that they are taken, also
+while the server that is to listen there is still starting or is down for a while."""
+
+
 def free_port(*, following: int = 0) -> int:
-    """A port of loopback that nobody listens on now, and so many after it."""
+    """A port of loopback that nobody listens on or was given, and so many after it."""
     for _ in range(PORT_TRIES_MAX):
         port = secrets.choice(PORTS)
-        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
-            for number in range(port, port + following + 1):
-                held.enter_context(socket.socket()).bind(("127.0.0.1", number))
+        with contextlib.ExitStack() as looks, contextlib.ExitStack() as claims:
+            try:
+                for number in range(port, port + following + 1):
+                    looks.enter_context(socket.socket()).bind(("127.0.0.1", number))
+                    claim = claims.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+                    claim.bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            _claims.push(claims.pop_all())
             return port
     raise AssertionError("no port of loopback is free")
 
