@@ -24,6 +24,8 @@ KEPT_SHARE: Final = 0.5
 """… until this share is left."""
 DAY: Final = timedelta(days=1)
 SAMPLE_ROWS: Final = 1_000_000
+AGAIN_AFTER: Final = timedelta(minutes=1)
+"""A cut that failed, for want of disk for instance, is tried again after this at soonest."""
 
 _log = structlog.get_logger(__name__)
 
@@ -36,16 +38,19 @@ class Room:
         self._days = settings.ledger_hot_days
         self._busy = threading.Lock()
         self._last: int | None = None
+        """The last cut that was made: a day without rows to leave is not cut again and again."""
+        self._failed_at: datetime | None = None
 
     def look(self, now: datetime) -> None:
         """Begin a cut in the background when one is due. Cheap: asked after every batch."""
+        if self._failed_at is not None and now < self._failed_at + AGAIN_AFTER:
+            return
         before_us = self.due(now)
         if before_us is None or not self._busy.acquire(blocking=False):
             return
         try:
-            self._last = before_us
-            name = "ledger-cut"
-            threading.Thread(target=self._run, args=(before_us,), name=name, daemon=True).start()
+            name, args = "ledger-cut", (before_us, now)
+            threading.Thread(target=self._run, args=args, name=name, daemon=True).start()
         except BaseException:
             self._busy.release()
             raise
@@ -71,9 +76,11 @@ class Room:
         leave = 1 - KEPT_SHARE * store.rows_max / store.applied
         return int(np.quantile(times, leave, method="lower")) + 1
 
-    def _run(self, before_us: int) -> None:
+    def _run(self, before_us: int, now: datetime) -> None:
+        self._failed_at = now
         try:
             self._cut(before_us)
+            self._last, self._failed_at = before_us, None
         except OpenAOCError as error:
             _log.error("ledger.cut.failed", reason=str(error))
         finally:
