@@ -87,6 +87,9 @@ def test_a_contested_hold_is_released_by_its_contest_or_its_institution(
         refused = post(world.as_(who), f"/v1/holds/{order}/release", why)
         assert (refused.status_code, refused.json()["code"]) == (409, "contest-open")
         assert f"openaoc appeal take {appeal}" in refused.json()["detail"]
+    case = world.as_("supervisor").get(f"/v1/holds/{order}").json()["case"]
+    refused = post(world.as_("supervisor"), f"/v1/cases/{case}/drop", why)
+    assert (refused.status_code, refused.json()["code"]) == (409, "contest-open")
     assert post(world.as_("agent"), f"/v1/holds/{order}/release", why).status_code == 403
     done = post(world.as_("SCB-liaison"), f"/v1/holds/{order}/release", why)
     assert (done.status_code, done.json()["state"]) == (200, "released"), done.text

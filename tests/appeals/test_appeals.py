@@ -25,7 +25,7 @@ from openaoc.appeals.model import (
 from openaoc.appeals.persons import persons_needed
 from openaoc.holds.codes import Codes, same_code
 from openaoc.holds.model import Answer, NoSuchOrder, SamePerson
-from openaoc.kernel.actor import CITIZEN, Actor
+from openaoc.kernel.actor import CITIZEN, SYSTEM, Actor
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.ids import new_case_id
 from openaoc.parties.permissions import NotPermitted
@@ -304,9 +304,9 @@ def test_a_refused_holder_may_contest_again_but_not_for_ever(centre: Centre) -> 
 def test_a_hold_that_ends_otherwise_makes_its_contest_moot(centre: Centre) -> None:
     order = held(centre)
     contest(centre, order)
-    with centre.database.uow.begin(SUPERVISOR) as tx:
+    with centre.database.uow.begin(SYSTEM) as tx:
         case = centre.matter.holds.show(tx, order).case
-        centre.matter.pursuit.drop(tx, case, reason="the victim took it back")
+        centre.matter.pursuit.drop(tx, case, reason="a partner took it back")
     assert status(centre, order).state is S.MOOT
     with pytest.raises(HoldOver):
         contest(centre, order)
@@ -316,11 +316,15 @@ def test_one_person_does_not_go_round_an_open_contest(centre: Centre) -> None:
     """Each way leads to the contest, as far as it is; once it is answered a release is one's."""
     order = held(centre)
     appeal = contest(centre, order).appeal
-    release = centre.matter.releasing.release
+    release, drop = centre.matter.releasing.release, centre.matter.releasing.drop
+    with centre.database.uow.read(SUPERVISOR) as tx:
+        case = centre.matter.holds.show(tx, order).case
 
     def refused(words: str, who: Actor = SUPERVISOR) -> None:
         with pytest.raises(ContestOpen, match=words), centre.database.uow.begin(who) as tx:
             release(tx, order, "a receipt was seen")
+        with pytest.raises(ContestOpen, match=words), centre.database.uow.begin(SUPERVISOR) as tx:
+            drop(tx, case, reason="the victim took it back")
         assert order_now(centre, order) == ("applied", 100_000)
 
     refused(f"appeal take {appeal}`, then `openaoc appeal decide {appeal}")
@@ -331,11 +335,32 @@ def test_one_person_does_not_go_round_an_open_contest(centre: Centre) -> None:
     refused(f"openaoc appeal second {appeal}")
     with pytest.raises(NotPermitted), centre.database.uow.begin(AGENT) as tx:
         release(tx, order, "curious")
+    with pytest.raises(NotPermitted), centre.database.uow.begin(AGENT) as tx:
+        drop(tx, case, reason="curious")
     second(centre, appeal, agree=False)
     take(centre, appeal)
     decide(centre, appeal, refuse())
     with centre.database.uow.begin(SUPERVISOR) as tx:
         assert release(tx, order, "the victim was paid back").state == "released"
+
+
+def test_a_case_is_dropped_once_no_active_hold_of_it_is_contested(centre: Centre) -> None:
+    """Another holder of the case is given back meanwhile; an ended hold's contest stops nobody."""
+    first = centre.pay("KBANK:1", "SCB:2", 100_000, ago=timedelta(minutes=9))
+    centre.pay("SCB:2", "BBL:3", 60_000, ago=timedelta(minutes=5))
+    receipt = centre.file(first)
+    line_at = {line.institution: line.order for line in receipt.orders}
+    contested, other = line_at["SCB"], line_at["BBL"]
+    contest(centre, contested)
+    drop = centre.matter.releasing.drop
+    with pytest.raises(ContestOpen), centre.database.uow.begin(SUPERVISOR) as tx:
+        drop(tx, receipt.case, reason="made up")
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        assert centre.matter.releasing.withdraw(tx, other, "made up").state == "withdrawn"
+    with centre.database.uow.begin(machine("SCB")) as tx:
+        centre.matter.holds.answer(tx, contested, Answer(outcome="refused"))
+    with centre.database.uow.begin(SUPERVISOR) as tx:
+        drop(tx, receipt.case, reason="made up")
 
 
 def test_an_unanswered_order_is_left_to_its_contest_too(centre: Centre) -> None:

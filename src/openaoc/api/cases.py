@@ -19,6 +19,7 @@ from openaoc.api.access import (
     need_id,
     signed_in,
 )
+from openaoc.api.again import again
 from openaoc.api.bodies import decode
 from openaoc.api.decisions import CASE, Deciding, decision
 from openaoc.api.paging import Cursor, Limit
@@ -52,6 +53,7 @@ CaseSecret = Annotated[
     },
     sync_to_thread=True,
 )
+@again
 def show(request: ApiRequest, case_id: FromPath[str], secret: CaseSecret = None) -> CaseView:
     """The case as the actor may see it."""
     case = need_id(case_id, what="case")
@@ -135,7 +137,9 @@ def confirm(
     centre = centre_of(request)
     with centre.uow.begin(request.user, purpose="check who confirms") as tx:
         check_signature(request, tx, body=body, header=signature)
-    standing = centre.matter.confirming.confirm(case, actor=request.user, transfers=told.transfers)
+    # Alone: the signature is used up, and payments told again change nothing.
+    confirm = again(centre.matter.confirming.confirm)
+    standing = confirm(case, actor=request.user, transfers=told.transfers)
     return Confirmation(case=case, standing=standing.kind)
 
 
@@ -158,10 +162,14 @@ def close(on: Deciding, said: Why) -> CaseView:
     words="The case now",
     purpose="drop a false report",
     summary="Drop a false report",
+    description=(
+        "409 `contest-open` while a contest of one of its holds is open: decide it first, and "
+        "release the other holds meanwhile."
+    ),
 )
 def drop(on: Deciding, said: Why) -> CaseView:
     """End the case and every order it caused."""
-    on.centre.matter.pursuit.drop(on.tx, on.id, reason=said.reason)
+    on.centre.matter.releasing.drop(on.tx, on.id, reason=said.reason)
     return on.centre.matter.cases.show(on.tx, on.id)
 
 

@@ -26,4 +26,4 @@ def leave_to_contest(tx: Transaction, order_id: str) -> None:
     for appeal in store.of_order(tx.connection, order_id):
         if appeal.open:
             how = _NEXT[appeal.state].format(id=appeal.id)
-            raise ContestOpen(f"contest {appeal.id} decides whether it ends: {how}")
+            raise ContestOpen(f"contest {appeal.id} decides whether {order_id} ends: {how}")

@@ -1,6 +1,6 @@
-"""Workflow: staff give held money back or take an order back, unless its holder contests it.
+"""Workflow: staff give held money back, take an order back or drop a case, unless it is contested.
 
-A contest may need two persons, for most come from mules: one person's release does not go round
+A contest may need two persons, for most come from mules: one person's word does not go round
 them. What ends a hold otherwise (its institution, review, undo, its time) never asks here.
 """
 
@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from openaoc.appeals.waiting import leave_to_contest
 from openaoc.holds.ending import Ending
-from openaoc.holds.lock import join_matter
+from openaoc.holds.lock import hold_matter, join_matter
 from openaoc.holds.model import OrderView
 from openaoc.holds.service import Holds
 from openaoc.parties.permissions import Permission, require
 from openaoc.storage.unit_of_work import Transaction
+from openaoc.workflow.pursuit import Pursuit
 
 
 class Releasing:
     """How one person ends a hold. One instance per centre."""
 
-    def __init__(self, *, holds: Holds, ending: Ending) -> None:
+    def __init__(self, *, holds: Holds, ending: Ending, pursuit: Pursuit) -> None:
         self._holds = holds
         self._ending = ending
+        self._pursuit = pursuit
 
     def release(
         self, tx: Transaction, order_id: str, reason: str, *, amount_minor: int | None = None
@@ -35,6 +37,15 @@ class Releasing:
         require(tx.actor, Permission.HOLD_WITHDRAW)
         self._leave_to_contest(tx, order_id)
         return self._holds.withdraw(tx, order_id, reason)
+
+    def drop(self, tx: Transaction, case_id: str, *, reason: str) -> int:
+        """As `Pursuit.drop`. Raises ContestOpen while a contest of one of its holds is open."""
+        require(tx.actor, Permission.CASE_WORK)
+        hold_matter(tx)
+        for order in self._holds.orders_of(tx, [case_id]):
+            if order.active_minor:
+                leave_to_contest(tx, order.id)
+        return self._pursuit.drop(tx, case_id, reason=reason)
 
     def _leave_to_contest(self, tx: Transaction, order_id: str) -> None:
         if tx.actor.institution is not None:

@@ -460,7 +460,7 @@ def _ends(means: Means, core: Core) -> Ends:
             ledger=means.ledger,
             outbox=means.outbox,
         ),
-        releasing=Releasing(holds=holds, ending=ending),
+        releasing=Releasing(holds=holds, ending=ending, pursuit=pursuit),
     )
 
 
