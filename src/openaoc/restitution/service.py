@@ -98,6 +98,7 @@ class Restitutions:
         """
         require(tx.actor, Permission.RESTITUTION_WORK)
         join_matter(tx)
+        held = self._held(tx, case_id)  # orders before their case, as answers take them
         case = self.cases.row(tx, case_id, lock=True)
         if case.state not in UNDER_WORK:
             raise WrongRestitutionStep(f"a case that is {case.state} returns nothing")
@@ -107,7 +108,7 @@ class Restitutions:
         restitution_id = "rst_" + random_text(20).lower()
         lines = propose_lines(
             restitution_id,
-            self._held(tx, case_id),
+            held,
             self._payees(tx, case),
             currency=case.currency,
         )
