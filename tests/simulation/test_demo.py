@@ -9,9 +9,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -32,8 +34,10 @@ from openaoc.simulation.couriers import CourierFigures
 from openaoc.simulation.institutions import ProcessFigures
 from openaoc.simulation.nation import NationFigures
 from openaoc.statistics.model import InstitutionFigures, LiveFigures, Spread
-from tests.cli.server import free_port
+from openaoc.storage.postgres_files import is_alive
+from tests.cli.server import SOON_SECONDS_MAX, free_port
 
+T = TypeVar("T")
 PLAN = DemoPlan(minutes=None, speed=60, accounts=2_000, seed=1)
 
 
@@ -250,6 +254,33 @@ def test_a_child_that_dies_says_why_and_one_that_lives_is_stopped(tmp_path: Path
     assert alive.stop()
     with pytest.raises(ChildDied):
         alive.check()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="told by the kernel")
+def test_children_end_with_a_demonstration_that_is_killed(tmp_path: Path) -> None:
+    child = "import os, time; print(os.getpid(), flush=True); time.sleep(3_600)"
+    parent = (
+        "import os, sys, time; from pathlib import Path\n"
+        "from openaoc.cli.demo_children import Child\n"
+        f"one = Child('one', ['-c', {child!r}], log=Path(sys.argv[1]), environ=dict(os.environ),"
+        " talks=False)\n"
+        "time.sleep(3_600)"
+    )
+    log = tmp_path / "child.log"
+    with subprocess.Popen([sys.executable, "-c", parent, str(log)]) as demo:
+        pid = int(soon(lambda: log.is_file() and log.read_text().strip()))
+        assert is_alive(pid)
+        demo.kill()
+    assert soon(lambda: not is_alive(pid))
+
+
+def soon(found: Callable[[], T]) -> T:
+    """What is found, as soon as it is."""
+    until = time.monotonic() + SOON_SECONDS_MAX
+    while not (one := found()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return one
 
 
 def run_demo(folder: Path, *, minutes: float) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""CLI: the demonstration's child processes, started in their own session, stopped by their pid."""
+"""CLI: the demonstration's child processes, started in their own session, stopped by their pid.
+
+On Linux they end with us, too: whoever kills the demonstration leaves nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from openaoc.kernel.errors import Conflict, Unavailable
+from openaoc.storage.postgres_identity import Identity
 
 STOP_SECONDS: Final = 30.0
 LOG_LINES_SHOWN: Final = 6
@@ -44,13 +48,18 @@ class Child:
     def __init__(
         self, name: str, arguments: list[str], *, log: Path, environ: dict[str, str], talks: bool
     ) -> None:
-        """`talks`: its stdin is kept open as long as we live, and its stdout is read."""
+        """`talks`: its stdin is kept open as long as we live, and its stdout is read.
+
+        Started by a thread that lives as long as the child shall.
+        """
         self.name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603 # our own interpreter and module
-                [sys.executable, *arguments],
+                Identity().command(
+                    [sys.executable, *arguments], folder=Path.cwd(), die_with_us=True
+                ),
                 stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if talks else out,
                 stderr=out,

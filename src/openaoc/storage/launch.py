@@ -1,4 +1,4 @@
-"""Starts one PostgreSQL program with the least it needs: `python -I -S launch.py …` becomes it.
+"""Starts one program with the least it needs: `python -I -S launch.py …` becomes it.
 
 Run as a script of its own, because changing identity between fork and exec of a threaded process
 is not safe. As root it becomes an unprivileged user that keeps at most one capability, to pass
