@@ -17,7 +17,7 @@ from openaoc.continuity.standby_model import Ack, FileHead, Listing
 from openaoc.kernel.errors import Unavailable
 from openaoc.storage.files import write_once
 
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 
 
 class Other:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from pathlib import Path
 
 from openaoc.kernel.clock import from_us
 from openaoc.ledger.copying import STAGING_PREFIX
 from openaoc.ledger.service import Ledger
+from tests.continuity.live import until
 from tests.ledger.test_cut_crash import assert_each_once
 from tests.ledger.worlds import START_US, ledger, row, table
 
@@ -43,9 +43,9 @@ def test_a_copy_taken_while_batches_and_snapshots_go_on_is_whole(tmp_path: Path)
         feeder.start()
         try:
             copies = []
-            while source.stats().position < 10:
-                time.sleep(0.001)
             for turn in range(5):
+                wanted = 10 * (turn + 1)
+                until(lambda: source.stats().position >= wanted, "batches")  # noqa: B023 - at once
                 position = copy(source, tmp_path / f"copy{turn}")
                 copies.append((position, tmp_path / f"copy{turn}"))
         finally:
@@ -101,21 +101,23 @@ def test_a_copy_taken_while_older_days_leave_has_every_transfer_once(tmp_path: P
                 source.ingest(table(rows), live=False)
                 number += 1
 
+        gone: list[int] = []
+
         def cut() -> None:
             days = 0
             while not stop.is_set():
                 days += 3
-                source.cut(from_us(START_US + days))
+                gone.append(source.cut(from_us(START_US + days)))
 
         workers = [threading.Thread(target=feed), threading.Thread(target=cut)]
         for worker in workers:
             worker.start()
         try:
             copies = []
+            until(lambda: any(gone), "days to leave memory")
             for turn in range(6):
                 seen = source.stats().position
-                while source.stats().position < seen + 5:
-                    time.sleep(0.001)
+                until(lambda: source.stats().position >= seen + 5, "batches")  # noqa: B023 - at once
                 copies.append((copy(source, tmp_path / f"copy{turn}"), tmp_path / f"copy{turn}"))
         finally:
             stop.set()

@@ -138,13 +138,14 @@ def test_two_that_migrate_at_once_wait_for_each_other(
 def test_one_database_one_centre(
     database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openaoc.storage.claim.WAIT_SECONDS_MAX", 0.2)
     second = connect_database(database.owner, keys=database.keys, clock=clock)
     ended: list[str] = []
     try:
         database.claim(on_lost=lambda: ended.append("first"))
-        with pytest.raises(Conflict):
-            second.claim(on_lost=lambda: ended.append("second"))
+        with monkeypatch.context() as patch:
+            patch.setattr("openaoc.storage.claim.WAIT_SECONDS_MAX", 0.2)
+            with pytest.raises(Conflict):
+                second.claim(on_lost=lambda: ended.append("second"))
         database.close()
         second.claim(on_lost=lambda: ended.append("second"))
         assert not ended
