@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -178,6 +179,32 @@ def test_what_was_committed_before_the_start_is_delivered(
     send(channels, uow, orders=range(3))
     channels.start()
     assert wait_for(lambda: len(bank.effects) == 3)
+
+
+def test_a_stop_waits_for_the_batch_under_way_and_for_no_other(
+    channels: Channels, uow: UnitOfWork, bank: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openaoc.channels.delivery.MESSAGES_PER_BATCH_MAX", 1)
+    under_way, told = threading.Event(), threading.Event()
+
+    def slowly(_: object) -> None:
+        under_way.set()
+        assert told.wait(WAIT_SECONDS_MAX)
+
+    bank.on_batch = slowly
+    send(channels, uow, orders=range(20))
+    channels.start()
+    assert under_way.wait(WAIT_SECONDS_MAX)
+    dispatcher = channels._dispatcher
+    assert dispatcher is not None
+    stopping = threading.Thread(target=channels.stop)
+    stopping.start()
+    assert wait_for(lambda: dispatcher.stopping)
+    told.set()
+    stopping.join(WAIT_SECONDS_MAX)
+    assert not stopping.is_alive()
+    assert len(bank.batches) == 1
+    assert waiting(channels, uow) == 19
 
 
 def test_failing_line_is_tried_again_with_growing_pauses(

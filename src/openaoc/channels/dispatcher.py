@@ -47,6 +47,11 @@ class Dispatcher:
         self._sweeper: threading.Thread | None = None
         self._outage = Outage("channels.dispatcher")
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop: a run sends what it has begun, and no more."""
+        return self._stopping.is_set()
+
     def start(self) -> None:
         """Begin to serve."""
         self._stopping.clear()

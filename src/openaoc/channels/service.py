@@ -287,7 +287,7 @@ class Channels:
         random: Random | None = None,
     ) -> DeliveryRun:
         return DeliveryRun(
-            may_send=self._may_send,
+            may_send=self._sends,
             uow=self._uow,
             parties=self._parties,
             keys=self._keys,
@@ -300,6 +300,11 @@ class Channels:
             centre=self._centre,
             random=random,
         )
+
+    def _sends(self) -> bool:
+        """Whether another batch may go out: not beside another centre, nor once told to stop."""
+        dispatcher = self._dispatcher
+        return self._may_send() and not (dispatcher is not None and dispatcher.stopping)
 
     def stop(self) -> None:
         """Finish the requests under way; what is not delivered stays in the outbox."""
