@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
+import pytest
 
 from openaoc.cases.store import cases as case_rows
 from openaoc.kernel.actor import SYSTEM
+from openaoc.tracing.service import CaseLook
+from openaoc.workflow import pursuit
+from openaoc.workflow.placing import CasePlan, plan_case
 from openaoc.workflow.rhythm import RETRACE_FIRST
 from tests.row_order import check_rows_are_taken_by_id
 from tests.workflow import invariants
@@ -120,3 +125,33 @@ def test_a_case_that_ended_is_watched_no_more(centre: Centre) -> None:
     centre.pay("SCB:M", "BBL:NEXT", 1_000, ago=timedelta(0))
     assert centre.matter.pursuit.pursue() == 0
     assert {state for _, state in places(centre, case).values()} == {"withdrawn"}
+
+
+@pytest.mark.parametrize("due", [False, True], ids=["moved", "due"])
+def test_a_case_that_cannot_be_planned_stops_no_other_and_comes_again(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, *, due: bool
+) -> None:
+    cases = [centre.file(centre.pay(f"KBANK:{n}", f"SCB:M{n}", 1_000)).case for n in range(3)]
+    bad = cases[1]
+
+    def failing(look: CaseLook, *rest: Any) -> CasePlan:
+        assert look.case != bad, "cannot be planned"
+        return plan_case(look, *rest)
+
+    follow = centre.matter.pursuit.pursue
+    if due:
+        follow = centre.matter.pursuit.retrace_due
+        with centre.database.uow.begin(SYSTEM) as tx:
+            centre.matter.cases.mark_due(tx, cases, at=tx.now)
+    for n in range(3):
+        centre.pay(f"SCB:M{n}", f"BBL:N{n}", 1_000, ago=timedelta(0))
+    with monkeypatch.context() as patched:
+        patched.setattr(pursuit, "plan_case", failing)
+        for _ in range(2):  # it is tried again, and nobody else is
+            with pytest.raises(AssertionError, match="cannot be planned"):
+                follow()
+            moved = [("BBL", f"N{n}") in places(centre, case) for n, case in enumerate(cases)]
+            assert moved == [True, False, True]
+    assert follow() == 1
+    assert places(centre, bad)["BBL", "N1"] == (1_000, "issued")
+    invariants.check(centre)

@@ -6,6 +6,7 @@ the thread only calls them often enough.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ import structlog
 from openaoc.holds.service import DUE_BATCH_MAX, Holds
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.errors import Busy, Unavailable
+from openaoc.storage.errors import DatabaseDown
 from openaoc.storage.outage import Outage
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.workflow.onward import LedgerJournal
@@ -87,17 +89,28 @@ class Duties:
     def run_due(self, *, hurried: bool = False) -> Done:
         """Do everything that is due now, to the end or to the named limits.
 
-        `hurried` leaves out what need not be looked at in every round.
+        `hurried` leaves out what need not be looked at in every round. A duty that fails keeps no
+        other from its turn: holds end on time whatever else goes wrong. What the first of them
+        raised is raised at the end, or at once where there is no database.
         """
         unhurried = () if hurried else self._unhurried
-        self._pursuit.pursue()
-        return Done(
-            expired=self._drain(self.expire_due, DUE_BATCH_MAX),
-            escalated=self._drain(self.escalate_due, DUE_BATCH_MAX),
-            retraced=self._drain(self._pursuit.retrace_due, CASES_PER_RUN_MAX),
-            journalled=self._ledger_journal.reconcile(),
-            other=sum(self._drain(duty.call, duty.full) for duty in unhurried),
+        failed: list[Exception] = []
+        _turn(failed, self._pursuit.pursue)
+        done = Done(
+            expired=_turn(failed, lambda: self._drain(self.expire_due, DUE_BATCH_MAX)),
+            escalated=_turn(failed, lambda: self._drain(self.escalate_due, DUE_BATCH_MAX)),
+            retraced=_turn(
+                failed, lambda: self._drain(self._pursuit.retrace_due, CASES_PER_RUN_MAX)
+            ),
+            journalled=_turn(failed, self._ledger_journal.reconcile),
+            other=sum(
+                _turn(failed, functools.partial(self._drain, duty.call, duty.full))
+                for duty in unhurried
+            ),
         )
+        if failed:
+            raise failed[0]
+        return done
 
     def expire_due(self) -> int:
         """End the orders whose time is over; how many."""
@@ -177,6 +190,19 @@ class Duties:
 
     def _in_transaction(self, duty: Callable[[Transaction], int], purpose: str) -> int:
         return on_time(self._uow, duty, purpose=purpose)()
+
+
+def _turn(failed: list[Exception], duty: Callable[[], int]) -> int:
+    """What the duty did; 0 where it fails, with its fault among those that are raised later."""
+    try:
+        return duty()
+    except DatabaseDown:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised when the others had their turn
+        if failed:
+            _LOG.exception("workflow.duties.failed_too")
+        failed.append(error)
+        return 0
 
 
 def on_time(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -36,6 +35,7 @@ from openaoc.safety.breakers import Breakers
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork, retrying
 from openaoc.tracing.model import CaseTrace
 from openaoc.tracing.service import CaseLook, Tracing
+from openaoc.workflow.apart import in_parts
 from openaoc.workflow.figures import figures_of, warn_of
 from openaoc.workflow.followed import Followed
 from openaoc.workflow.placing import CasePlan, Surroundings, plan_case
@@ -132,15 +132,15 @@ class Pursuit:
     def retrace_due(self) -> int:
         """Trace the cases that are due; how many were. Run again while it is at its limit.
 
-        In short transactions of a few cases each, so that reports and answers come between.
+        In short transactions of a few cases each, so that reports and answers come between. What
+        is wrong with one case is raised when all others had their turn.
         """
         self.put_off_unchanged()
         with self._uow.read(SYSTEM, purpose="which cases are due") as tx:
             due = self._cases.due(tx, limit=CASES_PER_RUN_MAX)
         if due:
             self._tracing.settle()
-        for _ in range(0, len(due), CASES_TOGETHER_MAX):
-            retrying(self._retrace_due)
+        in_parts(self._retrace_first, due, most=CASES_TOGETHER_MAX, alone=self._retrace_due)
         return len(due)
 
     def put_off_unchanged(self) -> int:
@@ -173,7 +173,8 @@ class Pursuit:
 
         Whatever the cause: money that moved on or that others held, a transfer told late or
         corrected, a case that left work. Traced before anybody is made to wait for it, planned in
-        short transactions, so that reports and answers come between. What fails comes again.
+        short transactions, so that reports and answers come between. What fails stops no other
+        case, is raised at the end, and comes again.
         """
         with self._pursuing:
             if self.registry.behind:
@@ -188,13 +189,13 @@ class Pursuit:
                     self._changed[case_id] = None
             with self._ledger.reading() as arrays:
                 self._changed.update(dict.fromkeys(self.followed.moved(arrays)))
-            count = 0
-            while self._changed:
-                together = list(itertools.islice(self._changed, MOVED_TOGETHER_MAX))
-                self._weigh_ahead(together)
-                count += retrying(functools.partial(self._pursue, together))
-                for case_id in together:
-                    del self._changed[case_id]
+            return in_parts(self._follow, list(self._changed), most=MOVED_TOGETHER_MAX)
+
+    def _follow(self, case_ids: Sequence[str]) -> int:
+        self._weigh_ahead(case_ids)
+        count = self._pursue(case_ids)
+        for case_id in case_ids:
+            del self._changed[case_id]
         return count
 
     def _catch_up(self) -> None:
@@ -231,13 +232,18 @@ class Pursuit:
                 self.retrace(tx, fresh)
             return len(fresh)
 
-    def _retrace_due(self) -> None:
+    def _retrace_first(self, _: Sequence[str]) -> int:
+        return self._retrace_due(None)
+
+    def _retrace_due(self, only: Sequence[str] | None) -> int:
         with self._uow.begin(SYSTEM, purpose="pursue open cases") as tx:
             hold_matter(tx)
-            due = self._cases.due(tx, limit=CASES_TOGETHER_MAX)
+            limit = CASES_TOGETHER_MAX if only is None else CASES_PER_RUN_MAX
+            due = [c for c in self._cases.due(tx, limit=limit) if only is None or c in only]
             if due:
                 self.registry.refresh(tx)
                 self.retrace(tx, due)
+            return len(due)
 
     def confirm(self, case_id: str, *, actor: Actor) -> Standing:
         """The payer's institution confirms its customer's payments: drafted orders may go out.
