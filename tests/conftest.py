@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 from psycopg import conninfo, sql
@@ -34,6 +35,12 @@ MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in
 MEMORY_BYTES_MIN = 4 << 30
 """A test run needs some 200 MB; on a machine with less to spare the ordinary disk will do."""
 _numbers = itertools.count(1)
+
+# A machine may stand still for a moment: how long an example takes says nothing.
+hypothesis.settings.register_profile(
+    "steady", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("steady")
 
 
 def fast_folder() -> Path | None:
