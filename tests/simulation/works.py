@@ -58,12 +58,12 @@ class Stages(msgspec.Struct, frozen=True):
     def __call__(self) -> Iterator[Stage]:
         """Put it up, take it away."""
         own = Path(self.folder) / f"stage-{os.getpid()}"
-        own.touch()
-        try:
+        try:  # who is told to end in the middle of this leaves nothing either
+            own.touch()
             with no_stage() as none:
                 yield none
         finally:
-            own.unlink()
+            own.unlink(missing_ok=True)
 
 
 @contextmanager
