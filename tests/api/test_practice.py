@@ -115,6 +115,35 @@ def test_legal_rules_are_packed_and_compared(server: Server, world: World, tmp_p
         assert wrong.status_code in (400, 404), rules
 
 
+@pytest.mark.parametrize("field", ["packages", "scripts"])
+def test_lists_come_by_pages_the_last_changed_first(
+    server: Server, world: World, number: str, field: str
+) -> None:
+    investigator, supervisor = world.as_("investigator"), world.as_("supervisor")
+    path = PATH if field == "packages" else "/v1/scripts"
+    for turn in range(3):
+        made = body(name=f"Account {number} {turn}")
+        if field == "scripts":
+            text = f"They said number {turn}: pay a fee first."
+            made = {"language": "en", "medium": "call", "offences": ["mule-account"]}
+            made |= {"text": text, "reason": "heard", "names": []}
+        assert post(investigator, path, made).status_code == 201
+    whole = supervisor.get(path, params={"limit": 200}).json()
+    assert whole["cursor"] is None
+    found, cursor = list[Any](), None
+    while cursor or not found:
+        asked: dict[str, Any] = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = supervisor.get(path, params=asked).json()
+        assert len(page[field]) <= 2
+        found += page[field]
+        cursor = page["cursor"]
+    assert found == whole[field]
+    word = "practice" if field == "packages" else "script"
+    key = world.keys["supervisor"]
+    assert server.run_json(word, "list", "--limit", "3", key=key)[field] == found[:3]
+    assert supervisor.get(path, params={"cursor": "x"}).status_code == 400
+
+
 def test_what_is_not_there(world: World) -> None:
     supervisor = world.as_("supervisor")
     nobody = "package--00000000-0000-4000-8000-000000000000"

@@ -12,13 +12,16 @@ from litestar import get, post
 from litestar.params import JSONBody, QueryParameter
 
 from openaoc.api.access import BEARER, centre_of, signed_in
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, Thing, act, creation, decision, look
+from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.rules import Codes
 from openaoc.api.wire import Why
 from openaoc.exchange.objects import ReleasedObject
 from openaoc.holds.comparing import Comparison
+from openaoc.kernel.paging import PAGE_DEFAULT, Asked
 from openaoc.parties.permissions import Permission, require
 from openaoc.practice.fetching import Fetched
 from openaoc.practice.model import (
@@ -81,15 +84,20 @@ def _practising(request: ApiRequest) -> Practising:
     security=BEARER,
     tags=["practice"],
     summary="Packages of best practice, ours and partners', the last changed first",
-    responses={**described(PackageList, "At most 500"), **problems(401, 403)},
+    responses={**described(PackageList, "One page"), **problems(401, 403)},
     sync_to_thread=True,
 )
 def list_packages(
-    request: ApiRequest, kind: OneKind = None, standing: OneStanding = None
+    request: ApiRequest,
+    kind: OneKind = None,
+    standing: OneStanding = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
 ) -> PackageList:
     """With what came of trying them."""
     with centre_of(request).uow.read(request.user, purpose="list packages") as tx:
-        return _practising(request).packages.listed(tx, kind=kind, standing=standing)
+        packages = _practising(request).packages
+        return packages.listed(tx, Asked(cursor, limit), kind=kind, standing=standing)
 
 
 @creation(
@@ -243,6 +251,7 @@ def fetch(request: ApiRequest, data: JSONBody[PartnerAsked]) -> Fetched:
     responses={**described(Taken, "In shadow"), **problems(400, 401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def bring(request: ApiRequest, data: JSONBody[Brought]) -> Taken:
     """The object as the partner released it."""
     with centre_of(request).uow.begin(request.user, purpose="a partner's package") as tx:
@@ -256,13 +265,18 @@ def bring(request: ApiRequest, data: JSONBody[Brought]) -> Taken:
     security=BEARER,
     tags=["practice"],
     summary="What scammers say and write, ours and partners', the last changed first",
-    responses={**described(ScriptList, "At most 500"), **problems(401, 403)},
+    responses={**described(ScriptList, "One page"), **problems(401, 403)},
     sync_to_thread=True,
 )
-def list_scripts(request: ApiRequest, wanted: OneState = None) -> ScriptList:
+def list_scripts(
+    request: ApiRequest,
+    wanted: OneState = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
+) -> ScriptList:
     """Without personal data."""
     with centre_of(request).uow.read(request.user, purpose="list scripts") as tx:
-        return _practising(request).scripts.listed(tx, state=wanted)
+        return _practising(request).scripts.listed(tx, Asked(cursor, limit), state=wanted)
 
 
 @creation(

@@ -61,14 +61,17 @@ def read(file: str, *, as_json: bool) -> None:
 @command.command("list")
 @click.option("--kind", type=click.Choice(["playbook", "typology", "rules"]), help="Only these.")
 @click.option("--standing", help="Only shadow, live, stopped, replaced or withdrawn ones.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def list_packages(kind: str | None, standing: str | None, *, as_json: bool) -> None:
+def list_packages(kind: str | None, standing: str | None, limit: int, *, as_json: bool) -> None:
     """List packages, ours and partners', with what came of trying them."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/practice", kind=kind, standing=standing)
+    found = CentreClient().pages(
+        "/v1/practice", "packages", limit=limit, kind=kind, standing=standing
+    )
     if as_json:
-        show_json(found)
+        show_json({"packages": found})
         return
     rows = [
         (
@@ -84,7 +87,7 @@ def list_packages(kind: str | None, standing: str | None, *, as_json: bool) -> N
             f["right"],
             f["wrong"],
         )
-        for p, f in ((one["package"], one["figures"]) for one in found["packages"])
+        for p, f in ((one["package"], one["figures"]) for one in found)
     ]
     columns = ("package", "kind", "name", "version", "made by", "standing", "shared")
     show_table((*columns, "tried on", "named", "right", "wrong"), rows)

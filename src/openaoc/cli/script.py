@@ -21,18 +21,19 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--state", help="Only drafted, approved or withdrawn ones.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def list_scripts(state: str | None, *, as_json: bool) -> None:
+def list_scripts(state: str | None, limit: int, *, as_json: bool) -> None:
     """List scripts, ours and partners', the last changed first."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/scripts", state=state)
+    found = CentreClient().pages("/v1/scripts", "scripts", limit=limit, state=state)
     if as_json:
-        show_json(found)
+        show_json({"scripts": found})
         return
     rows = [
         (s["id"], s["state"], s["partner"] or "", s["language"], s["medium"], _short(s["text"]))
-        for s in found["scripts"]
+        for s in found
     ]
     show_table(("script", "state", "from", "language", "medium", "begins"), rows)
 

@@ -264,9 +264,10 @@ class PackageView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PackageList(msgspec.Struct, frozen=True, kw_only=True):
-    """Packages, the last changed first, at most LISTED_MAX."""
+    """Packages, the last changed first, and the cursor of the next page."""
 
     packages: list[PackageView]
+    cursor: str | None = None
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):

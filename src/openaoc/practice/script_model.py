@@ -114,9 +114,10 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScriptList(msgspec.Struct, frozen=True, kw_only=True):
-    """Scripts, the last changed first, at most LISTED_MAX."""
+    """Scripts, the last changed first, and the cursor of the next page."""
 
     scripts: list[Script]
+    cursor: str | None = None
 
 
 class AskedScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,9 +12,10 @@ from sqlalchemy.engine import Connection
 
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
-from openaoc.practice.model import LISTED_MAX
+from openaoc.kernel.paging import Asked
 from openaoc.practice.script_model import Medium, Script, ScriptState
 from openaoc.practice.store import CHANGES
+from openaoc.storage import pages
 from openaoc.storage.tables import metadata, moment
 
 scripts: Final = sa.Table(
@@ -75,12 +76,12 @@ def by_ids(connection: Connection, ids: Sequence[str], *, lock: bool = False) ->
     return [_script(row) for row in connection.execute(query)]
 
 
-def listed(connection: Connection, *, state: ScriptState | None) -> list[Script]:
-    """The last changed first, at most LISTED_MAX."""
+def page(connection: Connection, asked: Asked, *, state: ScriptState | None) -> list[Script]:
+    """The last changed first: a page, and one more where there are more."""
     query = sa.select(scripts)
     if state is not None:
         query = query.where(scripts.c.state == state.value)
-    query = query.order_by(scripts.c.change.desc()).limit(LISTED_MAX)
+    query = pages.last(query, number=scripts.c.change, asked=asked)
     return [_script(row) for row in connection.execute(query)]
 
 

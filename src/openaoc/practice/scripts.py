@@ -16,6 +16,7 @@ from openaoc.exchange.objects import ObjectKind, check_object_id, new_object_id
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.markings import Marking
 from openaoc.kernel.offences import Offence
+from openaoc.kernel.paging import FIRST, Asked
 from openaoc.parties.permissions import Permission, require
 from openaoc.practice import script_store
 from openaoc.practice.likeness import SCRIPTS_MAX, Shelf
@@ -75,10 +76,14 @@ class Scripts:
         require(tx.actor, Permission.PRACTICE_READ)
         return self._found(tx, script_id)
 
-    def listed(self, tx: Transaction, *, state: ScriptState | None = None) -> ScriptList:
-        """The last changed first."""
+    def listed(
+        self, tx: Transaction, asked: Asked = FIRST, *, state: ScriptState | None = None
+    ) -> ScriptList:
+        """A page, the last changed first. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.PRACTICE_READ)
-        return ScriptList(scripts=script_store.listed(tx.connection, state=state))
+        rows = script_store.page(tx.connection, asked, state=state)
+        shown, more = asked.cut(rows, lambda one: str(one.change))
+        return ScriptList(scripts=shown, cursor=more)
 
     def find(self, tx: Transaction, asked: AskedScript) -> LikeScripts:
         """Approved scripts that are alike, ours and partners'; nothing found is not "harmless"."""

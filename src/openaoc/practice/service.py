@@ -18,6 +18,7 @@ from openaoc.holds.comparing import Sender, SentRules
 from openaoc.holds.legal import Rulebook, rulebook
 from openaoc.kernel.errors import BadInput
 from openaoc.kernel.markings import Marking
+from openaoc.kernel.paging import FIRST, Asked
 from openaoc.parties.permissions import Permission, require
 from openaoc.practice import store
 from openaoc.practice.model import (
@@ -76,14 +77,16 @@ class Packages:
     def listed(
         self,
         tx: Transaction,
+        asked: Asked = FIRST,
         *,
         kind: PackageKind | None = None,
         standing: Standing | None = None,
     ) -> PackageList:
-        """The last changed first."""
+        """A page, the last changed first. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.PRACTICE_READ)
-        found = store.listed(tx.connection, kind=kind, standing=standing)
-        return PackageList(packages=self._views(tx, found))
+        rows = store.page(tx.connection, asked, kind=kind, standing=standing)
+        shown, more = asked.cut(rows, lambda one: str(one.change))
+        return PackageList(packages=self._views(tx, shown), cursor=more)
 
     def observed(self, tx: Transaction, package_id: str) -> ObservationList:
         """The accounts it names or would have named. For who works with it; accounts are shown."""
@@ -98,7 +101,7 @@ class Packages:
         """
         require(tx.actor, Permission.PRACTICE_READ)
         newest: dict[str, SentRules] = {}
-        for one in store.listed(tx.connection, kind=PackageKind.RULES, standing=Standing.SHADOW):
+        for one in store.rules_in_shadow(tx.connection):
             if one.partner is None or one.partner not in partners:
                 continue
             book = one.bundle.rules

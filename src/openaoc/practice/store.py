@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from openaoc.kernel.markings import Marking
+from openaoc.kernel.paging import Asked
 from openaoc.practice.model import (
     LISTED_MAX,
     Bundle,
@@ -25,6 +26,7 @@ from openaoc.practice.model import (
     Standing,
     Voice,
 )
+from openaoc.storage import pages
 from openaoc.storage.tables import metadata, moment
 
 CHANGES: Final = "practice_changes"
@@ -175,16 +177,30 @@ def by_ids(connection: Connection, ids: Sequence[str], *, lock: bool = False) ->
     return [_package(row) for row in connection.execute(query)]
 
 
-def listed(
-    connection: Connection, *, kind: PackageKind | None, standing: Standing | None
+def page(
+    connection: Connection, asked: Asked, *, kind: PackageKind | None, standing: Standing | None
 ) -> list[Package]:
-    """The last changed first, at most LISTED_MAX."""
+    """The last changed first: a page, and one more where there are more."""
     query = sa.select(packages)
     if kind is not None:
         query = query.where(packages.c.kind == kind.value)
     if standing is not None:
         query = query.where(packages.c.standing == standing.value)
-    query = query.order_by(packages.c.change.desc()).limit(LISTED_MAX)
+    query = pages.last(query, number=packages.c.change, asked=asked)
+    return [_package(row) for row in connection.execute(query)]
+
+
+def rules_in_shadow(connection: Connection) -> list[Package]:
+    """Legal rules as they were sent, the last changed first, at most LISTED_MAX."""
+    query = (
+        sa.select(packages)
+        .where(
+            packages.c.kind == PackageKind.RULES.value,
+            packages.c.standing == Standing.SHADOW.value,
+        )
+        .order_by(packages.c.change.desc())
+        .limit(LISTED_MAX)
+    )
     return [_package(row) for row in connection.execute(query)]
 
 

@@ -1,4 +1,4 @@
-"""One page of a query in order of time, the newest first: where it begins, its order, its size.
+"""One page of a query, by time or number, the last first: where it begins, its order, its size.
 
 A row that comes meanwhile moves no page: a page begins after a row, not after a count.
 """
@@ -24,6 +24,14 @@ def newest(
     Raises BadInput for a limit or a cursor that is not of this list.
     """
     return older(query, at=at, name=name, place=asked.place).limit(asked.size + 1)
+
+
+def last(query: sa.Select[Any], *, number: sa.ColumnElement[int], asked: Asked) -> sa.Select[Any]:
+    """As `newest`, by a number that each row has for itself."""
+    before = asked.number
+    if before is not None:
+        query = query.where(number < before)
+    return query.order_by(number.desc()).limit(asked.size + 1)
 
 
 def older(
