@@ -14,6 +14,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, need_id, own_partner, signed_in
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, Thing, creation, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
@@ -241,6 +242,7 @@ def partner_advisories(request: ApiRequest) -> PartnerAdvisories:
     responses={**described(PartnerAdvisory, "Acknowledged"), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def acknowledge_advisory(
     request: ApiRequest, advisory: FromPath[str], data: JSONBody[ReadThere]
 ) -> PartnerAdvisory:

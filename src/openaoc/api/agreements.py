@@ -20,6 +20,7 @@ from openaoc.api.access import (
     sign_ins_of,
     signed_in,
 )
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, Thing, act, creation, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
@@ -133,6 +134,7 @@ def change_partner(on: Deciding, said: PartnerChange) -> Partner:
     responses={**described(PartnerUser, "Added", 201), **problems(401, 403, 404, 409, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def add_partner_user(
     request: ApiRequest,
     partner: FromPath[str],
@@ -181,6 +183,7 @@ def add_partner_key(on: Deciding, said: PartnerJwk) -> PartnerKey:
     responses={**described(PartnerKey, "Verified"), **problems(401, 403, 404, 409, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def verify_partner_key(
     request: ApiRequest, partner: FromPath[str], kid: FromPath[str], data: JSONBody[KeyVerification]
 ) -> PartnerKey:
@@ -200,6 +203,7 @@ def verify_partner_key(
     responses={**described(PartnerKey, "Retired"), **problems(401, 403, 404, 409)},
     sync_to_thread=True,
 )
+@again
 def retire_partner_key(
     request: ApiRequest,
     partner: FromPath[str],

@@ -20,6 +20,7 @@ from openaoc.api.access import (
     need_key,
     signed_in,
 )
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, Thing, act, decision, look
 from openaoc.api.paging import Cursor, Limit
@@ -67,6 +68,7 @@ REVIEW: Final = Thing("review", "review")
     responses={**described(ContestView, "Filed", 201), **problems(404, 409, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def contest(
     request: ApiRequest, data: JSONBody[Contest], idempotency_key: IdempotencyKey = None
 ) -> Response[ContestView]:

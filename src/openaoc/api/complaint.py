@@ -8,6 +8,7 @@ from litestar import get
 from litestar.params import FromPath, QueryParameter
 
 from openaoc.api.access import BEARER, centre_of, key_or_citizen, need_id
+from openaoc.api.again import again
 from openaoc.api.cases import SECRET_CHARACTERS_MAX, CaseSecret
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.rates import CASE_BY_SECRET
@@ -39,6 +40,7 @@ Why = Annotated[
     responses={**described(ComplaintDraft, "The draft"), **problems(401, 403, 404)},
     sync_to_thread=True,
 )
+@again
 def complaint_draft(
     request: ApiRequest, case_id: FromPath[str], reason: Why = None, secret: CaseSecret = None
 ) -> ComplaintDraft:

@@ -13,6 +13,7 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, signed_in
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.problems import ApiRequest, described, problems
 from openaoc.api.wire import Reason, Why
@@ -78,6 +79,7 @@ def show(request: ApiRequest) -> Reconciliation:
     responses={**described(Decided, "Decided"), **problems(401, 403, 409, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def decide(request: ApiRequest, data: JSONBody[UncertainDecision]) -> Decided:
     """A person knows from the institution whether it has the message."""
     require(request.user, Permission.UNCERTAIN_DECIDE)
@@ -100,6 +102,7 @@ def decide(request: ApiRequest, data: JSONBody[UncertainDecision]) -> Decided:
     responses={**described(CentreState, "The state now"), **problems(401, 403, 409, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def resume(request: ApiRequest, data: JSONBody[Why]) -> CentreState:
     """New messages leave from now on; uncertain ones stay set aside until decided."""
     require(request.user, Permission.DELIVERY_RESUME)

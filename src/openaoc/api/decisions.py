@@ -35,6 +35,7 @@ from openaoc.api.access import (
     need_key,
     signed_in,
 )
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.paging import Cursor, Limit
 from openaoc.api.problems import ApiRequest, described, problems
@@ -42,11 +43,9 @@ from openaoc.bootstrap import Centre
 from openaoc.channels import idempotency
 from openaoc.kernel.paging import FIRST, PAGE_DEFAULT
 from openaoc.kernel.paging import Asked as Part
-from openaoc.storage.unit_of_work import Transaction, retrying
+from openaoc.storage.unit_of_work import Transaction
 
 DECISION_BODY_BYTES_MAX: Final = 16 << 10
-ATTEMPTS_MAX: Final = 2
-"""Of two that lock each other one goes on; the other is carried out after it, unnoticed."""
 Given = ParamSpec("Given")
 Asked = TypeVar("Asked", bound=msgspec.Struct)
 Told = TypeVar("Told", bound=msgspec.Struct)
@@ -215,18 +214,15 @@ def _handler(
     on, purpose = declared.get("on"), declared["purpose"]
     body, answer = _types(does)
 
+    @again
     def handle(request: ApiRequest, **given: Any) -> Told:
         centre = centre_of(request)
         thing = "" if on is None else on.found(given[on.parameter])
         said = () if body is None else (given["data"],)
         page = Part(given["cursor"], given["limit"]) if paged else FIRST
         opened = centre.uow.begin if changes else centre.uow.read
-
-        def once() -> Told:
-            with opened(request.user, purpose=purpose) as tx:
-                return does(Deciding(centre, tx, thing, page), *said)
-
-        return retrying(once, attempts=ATTEMPTS_MAX)
+        with opened(request.user, purpose=purpose) as tx:
+            return does(Deciding(centre, tx, thing, page), *said)
 
     _declare(handle, _kinds(on, body) | (_PAGED if paged else {}), answer)
     handle.__name__ = does.__name__
@@ -238,6 +234,7 @@ def _creator(does: Callable[..., Told], declared: Declared) -> Callable[..., Res
     on, purpose = declared.get("on"), declared["purpose"]
     body, answer = _types(does)
 
+    @again
     def handle(
         request: ApiRequest, data: Any, idempotency_key: str | None, **named: str
     ) -> Response[Told]:
@@ -249,17 +246,13 @@ def _creator(does: Callable[..., Told], declared: Declared) -> Callable[..., Res
             key=key,
             content=msgspec.json.encode(data),
         )
-
-        def make() -> Response[Told]:
-            with centre.uow.begin(request.user, purpose=purpose) as tx:
-                earlier = asked.earlier(tx, answer)
-                if earlier is not None:
-                    return Response(earlier, status_code=201, headers={REPLAYED: "true"})
-                made = does(Deciding(centre, tx, thing), data)
-                asked.answered(tx, made)
-            return Response(made, status_code=201)
-
-        return retrying(make, attempts=ATTEMPTS_MAX)
+        with centre.uow.begin(request.user, purpose=purpose) as tx:
+            earlier = asked.earlier(tx, answer)
+            if earlier is not None:
+                return Response(earlier, status_code=201, headers={REPLAYED: "true"})
+            made = does(Deciding(centre, tx, thing), data)
+            asked.answered(tx, made)
+        return Response(made, status_code=201)
 
     kinds = _kinds(on, body) | {"idempotency_key": IdempotencyKey}
     answered = Response[answer]  # type: ignore[valid-type]  # known now

@@ -12,6 +12,7 @@ from litestar import get, post
 from litestar.params import JSONBody, QueryParameter
 
 from openaoc.api.access import BEARER, centre_of, signed_in
+from openaoc.api.again import again
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, creation, decision, look
@@ -177,6 +178,7 @@ def list_notices(
     responses={**described(Count, "How many were open"), **problems(401, 403, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def notices_delivered(request: ApiRequest, data: JSONBody[NoticesDelivered]) -> Count:
     """Its own, whoever says so."""
     require(request.user, Permission.EXCHANGE_RECEIVE)

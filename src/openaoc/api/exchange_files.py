@@ -15,6 +15,7 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody
 
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
+from openaoc.api.again import again
 from openaoc.api.bodies import media_type
 from openaoc.api.problems import ApiRequest, UnsupportedType, problems
 from openaoc.exchange.files.model import FILE_BYTES_MAX, SUFFIXES, FileReceipt, Form
@@ -71,6 +72,7 @@ class FileOperation(Operation):
     },
     sync_to_thread=True,
 )
+@again
 def export_file(
     request: ApiRequest, partner: FromPath[str], form: OneForm, after: After = 0
 ) -> Response[bytes]:

@@ -12,6 +12,7 @@ from litestar import delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
+from openaoc.api.again import again
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, creation, look
@@ -69,6 +70,7 @@ def _collecting(request: ApiRequest) -> Collecting:
     responses={**described(OpenedCollections, "Both"), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def open_collections(request: ApiRequest, data: JSONBody[NewCollections]) -> OpenedCollections:
     """They are filled while an agreement is in force."""
     with centre_of(request).uow.begin(request.user, purpose="open collections") as tx:
@@ -117,6 +119,7 @@ def list_feeds(on: Deciding) -> FeedList:
     responses=problems(401, 403, 404),
     sync_to_thread=True,
 )
+@again
 def remove_feed(request: ApiRequest, feed: FromPath[str]) -> None:
     """What was read stays."""
     with centre_of(request).uow.begin(request.user, purpose="remove a feed") as tx:

@@ -12,6 +12,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import RawBody
 
 from openaoc.api.access import BEARER, centre_of, only, signed_in
+from openaoc.api.again import again
 from openaoc.api.bodies import media_type
 from openaoc.api.problems import ApiRequest, UnsupportedType, problems
 from openaoc.api.signatures import Signature, check_signature
@@ -58,6 +59,7 @@ class DocumentOperation(Operation):
     },
     sync_to_thread=True,
 )
+@again
 def message(request: ApiRequest, body: RawBody, signature: Signature = None) -> IsoReceipt:
     """Take a message, in one transaction with its signature's nonce."""
     if media_type(request) != XML:

@@ -18,6 +18,7 @@ from openaoc.api.access import (
     sign_ins_of,
     signed_in,
 )
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, creation, look
 from openaoc.api.paging import Cursor, Limit
@@ -90,6 +91,7 @@ def list_institutions(on: Deciding) -> InstitutionList:
     responses={**described(Institution, "Set"), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def set_endpoint(
     request: ApiRequest, code: FromPath[str], data: JSONBody[NewEndpoint]
 ) -> Institution:
@@ -117,6 +119,7 @@ def set_endpoint(
     responses={**described(RegisteredKey, "Registered", 201), **problems(401, 403, 404, 409, 413)},
     sync_to_thread=True,
 )
+@again
 def register_key(
     request: ApiRequest,
     code: FromPath[str],
@@ -156,6 +159,7 @@ def register_key(
     responses=problems(401, 403, 404),
     sync_to_thread=True,
 )
+@again
 def retire_key(request: ApiRequest, code: FromPath[str], kid: FromPath[str]) -> None:
     """Nothing signed with the key is accepted any more."""
     centre, name = centre_of(request), need_id(code, what="institution")
@@ -176,6 +180,7 @@ def retire_key(request: ApiRequest, code: FromPath[str], kid: FromPath[str]) -> 
     responses={**described(AddedUser, "Added", 201), **problems(401, 403, 404, 409, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def add_user(
     request: ApiRequest, data: JSONBody[NewUser], idempotency_key: IdempotencyKey = None
 ) -> Response[AddedUser]:
@@ -224,6 +229,7 @@ def list_users(request: ApiRequest, cursor: Cursor = None, limit: Limit = 50) ->
     responses={**described(FreshKey, "Replaced"), **problems(401, 403, 404, 409)},
     sync_to_thread=True,
 )
+@again
 def rotate_key(request: ApiRequest, key_id: FromPath[str]) -> FreshKey:
     """A new key for the same user."""
     centre = centre_of(request)
@@ -241,6 +247,7 @@ def rotate_key(request: ApiRequest, key_id: FromPath[str]) -> FreshKey:
     responses=problems(401, 403, 404),
     sync_to_thread=True,
 )
+@again
 def revoke_key(request: ApiRequest, key_id: FromPath[str]) -> None:
     """The key does not work any more."""
     centre = centre_of(request)

@@ -11,6 +11,7 @@ from litestar import get, post
 from litestar.params import QueryParameter, RawBody
 
 from openaoc.api.access import BEARER, centre_of, own_partner, signed_in
+from openaoc.api.again import again
 from openaoc.api.agreements import PartnerFilter
 from openaoc.api.bodies import media_type
 from openaoc.api.exchange import After
@@ -73,6 +74,7 @@ def list_objects(
     responses={**described(PlainReceipt, "What became of it"), **problems(401, 403, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def tell_objects(request: ApiRequest, body: RawBody, signature: Signature = None) -> PlainReceipt:
     """Each object is taken as its sender's word, within its agreement."""
     own, centre = own_partner(request), centre_of(request)

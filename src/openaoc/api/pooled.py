@@ -8,6 +8,7 @@ from litestar import delete, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from openaoc.api.access import BEARER, centre_of, need_id, signed_in
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, Thing, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
@@ -61,6 +62,7 @@ def add_pooled(on: Deciding, said: NewPooledAccount) -> PooledAccount:
     responses=problems(401, 403, 404),
     sync_to_thread=True,
 )
+@again
 def remove_pooled(
     request: ApiRequest, code: FromPath[str], account: FromPath[str], reason: RemovalReason
 ) -> None:

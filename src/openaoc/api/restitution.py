@@ -22,6 +22,7 @@ from openaoc.api.access import (
     need_key,
     signed_in,
 )
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, Thing, act, creation, decision
 from openaoc.api.paging import Cursor, Limit
@@ -145,6 +146,7 @@ def publish(on: Deciding) -> Restitution:
     },
     sync_to_thread=True,
 )
+@again
 def object_to(
     request: ApiRequest,
     restitution: FromPath[str],
@@ -179,6 +181,7 @@ def object_to(
     responses={**described(Restitution, "It now"), **problems(401, 403, 404, 409, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def decide(
     request: ApiRequest,
     restitution: FromPath[str],
@@ -222,8 +225,13 @@ def confirm(
     centre, actor = centre_of(request), request.user
     with centre.uow.begin(actor, purpose="check who confirms a payment") as tx:
         check_signature(request, tx, body=body, header=signature)
-    with centre.uow.begin(SYSTEM, purpose=f"payment confirmed by {actor.id}") as tx:
-        centre.matter.returning.payments.confirm(tx, found, number, data, actor=actor)
+
+    @again  # alone: the signature is used up
+    def once_signed() -> None:
+        with centre.uow.begin(SYSTEM, purpose=f"payment confirmed by {actor.id}") as tx:
+            centre.matter.returning.payments.confirm(tx, found, number, data, actor=actor)
+
+    once_signed()
     return _seen(request, found)
 
 
@@ -259,6 +267,7 @@ def end(on: Deciding, said: EndReason) -> Restitution:
     media_type="application/octet-stream",
     sync_to_thread=True,
 )
+@again
 def payable(request: ApiRequest, restitution: FromPath[str], form: Form = "csv") -> Response[bytes]:
     """The file, under its name."""
     found = need_id(restitution, what="restitution")

@@ -17,6 +17,7 @@ from openaoc.api.access import (
     need_id,
     signed_in,
 )
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import ORDER, Deciding, Thing, act, creation, decision, look
 from openaoc.api.paging import Cursor, Limit
@@ -219,6 +220,7 @@ def paper(on: Deciding) -> Paper:
     responses=problems(401, 403, 404, 409),
     sync_to_thread=True,
 )
+@again
 def paper_page(
     request: ApiRequest,
     order: FromPath[str],

@@ -10,6 +10,7 @@ from typing import Annotated
 from litestar.params import HeaderParameter
 
 from openaoc.api.access import centre_of
+from openaoc.api.again import again
 from openaoc.api.problems import ApiRequest
 from openaoc.channels.signing import HEADER, Verified
 from openaoc.storage.unit_of_work import Transaction
@@ -67,6 +68,7 @@ def _path_of(request: ApiRequest) -> str:
     return f"{request.url.path}?{query}" if query else request.url.path
 
 
+@again
 def check_sender(request: ApiRequest, *, body: bytes, header: str | None) -> None:
     """As `check_signature`, committed before what follows: that has transactions of its own.
 

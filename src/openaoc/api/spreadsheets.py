@@ -12,6 +12,7 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import QueryParameter, RawBody
 
 from openaoc.api.access import BEARER, centre_of, signed_in
+from openaoc.api.again import again
 from openaoc.api.bodies import media_type
 from openaoc.api.exercise import WORDS
 from openaoc.api.problems import ApiRequest, UnsupportedType, problems
@@ -87,6 +88,7 @@ def orders(request: ApiRequest, institution: InstitutionName = None) -> Response
     },
     sync_to_thread=True,
 )
+@again
 def answers(request: ApiRequest, body: RawBody, signature: Signature = None) -> SheetReceipt:
     """Take a filled-in spreadsheet, in one transaction with its signature's nonce."""
     if media_type(request) != XLSX:

@@ -11,6 +11,7 @@ from litestar import Response, get, post
 from litestar.params import JSONBody, RawBody
 
 from openaoc.api.access import BEARER, REPLAYED, IdempotencyKey, centre_of, need_key, signed_in
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import SUSPICION, Deciding, decision
 from openaoc.api.paging import Cursor, Limit
@@ -43,6 +44,7 @@ SMALL_BODY_BYTES_MAX: Final = 16 << 10
     },
     sync_to_thread=True,
 )
+@again
 def tell(
     request: ApiRequest,
     data: JSONBody[NewSuspicion],

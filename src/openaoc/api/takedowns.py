@@ -12,6 +12,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody
 
 from openaoc.api.access import BEARER, centre_of, need_id, own_partner, signed_in
+from openaoc.api.again import again
 from openaoc.api.agreements import BODY_BYTES_MAX, PartnerFilter
 from openaoc.api.bodies import media_type
 from openaoc.api.decisions import Deciding, Thing, creation, decision, look
@@ -164,6 +165,7 @@ def show_takedown(on: Deciding) -> Takedown:
     responses=problems(401, 403, 404, 409),
     sync_to_thread=True,
 )
+@again
 def takedown_document(request: ApiRequest, takedown: FromPath[str], form: OneForm) -> Response[str]:
     """Of what was released to the partner, and nothing else; that it was made is journalled."""
     centre, found = centre_of(request), need_id(takedown, what="take-down")
@@ -309,6 +311,7 @@ def partner_takedowns(
     },
     sync_to_thread=True,
 )
+@again
 def partner_receipt(
     request: ApiRequest, takedown: FromPath[str], body: RawBody, signature: Signed = None
 ) -> PartnerTakedown:

@@ -26,6 +26,7 @@ from openaoc.api.access import (
     centre_of,
     sign_in,
 )
+from openaoc.api.again import again
 from openaoc.api.problems import ApiRequest, count_guesses, log_denied, route_of, status_of
 from openaoc.api.problems import on_http_error as on_plain_http_error
 from openaoc.exchange.taxii.model import (
@@ -361,6 +362,7 @@ def one_object(
     **_route("Delete an object"),
     status_code=HTTPStatus.OK,
 )
+@again
 def delete_object(
     request: ApiRequest, collection: FromPath[str], number: FromPath[str]
 ) -> Response[bytes]:

@@ -13,6 +13,7 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from openaoc.api.access import BEARER, centre_of, signed_in
+from openaoc.api.again import again
 from openaoc.api.bodies import Body
 from openaoc.api.decisions import Deciding, decision, look
 from openaoc.api.problems import ApiRequest, described, problems
@@ -95,6 +96,7 @@ def add(on: Deciding, said: NewWitness) -> WitnessStatus:
     responses={**described(Removed, "Removed"), **problems(401, 403, 404, 413, 415)},
     sync_to_thread=True,
 )
+@again
 def remove(request: ApiRequest, data: JSONBody[FormerWitness]) -> Removed:
     """Remove a witness; what it kept, it keeps."""
     centre = centre_of(request)
