@@ -383,4 +383,4 @@ def test_the_journal_has_no_word_of_it(site: Site) -> None:
         found = [body for body in rows.scalars() if "exchange.campaign" in body]
     for word, body in zip(("named", "attached", "published"), found, strict=True):
         assert f"exchange.campaign.{word}" in body
-    assert not any("arcel" in body or "66811" in body for body in found)
+    assert not any("arcel" in body or "6681111" in body for body in found)
