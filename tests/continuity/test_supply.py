@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -10,15 +11,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from openaoc.continuity.line import LineBroken
+from openaoc.continuity import standby
+from openaoc.continuity.line import LineBroken, Welcome, line_certificate
 from openaoc.continuity.standby import Standby
 from openaoc.continuity.standby_model import Ack, CopyHead, FileHead
 from openaoc.continuity.supply import COLD_LIST, forget_cold, listing, receive_files, send_cold
-from openaoc.kernel.clock import from_us
+from openaoc.kernel.clock import SystemClock, from_us
 from openaoc.ledger.cold_format import Manifest
 from openaoc.ledger.service import Ledger
 from openaoc.ledger.tail import LogKeeper, LogTail
 from openaoc.ledger.wal import CUT
+from openaoc.storage.keyring import Keyring
+from tests.continuity.small import settings_for
 from tests.ledger.worlds import START_US, ledger, row, table
 
 ROWS = table([row(f"T{number}", at=number) for number in range(6)])
@@ -141,3 +145,44 @@ def test_a_cut_is_not_kept_before_what_it_moves_is_there(
     with ledger(there) as promoted:
         again = promoted.ingest(ROWS, live=False)
         assert (again.accepted, again.repeated) == (0, 6)
+
+
+WAIT_S = 60.0
+
+
+class Endless:
+    """A channel on which the primary sends without an end, until it is closed."""
+
+    def __init__(self) -> None:
+        self.asked, self.closed = threading.Event(), threading.Event()
+
+    def receive(self, _: type[Any]) -> Any:
+        self.asked.set()
+        assert self.closed.wait(WAIT_S)
+        raise LineBroken("closed")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_standby_that_fetches_cold_days_ends_when_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(tmp_path)
+    (settings.data_path / "ledger").mkdir(parents=True)
+    keys = Keyring(settings.keys_path)
+    keys.master_key()
+    line_certificate(keys, SystemClock())
+    channel = Endless()
+    monkeypatch.setattr(standby, "dial", lambda *_: (channel, Welcome(epoch=1)))
+    follower = Standby(settings, primary="127.0.0.1:1")
+    fetching = threading.Thread(target=follower._keep_on, args=("cold", follower._fetch_cold))
+    follower._threads.append(fetching)
+    fetching.start()
+    assert channel.asked.wait(WAIT_S)
+    stopping = threading.Thread(target=follower.stop)
+    stopping.start()
+    told = channel.closed.wait(WAIT_S)
+    stopping.join(WAIT_S)
+    assert told
+    assert not fetching.is_alive()

@@ -335,11 +335,15 @@ class Standby:
 
     def _fetch(self, kind: str, have: dict[str, int]) -> None:
         channel, _ = self._dial(kind, 0, have)
+        self._channels.add(channel)
         try:
+            if self._stopping.is_set():
+                raise LineBroken("the standby ends")
             channel.receive(CopyHead)
             receive_files(channel, self._ledger)
             channel.send(Ack())
         finally:
+            self._channels.discard(channel)
             channel.close()
 
     def _follow_keys(self) -> None:
