@@ -104,6 +104,18 @@ def test_a_server_that_is_not_there_is_named_without_its_password(
     assert "secret" not in str(caught.value)
 
 
+def test_a_server_that_is_gone_without_a_word_is_noticed(database: Database) -> None:
+    with database.uow.read(SYSTEM) as tx:
+        raw = tx.connection.connection.driver_connection
+        assert raw is not None
+        said = {option.keyword.decode(): option.val for option in raw.pgconn.info}
+    assert {name: said[name] for name in roles.WATCHED} == {
+        name: value.encode() for name, value in roles.WATCHED.items()
+    }
+    own = {**database.application, "connect_timeout": "3"}
+    assert conninfo.conninfo_to_dict(roles.connection_string(own))["connect_timeout"] == "3"
+
+
 def test_a_wrong_password_is_called_so(tmp_path: Path, dsn: str, clock: ManualClock) -> None:
     wrong = conninfo.make_conninfo(dsn, password="wrong")
     with pytest.raises(DatabaseDown, match="refused"):

@@ -22,6 +22,15 @@ EMBEDDED_OWNER: Final = "openaoc_owner"
 VERSION_MIN: Final = 160000
 NAME_BYTES_MAX: Final = 63
 CONNECT_SECONDS_MAX: Final = 10
+WATCHED: Final = {
+    "connect_timeout": "30",
+    "tcp_user_timeout": "30000",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
+"""A server elsewhere that is gone without a word is noticed in half a minute; with the system's
+own settings whoever waits for its answer waits for two hours. What a DSN says itself counts."""
 
 Parameters = Mapping[str, str]
 
@@ -32,8 +41,8 @@ def application_role(database: str) -> str:
 
 
 def connection_string(parameters: Parameters) -> str:
-    """Libpq's spelling of the parameters, for psycopg.connect."""
-    return conninfo.make_conninfo(**parameters)
+    """Libpq's spelling of the parameters, for psycopg.connect; the server is watched."""
+    return conninfo.make_conninfo(**(WATCHED | dict(parameters)))
 
 
 def connect(parameters: Parameters) -> psycopg.Connection:
