@@ -12,12 +12,11 @@ import pytest
 
 from openaoc.channels.signer import read_signing_key
 from openaoc.channels.signing import SigningKey, sign
-from tests.api.test_indicators import named
+from tests.api.test_indicators import SECONDS_MAX, named
 from tests.cli.world import World, fresh_key, moment, post, report, tell, transfer
 
 CODE = "TH-BANKX"
 CENTRE = "OPENAOC-TH"
-SECONDS_MAX = 60.0
 INDICATOR = ("identifier_kind", "value", "scam_types", "status")
 TAKE_DOWN = (
     "identifier_kind", "value", "target", "asks", "reason", "reports", "acknowledge_by", "act_by",
