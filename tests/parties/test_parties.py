@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +34,7 @@ from openaoc.parties.service import Parties
 from openaoc.storage.journal_heads import public_bytes
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.unit_of_work import Transaction, UnitOfWork
+from tests.row_order import until_somebody_waits
 
 
 @pytest.fixture
@@ -273,6 +275,26 @@ def test_a_rotated_key_works_for_the_overlap_and_a_revoked_one_not_at_all(
         parties.revoke_key(tx, key_id=second.id, reason="lost")
     with pytest.raises(NotSignedIn):
         sign_in(uow, parties, new)
+
+
+def test_a_key_that_is_being_revoked_is_not_rotated(uow: UnitOfWork, parties: Parties) -> None:
+    """Else who stole it would have a new one."""
+    with uow.begin(SYSTEM) as tx:
+        user, _ = parties.add_user(tx, name="n", role=Role.AGENT)
+    with uow.read(SYSTEM) as tx:
+        (key,) = parties.keys(tx, user.id)
+
+    def rotate() -> str:
+        with uow.begin(SYSTEM) as tx:
+            return parties.rotate_key(tx, key_id=key.id)
+
+    with ThreadPoolExecutor(1) as pool:
+        with uow.begin(SYSTEM) as tx:
+            parties.revoke_key(tx, key_id=key.id, reason="stolen")
+            rotating = pool.submit(rotate)
+            until_somebody_waits(tx)
+        with pytest.raises(Conflict):
+            rotating.result()
 
 
 def test_a_user_has_a_limited_number_of_keys(uow: UnitOfWork, parties: Parties) -> None:

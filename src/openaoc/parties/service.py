@@ -341,13 +341,16 @@ class Parties:
         )
 
     def _own_key(self, tx: Transaction, key_id: str) -> ApiKey:
+        """The key, its user locked: as it is once nobody else changes the user's keys."""
         stored = store.find_key(tx.connection, key_id)
         if stored is None or stored.key.user != tx.actor.id:
             require(tx.actor, Permission.USER_MANAGE)
         if stored is None:
             raise model.UnknownKey
         self._user(tx, stored.key.user, lock=True)
-        return stored.key
+        locked = store.find_key(tx.connection, key_id)
+        assert locked is not None, "no key is ever deleted"
+        return locked.key
 
     def _issue_key(self, tx: Transaction, user_id: UserId) -> str:
         working = [
