@@ -38,6 +38,7 @@ from openaoc.kernel.errors import BadInput, Conflict, Corrupt, NotFound, Unavail
 from openaoc.storage.database import Database
 from openaoc.storage.journal import JournalService, Sequencer
 from openaoc.storage.journal_keys import decode_public
+from tests.cli.server import free_port
 from tests.continuity.rewriter import cut_off, rewrite
 
 
@@ -302,16 +303,30 @@ def test_one_process_keeps_a_witnesss_books(tmp_path: Path, witness: Witness) ->
     )
 
 
+def test_a_witness_that_runs_takes_up_whom_trust_adds(
+    database: Database, witnessing: Witnessing, tmp_path: Path, clock: ManualClock
+) -> None:
+    """`openaoc witness trust` is another process's."""
+    folder = tmp_path / "running"
+    with serving(Witness(folder, clock=clock)) as url:
+        join(database, witnessing, url)
+        assert witnessing.offer_all() == 0
+        centre = Witness(folder, clock=clock).trust(witnessing.identity().first_key)
+        assert WitnessClient(url).info().centres == [centre]
+        assert witnessing.offer_all() == 1
+        assert len(WitnessClient(url).book(centre)) == 1
+
+
 def test_a_witness_that_is_away_is_tried_again(
     database: Database, witnessing: Witnessing, witness: Witness
 ) -> None:
-    with serving(witness) as url:
+    port = free_port()
+    with serving(witness, port=port) as url:
         join(database, witnessing, url)
     assert witnessing.offer_all() == 0
     with database.uow.read(SYSTEM) as tx:
         (away,) = witnessing.list(tx)
     assert away.failing_since is not None
-    port = int(url.rpartition(":")[2])
     with serving(witness, port=port):
         assert witnessing.offer_all() == 1
     with database.uow.read(SYSTEM) as tx:

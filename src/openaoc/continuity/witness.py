@@ -155,7 +155,9 @@ class Witness:
         self._folder = private_folder(folder)
         self._clock = clock
         self._signer: Ed25519PrivateKey = Keyring(folder).signing_key(KEY_NAME)
-        self._books = {path.stem: _Book(path) for path in folder.glob("*.jsonl")}
+        self._books: dict[str, _Book] = {}
+        self._opening = threading.Lock()
+        self._open_new()
 
     @property
     def public_key(self) -> str:
@@ -173,11 +175,19 @@ class Witness:
             write_durably(self._folder / f"{name}.key", f"{first_key}\n".encode("ascii"))
             path.touch(mode=0o600)
             sync_folder(self._folder)
-            self._books[name] = _Book(path)
+            self._open_new()
         return name
+
+    def _open_new(self) -> None:
+        """Books that are not open yet: `trust` may have begun one in another process."""
+        with self._opening:
+            for path in self._folder.glob("*.jsonl"):
+                if path.stem not in self._books:
+                    self._books[path.stem] = _Book(path)
 
     def centres(self) -> list[str]:
         """Whom it keeps books for."""
+        self._open_new()
         return sorted(self._books)
 
     def take(self, offer: HeadOffer) -> Cosigned:
@@ -244,6 +254,8 @@ class Witness:
         return list(self._book(centre).records)
 
     def _book(self, centre: str) -> _Book:
+        if centre not in self._books:
+            self._open_new()
         try:
             return self._books[centre]
         except KeyError as error:

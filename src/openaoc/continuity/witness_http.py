@@ -61,8 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
         """`/v1/witness`, `/v1/heads/CENTRE` (the newest), `/v1/book/CENTRE` (everything)."""
         match self.path.strip("/").split("/"):
             case ["v1", "witness"]:
-                info = WitnessInfo(key=self._witness.public_key, centres=self._witness.centres())
-                self._answer(200, info)
+                self._say(self._info)
             case ["v1", "heads", centre]:
                 self._say(lambda: self._witness.newest(centre))
             case ["v1", "book", centre]:
@@ -79,6 +78,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(length))
         self._say(lambda: self._witness.take(msgspec.json.decode(body, type=HeadOffer)))
+
+    def _info(self) -> WitnessInfo:
+        return WitnessInfo(key=self._witness.public_key, centres=self._witness.centres())
 
     def _say(self, ask: Callable[[], object]) -> None:
         try:
