@@ -13,16 +13,19 @@ import sqlalchemy as sa
 from openaoc.channels.signing import BadSignature
 from openaoc.exchange.agreement import Grant, Minimisation
 from openaoc.exchange.crossborder.carrier import RESTORED, hear
-from openaoc.exchange.crossborder.model import ReceivedState, SentState
+from openaoc.exchange.crossborder.model import LOOK_EVERY, ReceivedState, SentState
+from openaoc.exchange.crossborder.rows import Received
 from openaoc.exchange.crossborder.sums import Amounts
 from openaoc.exchange.objects import ObjectKind
 from openaoc.kernel.actor import SYSTEM
 from openaoc.kernel.clock import ManualClock
+from openaoc.kernel.paging import Asked
 from openaoc.storage.centre_state import begin_epoch
 from openaoc.storage.database import connect_database
 from openaoc.storage.keyring import Keyring
 from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.storage.tables import journal_rows
+from openaoc.tracing.service import CaseLook
 from tests.conftest import START
 from tests.exchange.two import BANKS, OFFICER, Country, grant, settle
 from tests.restitution.world import MONTH, confirm, hold_long, made, payable
@@ -103,6 +106,59 @@ def test_the_pursuit_crosses_and_the_sums_agree(countries: tuple[Country, Countr
     (asked,) = home.sent()
     assert asked.amounts == Amounts(held_minor=60_000, exited_minor=40_000)
     assert asked.agrees is True
+
+
+def test_a_case_that_fails_stops_no_other_and_is_asked_about_later(
+    countries: tuple[Country, Country], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, abroad = countries
+    broken = cross(home, abroad, name="b1")
+    whole = cross(home, abroad, amount=20_000, name="w1")
+    look = home.tracing.look
+
+    def looks(case: str) -> CaseLook:
+        if case == broken:
+            raise ZeroDivisionError("a fault of one case")
+        return look(case)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(home.tracing, "look", looks)
+        settle(home, abroad)
+        assert [one.case for one in home.sent()] == [whole]
+        settle(home, abroad)
+    home.clock.advance(LOOK_EVERY)
+    settle(home, abroad)
+    assert {one.case for one in home.sent()} == {broken, whole}
+
+
+def test_a_request_that_fails_stops_no_other(
+    countries: tuple[Country, Country], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, abroad = countries
+    for number in range(2):
+        cross(home, abroad, amount=10_000 + number, name=f"q{number}")
+    crossing, first = abroad.between.crossing, list[str]()
+    look_for = crossing._look_for
+
+    def looks(row: Received) -> set[str]:
+        first.append(row.id)
+        if row.id == first[0]:
+            raise ZeroDivisionError("a fault of one request")
+        return look_for(row)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(crossing, "_look_for", looks)
+        settle(home, abroad)
+    opened = [one.state is ReceivedState.OPENED for one in abroad.received()]
+    assert sorted(opened) == [False, True]
+    abroad.clock.advance(LOOK_EVERY)
+    settle(home, abroad)
+    received = abroad.received()
+    assert all(one.state is ReceivedState.OPENED for one in received)
+    with abroad.database.uow.read(SUPERVISOR) as tx:
+        page = crossing.requests(tx, Asked(limit=1))
+        rest = crossing.requests(tx, Asked(page.cursor, 1))
+    assert (rest.cursor, [*page.received, *rest.received]) == (None, received)
 
 
 FAULTS = ("down", "cut", "lost", "slow")

@@ -108,15 +108,15 @@ def ask(
 
 @look(
     "/v1/requests",
-    words="Both sides",
+    paged=True,
+    words="One page of both sides",
     purpose="look at requests across borders",
     summary="Requests to follow money across borders, ours and the partners', newest first",
-    description="At most 200 of each side.",
     tag="centres",
 )
 def requests(on: Deciding) -> Requests:
-    """The newest of both sides."""
-    return on.centre.between.crossing.requests(on.tx)
+    """The newest of both sides together."""
+    return on.centre.between.crossing.requests(on.tx, on.page)
 
 
 @post(

@@ -7,6 +7,7 @@ from typing import Any
 import rich_click as click
 
 from openaoc.cli.output import json_option, say, show_json, show_table
+from openaoc.kernel.limits import PAGE_MAX
 
 REASON = click.option("--reason", required=True, help="Why.")
 PARTNER = click.option("--partner", required=True, help="Whose request it is.")
@@ -18,12 +19,21 @@ def command() -> None:
 
 
 @command.command("requests")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def requests(*, as_json: bool) -> None:
+def requests(limit: int, *, as_json: bool) -> None:
     """Requests to follow money, ours and the partners', and what became of it."""
     from openaoc.cli.client import CentreClient
 
-    found = CentreClient().get("/v1/requests")
+    found: dict[str, list[Any]] = {"sent": [], "received": []}
+    client, cursor = CentreClient(), None
+    while (left := limit - sum(map(len, found.values()))) > 0:
+        page = client.get("/v1/requests", cursor=cursor, limit=str(min(left, PAGE_MAX)))
+        for side in found:
+            found[side] += page[side]
+        cursor = page["cursor"]
+        if cursor is None:
+            break
     if as_json:
         show_json(found)
         return

@@ -18,11 +18,10 @@ import msgspec
 from openaoc.cli.client import CentreClient
 from openaoc.cli.demo_agree import Side, Staff, agree, let_banks_read
 from openaoc.cli.demo_country import Country
-from openaoc.cli.demo_officers import Officers
+from openaoc.cli.demo_officers import Officers, newest_requests
 from openaoc.exchange.crossborder.model import (
     ReceivedRequest,
     ReceivedState,
-    Requests,
     SentRequest,
     SentState,
 )
@@ -154,8 +153,7 @@ class Way:
 
     def look(self) -> OneWay:
         """What there is now. Raises FromCentre, Unavailable."""
-        here = msgspec.convert(self._here.get("/v1/requests"), Requests, strict=False)
-        there = msgspec.convert(self._there.get("/v1/requests"), Requests, strict=False)
+        here, there = newest_requests(self._here), newest_requests(self._there)
         mine = {r.id: r for r in here.sent if r.partner == self._receiver.code}
         theirs = {r.id: r for r in there.received if r.partner == self._sender.code}
         if len(self._sent) < KNOWN_MAX:

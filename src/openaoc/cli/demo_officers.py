@@ -18,12 +18,17 @@ from openaoc.cli.demo_agree import Side, Staff
 from openaoc.exchange.crossborder.model import ReceivedState, Requests
 from openaoc.holds.model import OrderPage
 from openaoc.kernel.errors import OpenAOCError
+from openaoc.kernel.limits import PAGE_MAX
 
 LOOK_SECONDS: Final = 1.0
 MEAN_SECONDS: Final = 15.0
 """How long they take over an order, on the wall; assumed, as for the people at institutions."""
 JOIN_SECONDS: Final = 12.0
-ORDERS_SHOWN: Final = 200
+
+
+def newest_requests(client: CentreClient) -> Requests:
+    """Of a centre, as many as one page has. Raises FromCentre, Unavailable."""
+    return msgspec.convert(client.get("/v1/requests", limit=PAGE_MAX), Requests, strict=False)
 
 
 class Officers:
@@ -55,13 +60,13 @@ class Officers:
 
     def look(self, now_s: float) -> None:
         """Take up what is new, and agree to what was thought over. Raises OpenAOCError."""
-        requests = msgspec.convert(self._first.get("/v1/requests"), Requests, strict=False)
+        requests = newest_requests(self._first)
         self._cases.update(
             one.case
             for one in requests.received
             if one.case is not None and one.state is ReceivedState.OPENED
         )
-        found = self._first.get("/v1/holds", state="drafted", limit=ORDERS_SHOWN)
+        found = self._first.get("/v1/holds", state="drafted", limit=PAGE_MAX)
         drafted = [
             order.order
             for order in msgspec.convert(found, OrderPage, strict=False).orders

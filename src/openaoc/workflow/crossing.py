@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final, Protocol
 
 import msgspec
@@ -18,11 +19,10 @@ from openaoc.cases.model import UNDER_WORK, CaseState, ClaimRecord, Figures
 from openaoc.cases.revising import revise_claim
 from openaoc.cases.service import CaseRow, Cases
 from openaoc.exchange.agreeing import AGREEMENT_CHANGED
-from openaoc.exchange.crossborder.asking import Asking, Wanted, account_of, newest
+from openaoc.exchange.crossborder.asking import Asking, Wanted, account_of
 from openaoc.exchange.crossborder.model import (
     CASES_PER_RUN_MAX,
     CASES_WAITING_MAX,
-    LISTED_MAX,
     LOOK_EVERY,
     LOOK_FOR,
     LOOKED_PER_RUN_MAX,
@@ -32,6 +32,7 @@ from openaoc.exchange.crossborder.model import (
     Requests,
     WrongRequestStep,
 )
+from openaoc.exchange.crossborder.page import page
 from openaoc.exchange.crossborder.receiving import (
     Ours,
     Receiving,
@@ -46,9 +47,10 @@ from openaoc.exchange.objects import ObjectKind
 from openaoc.exchange.protection.model import MARKED
 from openaoc.holds.lock import hold_matter
 from openaoc.kernel.actor import SYSTEM, Actor, Role
-from openaoc.kernel.errors import BadInput, NotFound, OpenAOCError
+from openaoc.kernel.errors import BadInput, Busy, NotFound, OpenAOCError, Unavailable
 from openaoc.kernel.events import Event
 from openaoc.kernel.offences import Offence, offence_of
+from openaoc.kernel.paging import FIRST, Asked
 from openaoc.ledger.model import Transfer
 from openaoc.parties.permissions import Permission, require
 from openaoc.reports.model import Channel, Payment, Report
@@ -107,6 +109,9 @@ class Crossing:
         self._wake = wake
         self._lock = threading.Lock()
         self._changed: dict[str, None] = {}
+        self._failed: dict[str, None] = {}
+        """Cases that could not be brought in step; they are looked at again from time to time."""
+        self._failed_until: datetime | None = None
         pursuit.followed.listen(self._noted)
         for state in sorted(CaseState):
             uow.subscribe(f"cases.case.{state.value}", self._moved)
@@ -142,13 +147,24 @@ class Crossing:
         done = self._step_cases()
         with self._uow.read(SYSTEM, purpose="which payments are sought") as tx:
             sought = self._receiving.sought(tx, limit=LOOKED_PER_RUN_MAX)
+            self._look_at_failed(tx.now)
         for row in sought:
             try:
                 self._wake_all(self._look_for(row))
             except OpenAOCError as error:
                 _LOG.warning("request_put_off", request=row.id, error=error.code)
                 self._put_off(row)
+            except Exception:  # noqa: BLE001 - one that fails stops none of the others
+                _LOG.exception("request_put_off", request=row.id)
+                self._put_off(row)
         return done + len(sought)
+
+    def _look_at_failed(self, now: datetime) -> None:
+        """At once after the first failure, then every LOOK_EVERY."""
+        if self._failed and (self._failed_until is None or self._failed_until <= now):
+            failed, self._failed = self._failed, {}
+            self._failed_until = now + LOOK_EVERY
+            self._put(failed)
 
     def _step_cases(self) -> int:
         """Bring requests and answers in step with cases that changed; how many of them."""
@@ -163,13 +179,29 @@ class Crossing:
                     left = self._receiving.among(tx, left)
             done = len(left)
             while left:
-                together = left[:CASES_PER_RUN_MAX]
-                self._wake_all(retrying(functools.partial(self._in_step, together)))
+                self._step_together(left[:CASES_PER_RUN_MAX])
                 left = left[CASES_PER_RUN_MAX:]
-        except OpenAOCError:
+        except Exception:
             self._put(left)
             raise
         return done
+
+    def _step_together(self, ids: Sequence[str]) -> None:
+        """One case that cannot be brought in step stops no other, and is not forgotten.
+
+        Raises Busy and Unavailable, which are no single case's.
+        """
+        try:
+            self._wake_all(retrying(functools.partial(self._in_step, ids)))
+        except (Busy, Unavailable):
+            raise
+        except Exception:  # noqa: BLE001 - whatever is wrong with one of them
+            if len(ids) == 1:
+                _LOG.exception("crossing_case_failed", case=ids[0])
+                self._failed.update(dict.fromkeys(ids))
+            else:
+                for one in ids:
+                    self._step_together([one])
 
     def _wake_all(self, partners: Iterable[str]) -> None:
         for partner in sorted(set(partners)):
@@ -383,12 +415,10 @@ class Crossing:
 
     # What persons do.
 
-    def requests(self, tx: Transaction) -> Requests:
-        """The newest requests of both sides. Raises NotPermitted."""
+    def requests(self, tx: Transaction, asked: Asked = FIRST) -> Requests:
+        """A page of both sides' requests, the newest first. Raises NotPermitted, BadInput."""
         require(tx.actor, Permission.CASE_READ)
-        return Requests(
-            sent=newest(tx, limit=LISTED_MAX), received=self._receiving.newest(tx, limit=LISTED_MAX)
-        )
+        return page(tx, asked)
 
     def identify(
         self, actor: Actor, *, partner: str, request: str, reported_by: str, transfer_id: str

@@ -345,11 +345,6 @@ def account_of(one: Exit) -> tuple[str, str]:
     return "bank_account", account_value(bank=one.institution, account=one.account)
 
 
-def newest(tx: Transaction, *, limit: int) -> list[SentRequest]:
-    """Our newest requests as staff see them."""
-    return [view(row) for row in store.newest_sent(tx.connection, limit=limit)]
-
-
 def view(row: Sent) -> SentRequest:
     """A request of ours as staff see it."""
     said = row.answered()

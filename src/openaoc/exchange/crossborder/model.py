@@ -38,7 +38,6 @@ BACKOFF_MAX: Final = timedelta(minutes=5)
 REFUSED_AGAIN: Final = timedelta(minutes=10)
 """What a partner refuses is offered again after this: a revision, or its person, may change it."""
 ERROR_CHARACTERS_MAX: Final = 300
-LISTED_MAX: Final = 200
 Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
@@ -289,10 +288,11 @@ class ReceivedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Requests(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests between centres, the newest first, at most LISTED_MAX of each side."""
+    """A page of requests between centres, both sides together, the newest of each first."""
 
     sent: list[SentRequest]
     received: list[ReceivedRequest]
+    cursor: str | None = None
 
 
 class LineView(msgspec.Struct, frozen=True, kw_only=True):

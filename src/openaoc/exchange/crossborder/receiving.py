@@ -157,10 +157,6 @@ class Receiving:
         found = store.received_of_cases(tx.connection, case_ids)
         return [self.row(tx, row.partner, row.id) for row in found]
 
-    def newest(self, tx: Transaction, *, limit: int) -> list[ReceivedRequest]:
-        """The newest requests as staff see them."""
-        return [view(row) for row in store.newest_received(tx.connection, limit=limit)]
-
     def row(self, tx: Transaction, partner: str, request_id: str) -> Received:
         """The request, locked. Raises NoSuchRequest."""
         row = store.received(tx.connection, partner, request_id, lock=True)

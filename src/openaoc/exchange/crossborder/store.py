@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from openaoc.exchange.crossborder.model import LineView, ReceivedState, SentState, Settled
 from openaoc.exchange.crossborder.rows import Received, Sent
+from openaoc.kernel.paging import Asked
+from openaoc.storage import pages
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -27,6 +29,9 @@ def _update(table: str, kind: type[msgspec.Struct], keys: Sequence[str]) -> sa.T
     return sa.text(f"UPDATE {table} SET {changed} WHERE {where}")  # noqa: S608 - our names
 
 
+_SENT: Final = sa.table("requests_sent")
+_RECEIVED: Final = sa.table("requests_received")
+_ID: Final = sa.column("id", sa.Text)
 _ADD_SENT: Final = _insert("requests_sent", Sent)
 _SAVE_SENT: Final = _update("requests_sent", Sent, ("id",))
 _ADD_RECEIVED: Final = _insert("requests_received", Received)
@@ -169,16 +174,21 @@ def due_received(
     return [_row(row, Received) for row in connection.execute(_DUE_RECEIVED, values)]
 
 
-def newest_sent(connection: sa.Connection, *, limit: int) -> list[Sent]:
-    """Our newest requests."""
-    statement = sa.text("SELECT * FROM requests_sent ORDER BY opened_at DESC, id LIMIT :limit")
-    return [_row(row, Sent) for row in connection.execute(statement, {"limit": limit})]
+def newest_sent(connection: sa.Connection, asked: Asked) -> list[Sent]:
+    """Our newest requests: a page, and one more where there are more."""
+    statement = _newest(_SENT, _ID, asked)
+    return [_row(row, Sent) for row in connection.execute(statement)]
 
 
-def newest_received(connection: sa.Connection, *, limit: int) -> list[Received]:
-    """The partners' newest requests."""
-    statement = sa.text("SELECT * FROM requests_received ORDER BY opened_at DESC, id LIMIT :limit")
-    return [_row(row, Received) for row in connection.execute(statement, {"limit": limit})]
+def newest_received(connection: sa.Connection, asked: Asked) -> list[Received]:
+    """The partners' newest requests, as ours; of one id by partner."""
+    statement = _newest(_RECEIVED, _ID + "/" + sa.column("partner", sa.Text), asked)
+    return [_row(row, Received) for row in connection.execute(statement)]
+
+
+def _newest(table: sa.TableClause, name: sa.ColumnElement[str], asked: Asked) -> sa.Select[Any]:
+    query: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(table)
+    return pages.newest(query, at=sa.column("opened_at"), name=name, asked=asked)
 
 
 def ends_by_partner(connection: sa.Connection) -> list[tuple[str, str, int]]:

@@ -18,6 +18,7 @@ from openaoc.holds.model import OrderState, OrderView
 from openaoc.kernel.clock import ManualClock
 from openaoc.kernel.errors import Conflict, OpenAOCError, Unavailable
 from openaoc.kernel.limits import PAGE_MAX
+from openaoc.kernel.paging import Asked
 from openaoc.simulation.neighbour import NUMBERS_FROM, is_abroad, scam_there, there
 from openaoc.simulation.scams import Scam
 from openaoc.simulation.trial.actors import OFFICER, SECOND, OpenCentre
@@ -238,8 +239,14 @@ class LinkedArm(CentreArm, Side):
         return {one.id: one.case for one in self._requests().sent}
 
     def _requests(self) -> Requests:
+        crossing, asked = self.centre.between.crossing, Asked(limit=PAGE_MAX)
         with self.centre.uow.read(OFFICER, purpose="requests across the border") as tx:
-            return self.centre.between.crossing.requests(tx)
+            found = page = crossing.requests(tx, asked)
+            while page.cursor is not None:
+                page = crossing.requests(tx, asked._replace(cursor=page.cursor))
+                found.sent.extend(page.sent)
+                found.received.extend(page.received)
+        return found
 
     def _think_over(self) -> None:
         """Orders on a partner's word wait for two persons, who take their time side by side."""
