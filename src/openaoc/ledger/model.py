@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from openaoc.kernel.errors import BadInput, Busy, Conflict, NotFound, Unavailable
+from openaoc.ledger.refusals import RefusedRows
 
 LINE_END_MAX: Final = 2**62
 """No account's line may reach this; the kernels add in 64 bits."""
@@ -32,7 +33,7 @@ class UnknownCorrection(Conflict):
     """A correction names a transfer that its reporter never told."""
 
 
-class FromTheFuture(BadInput):
+class FromTheFuture(RefusedRows):
     """A transfer is booked in the future."""
 
 

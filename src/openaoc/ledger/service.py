@@ -20,7 +20,7 @@ import structlog
 
 from openaoc.kernel.clock import Clock, from_us, to_us
 from openaoc.kernel.errors import BadInput, Busy, Corrupt, Refused, TooLarge
-from openaoc.kernel.limits import TRANSFERS_PER_BATCH_MAX
+from openaoc.kernel.limits import REFUSED_ROWS_SHOWN_MAX, TRANSFERS_PER_BATCH_MAX
 from openaoc.kernel.settings import Settings
 from openaoc.ledger import snapshot
 from openaoc.ledger.accounts_file import AccountsTable
@@ -51,6 +51,7 @@ from openaoc.ledger.model import (
     TransferExpired,
 )
 from openaoc.ledger.recall import cold_transfer
+from openaoc.ledger.refusals import RefusedRow
 from openaoc.ledger.room import Room
 from openaoc.ledger.schema import TransferTable
 from openaoc.ledger.store import Store, Telling
@@ -166,9 +167,10 @@ class Ledger:
         times = table.numpy("booked_at")
         late = np.flatnonzero(times > latest)
         if late.size:
+            shown = late[:REFUSED_ROWS_SHOWN_MAX]
             raise FromTheFuture(
-                f"booked at {from_us(int(times[late[0]])).isoformat()}, which is yet to come",
-                where=_locate(table, int(late[0])),
+                [_in_future(table, int(row), int(times[row])) for row in shown],
+                total=int(late.size),
             )
 
     def set_openings(self, table: AccountsTable, at: datetime) -> int:
@@ -445,6 +447,12 @@ def _locate(table: TransferTable, row: int) -> str:
         return f"row {row + 1}"
     file, number = table.place(row)
     return f"{file}, row {number}"
+
+
+def _in_future(table: TransferTable, row: int, booked_us: int) -> RefusedRow:
+    file, number = table.place(row) if table.sources else ("batch", row + 1)
+    reason = f"{from_us(booked_us).isoformat()} is yet to come"
+    return RefusedRow(file=file, row=number, column="booked_at", reason=reason)
 
 
 def _open_cold(folder: Path, *, cuts: int) -> ColdStore:
