@@ -308,7 +308,7 @@ def test_3_4_pages_together_are_the_whole_and_no_two_overlap(
         assert DATE.fullmatch(answer.headers["x-taxii-date-added-first"])
         last = answer.headers["x-taxii-date-added-last"]
         assert last >= answer.headers["x-taxii-date-added-first"]
-        if not page.get("more"):
+        if not page["more"]:
             assert "next" not in page
             break
         query["next"] = page["next"]
@@ -405,7 +405,7 @@ def test_5_3_the_manifest_says_what_objects_gives(
     assert [one["id"] for one in manifest] == ids(client.get(f"{inbox}objects/"))
     assert {one["media_type"] for one in manifest} == {"application/stix+json;version=2.1"}
     versions = {one["id"]: one["version"] for one in manifest}
-    assert versions[filled[0]["id"]] == "2026-01-07T00:00:00.000000Z"
+    assert versions[filled[0]["id"]] == "2026-01-07T00:00:00.000Z", "as `modified` is written"
 
 
 # §5.6, §5.7, §5.8: one object

@@ -130,7 +130,7 @@ class ManifestRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The manifest resource (§5.3.1)."""
 
-    more: bool = False
+    more: bool
     next: str | None = None
     objects: list[ManifestRecord] = []
 
@@ -138,7 +138,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Versions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The versions resource (§5.8.1)."""
 
-    more: bool = False
+    more: bool
     next: str | None = None
     versions: list[str] = []
 
@@ -186,6 +186,15 @@ def taxii_time(moment: datetime) -> str:
     """RFC 3339 in UTC with exactly six digits after the second (§3.6)."""
     text = moment.isoformat(timespec="microseconds")
     return text.replace("+00:00", "Z")
+
+
+def version_text(moment: datetime) -> str:
+    """A version as an object's `modified` is written: three digits, more only where they count.
+
+    TAXII 2.1 §5.3.1: the property is the version, so that readers may compare the two as texts.
+    """
+    head, fraction = taxii_time(moment)[:-1].split(".")
+    return f"{head}.{fraction.rstrip('0').ljust(3, '0')}Z"
 
 
 def cursor_text(moment: datetime) -> str:

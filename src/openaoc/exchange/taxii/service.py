@@ -359,7 +359,7 @@ def _enveloped(page: Page, *, more: bool) -> Page:
     """The envelope around the objects (§3.7); an empty one has no `objects`."""
     if page.last is None:
         return msgspec.structs.replace(page, body=b"{}")
-    head = b""
+    head = b'"more":false,'
     if more:
         head = b'"more":true,"next":"' + cursor_text(page.last).encode("ascii") + b'",'
     return msgspec.structs.replace(

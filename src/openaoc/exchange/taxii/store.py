@@ -22,6 +22,7 @@ from openaoc.exchange.taxii.model import (
     ManifestRecord,
     Page,
     taxii_time,
+    version_text,
 )
 from openaoc.exchange.taxii.query import Query
 from openaoc.kernel.clock import MICROSECOND
@@ -364,7 +365,7 @@ def read_manifest(
     rows = _driver(connection).execute(_RECORDS.format(where=where), values).fetchall()
     shown = rows[: query.limit]
     records = [
-        ManifestRecord(id=number, date_added=taxii_time(added), version=taxii_time(version))
+        ManifestRecord(id=number, date_added=taxii_time(added), version=version_text(version))
         for number, added, version in shown
     ]
     ends = Page(
