@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
 
 import httpx
@@ -13,6 +12,7 @@ from openaoc.channels.model import (
     REPLY_BYTES_MAX,
     REPLY_SECONDS_MAX,
 )
+from openaoc.channels.patience import BoundedTransport
 from openaoc.kernel.errors import Unavailable
 
 
@@ -48,10 +48,11 @@ class HttpTransport:
 
     def __init__(self, *, connections_max: int) -> None:
         self._client = httpx.Client(
-            timeout=httpx.Timeout(REPLY_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
-            limits=httpx.Limits(
-                max_connections=connections_max, max_keepalive_connections=connections_max
+            transport=BoundedTransport(
+                seconds_max=CONNECT_SECONDS_MAX + REPLY_SECONDS_MAX,
+                connections_max=connections_max,
             ),
+            timeout=httpx.Timeout(REPLY_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
             follow_redirects=False,
             trust_env=False,
         )
@@ -61,7 +62,6 @@ class HttpTransport:
 
         Raises NotReached, with the kind of failure but nothing of what was sent.
         """
-        until = time.monotonic() + CONNECT_SECONDS_MAX + REPLY_SECONDS_MAX
         signature_name = "openaoc-signature"
         try:
             with self._client.stream("POST", url, content=body, headers=headers) as response:
@@ -70,8 +70,6 @@ class HttpTransport:
                     received += chunk
                     if len(received) > REPLY_BYTES_MAX:
                         raise NotReached(f"the reply is larger than {REPLY_BYTES_MAX} bytes")
-                    if time.monotonic() > until:
-                        raise NotReached("the reply took too long")
                 return Reply(
                     status=response.status_code,
                     body=bytes(received),

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from openaoc.channels.patience import BoundedTransport
 from openaoc.continuity.witness import (
     Behind,
     Cosigned,
@@ -110,7 +111,11 @@ class WitnessClient:
         """Whether it went well, and the answer, bounded in size and time: others wait."""
         until, body = time.monotonic() + ANSWER_SECONDS_MAX, bytearray()
         with (
-            httpx.Client(timeout=SECONDS_MAX, trust_env=False) as client,
+            httpx.Client(
+                transport=BoundedTransport(seconds_max=ANSWER_SECONDS_MAX),
+                timeout=SECONDS_MAX,
+                trust_env=False,
+            ) as client,
             client.stream(method, self.url + path, content=content) as answer,
         ):
             for part in answer.iter_bytes():

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from openaoc.channels.patience import BoundedTransport
 from openaoc.exchange.taxii.client import (
     CONNECT_SECONDS_MAX,
     REPLY_SECONDS_MAX,
@@ -41,7 +42,8 @@ class MispClient:
         """`transport`: in place of the network, for tests. `exercise`: whether we are in one."""
         self._http = httpx.Client(
             event_hooks={"response": [of_our_kind(exercise=exercise)]},
-            transport=transport,
+            transport=transport
+            or BoundedTransport(seconds_max=CONNECT_SECONDS_MAX + REPLY_SECONDS_MAX),
             timeout=httpx.Timeout(REPLY_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
             follow_redirects=False,
             trust_env=False,

@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from openaoc.channels.keys import EXERCISE_HEADER
+from openaoc.channels.patience import BoundedTransport
 from openaoc.exchange.taxii.model import MEDIA_TYPE, Collections, CollectionView, taxii_time
 from openaoc.kernel.clock import parse_time
 from openaoc.kernel.errors import BadInput, Refused, Unavailable
@@ -97,7 +98,8 @@ class TaxiiClient:
         """`transport`: in place of the network, for tests. `exercise`: whether we are in one."""
         self._http = httpx.Client(
             event_hooks={"response": [of_our_kind(exercise=exercise)]},
-            transport=transport,
+            transport=transport
+            or BoundedTransport(seconds_max=CONNECT_SECONDS_MAX + REPLY_SECONDS_MAX),
             timeout=httpx.Timeout(REPLY_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
             follow_redirects=False,
             trust_env=False,
