@@ -239,7 +239,8 @@ class Committer:
             ticket.done.set()
             return False
         ticket.taken = True
-        return exact or bool(ticket.staged.planned.amendments)
+        planned = ticket.staged.planned
+        return exact or bool(planned.amendments or planned.known or planned.renamed)
 
     def _stage_ahead(self, ticket: Ticket) -> Staged | None:
         """Stage while earlier batches wait to be applied; None when that cannot be."""

@@ -175,8 +175,8 @@ def _contradicting(table: TransferTable, data: pa.Table, keys: _Keys, *, first_t
     later, earlier = later[wrong], earlier[wrong]
     if not len(later):
         return later
-    own, payer = keys.key(keys.id, keys.reporter), keys.debtor_bank[later]
-    told_by_payee = (keys.reporter[later] == keys.creditor_bank[later]) & (
+    own, payer = keys.key(keys.id, keys.reporter), keys.debtor_bank[earlier]
+    told_by_payee = (keys.reporter[later] == keys.creditor_bank[earlier]) & (
         keys.reporter[later] != payer
     )
     explained = told_by_payee & np.isin(keys.key(keys.id[later], payer), own)

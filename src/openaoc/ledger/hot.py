@@ -18,7 +18,9 @@ from openaoc.ledger.encode import Prepared, Words
 from openaoc.ledger.judging import Judgement
 from openaoc.ledger.kernels_amend import amend_row
 from openaoc.ledger.kernels_intern import (
+    AGAIN,
     BOTH,
+    DIFFERS,
     REPEAT,
     REVISED,
     SECOND,
@@ -122,6 +124,7 @@ class HotLog:
         codes = np.zeros(batch.rows, np.uint8)
         matched = np.full(batch.rows, -1, np.int32)
         self._write(incoming, codes, matched, mark)
+        _settle_again(incoming, codes, matched)
         planned = Planned()
         retimed = self._seconds(incoming, codes, matched, mark)
         self.corrections.retime(batch, incoming, retimed, matched, planned)
@@ -332,6 +335,23 @@ def _numbers(words: Words, number: Callable[[str], int]) -> NDArray[np.int64]:
     """The vocabulary number of every row; 0 where the row says nothing."""
     table = np.array([number(word) for word in words.values] or [0], np.int64)
     return table[np.maximum(words.codes, 0)]
+
+
+def _settle_again(incoming: Incoming, codes: NDArray[np.uint8], matched: NDArray[np.int32]) -> None:
+    """What a reporter told again in this batch, beside its own first telling further up."""
+    places = np.flatnonzero(codes == AGAIN)
+    if not places.size:
+        return
+    seconds = np.flatnonzero(codes == SECOND)
+    keys = (matched.astype(np.int64) << 16) | incoming.reporter
+    order = seconds[np.argsort(keys[seconds])]
+    told = order[np.searchsorted(keys[order], keys[places])]
+    same = np.ones(places.size, np.bool_)
+    for values in (
+        incoming.time_us, incoming.debtor, incoming.named, incoming.amount, incoming.channel,
+    ):  # fmt: skip
+        same &= values[places] == values[told]
+    codes[places] = np.where(same, REPEAT, DIFFERS)
 
 
 def _flags(batch: Prepared) -> NDArray[np.uint8]:

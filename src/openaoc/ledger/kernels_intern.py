@@ -44,6 +44,8 @@ DIFFERS: Final = 3
 OTHER_BANK: Final = 4
 """New, but the other bank's row of this id was corrected: maybe the same payment as that."""
 CORRECTION: Final = 5
+AGAIN: Final = 6
+"""Of the reporter and id of a SECOND further up in the batch, which the row met does not show."""
 
 _M4: Final = np.uint64(0xD6E8FEB86659FD93)
 
@@ -164,6 +166,36 @@ def find_row(
     return -1
 
 
+@njit(cache=True, nogil=True)
+def _met_as_second(
+    slots: NDArray[np.int64], facts: Facts, ends: Ends, tag: int, batch: Incoming, i: int
+) -> int:
+    """The row that the batch row's reporter told as the other bank further up, or -1.
+
+    The row itself does not say so yet; its slot under the reporter's tag does, or its second slot
+    where its own reporter happens to have the same tag.
+    """
+    begin = int(batch.id_offset[i])
+    length = int(batch.id_offset[i + 1]) - begin
+    slot = first = next_tagged(slots, tag, home(tag, slots.size))
+    while slot >= 0:
+        row = (slots[slot] & LOW) - 1
+        own = int(np.int64(facts.reporter[row])) if row < ends.rows else BOTH
+        if (
+            not own & BOTH
+            and own & REPORTER != JOINED
+            and equals_stored(facts.id_text, text_place(facts, row), batch.id_data, begin, length)
+        ):
+            entered, other = 0, first
+            while other >= 0:
+                entered += (slots[other] & LOW) - 1 == row
+                other = next_tagged(slots, tag, (other + 1) % slots.size)
+            if entered > (id_tag(batch.id_hash[i], own & REPORTER) == tag):
+                return int(row)
+        slot = next_tagged(slots, tag, (slot + 1) % slots.size)
+    return -1
+
+
 @njit(cache=True, nogil=True, inline="always")
 def same_payment(facts: Facts, exits: int, row: int, batch: Incoming, i: int) -> bool:
     """Whether row and batch row i tell of one payment: parties, amount and so the currency."""
@@ -265,11 +297,17 @@ def _put_facts(facts: Facts, row: int, batch: Incoming, i: int, exits: int) -> i
 
 @njit(cache=True, nogil=True)
 def _meet(
-    slots: NDArray[np.int64], facts: Facts, names: Names, now: Ends, batch: Incoming, i: int
+    slots: NDArray[np.int64],
+    facts: Facts,
+    names: Names,
+    now: Ends,
+    tag: int,
+    batch: Incoming,
+    i: int,
 ) -> tuple[int, int]:
     """What batch row i is beside what its reporter, or else the other bank, told under its id.
 
-    The code and the row met (-1: none).
+    The code and the row met (-1: none). `tag` is the row's own.
     """
     who, value, data = int(np.int64(batch.reporter[i])), batch.id_hash[i], batch.id_data
     begin = int(batch.id_offset[i])
@@ -278,6 +316,9 @@ def _meet(
     found = find_row(slots, facts, names, now, who, value, data, begin, length)
     if found >= 0:
         return (REPEAT if _repeats(facts, exits, found, batch, i, who) else DIFFERS), found
+    found = _met_as_second(slots, facts, now, tag, batch, i)
+    if found >= 0:
+        return AGAIN, found
     other = _other_bank(batch, i)
     if other < 0:
         return NEW, -1
@@ -323,7 +364,8 @@ def stage_rows(
         if next_tagged(slots, tag, home(tag, size)) >= 0 or (
             other >= 0 and next_tagged(slots, other, home(other, size)) >= 0
         ):
-            codes[i], found = _meet(slots, facts, names, Ends(rows, text_end, exits), batch, i)
+            now = Ends(rows, text_end, exits)
+            codes[i], found = _meet(slots, facts, names, now, tag, batch, i)
             matched[i] = np.int32(found)
             if codes[i] == SECOND:
                 undo[taken] = put_slot(slots, tag, found)
