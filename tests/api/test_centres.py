@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from openaoc.api.centres import OneIdentifier
 from openaoc.exchange.matching.sets import Identifier
-from tests.cli.server import Server
 from tests.cli.world import World, post
 
 
-def test_whoever_is_no_partner_is_refused_in_the_same_words(server: Server, world: World) -> None:
-    assert world.server is server
-    said = set()
+def test_whoever_is_no_partner_is_refused_in_the_same_words(world: World) -> None:
+    nobody, said = world.as_("nobody"), set()
     for place in ("hello", "requests", "answers", "match/set", "match/evaluate", "match/hit"):
         for headers in ({}, {"OpenAOC-Centre": "XX-AOC"}, {"OpenAOC-Centre": "*"}):
-            answer = httpx.post(f"{server.url}/v1/centre/{place}", json={}, headers=headers)
+            answer = nobody.post(f"/v1/centre/{place}", json={}, headers=headers)
             assert answer.status_code == 401, answer.text
             said.add(answer.json()["detail"])
     assert len(said) == 1
-    assert httpx.post(f"{server.url}/v1/centre/other", json={}).status_code == 404
+    assert nobody.post("/v1/centre/other", json={}).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def shown(bank: Stub, number: str) -> dict[str, Any]:
     def found() -> list[dict[str, Any]]:
         return [
             message["body"]
-            for message in bank.effects.values()
+            for message in list(bank.effects.values())
             if message["kind"] == "control.check" and message["body"]["account"] == f"1{number}"
         ]
 

@@ -208,7 +208,7 @@ def test_order_reaches_the_bank_signed_and_is_acknowledged(
     stub = signed_bank.stub
 
     def arrived() -> list[dict[str, Any]]:
-        return [m for m in stub.effects.values() if m["body"]["order"] == order["order"]]
+        return [m for m in list(stub.effects.values()) if m["body"]["order"] == order["order"]]
 
     assert wait_for(lambda: any(m["kind"] == "hold.order" for m in arrived()))
     assert stub.bad_signatures == 0

@@ -16,7 +16,7 @@ from openaoc.channels.signing import HEADER, new_signing_key, sign
 from tests.api.test_holds import order_at
 from tests.channels.institution import Stub, serving
 from tests.channels.test_delivery import wait_for
-from tests.cli.world import World, fresh_key, post
+from tests.cli.world import World, fresh_key, post, shown
 
 PATH = "/v1/iso20022"
 XML = {"Content-Type": "application/xml"}
@@ -196,12 +196,8 @@ def test_money_given_back_is_seen_where_it_went(world: World, bank: IsoStub, num
     took = world.as_("ISOB-machine").post(PATH, content=_returned(number), headers=XML)
     assert (took.status_code, took.json()["returns"]) == (200, 1), took.text
 
-    def case() -> Any:
-        shown = world.as_("investigator").get(f"/v1/cases/{_view(world, order)['case']}")
-        return shown.json()
-
     def back() -> bool:
-        located = case()["located"]
+        located = shown(world.as_("investigator"), _view(world, order)["case"])["located"]
         return [one["account"] for one in located] == [f"1{number}"]
 
     assert wait_for(back)

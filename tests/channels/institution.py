@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from openaoc.channels.signing import HEADER, BadSignature, PublicJwk, verify
+from tests.cli.server import free_port
 
 
 class Stub:
@@ -62,13 +63,14 @@ class Stub:
             if self.status < 300:
                 for message in messages:
                     self.effects.setdefault(message["idempotency_key"], message)
-        self.on_batch(messages)
+        if self.status < 300:  # what a bank says it has not taken, it does not act on
+            self.on_batch(messages)
         return self.status
 
 
 @contextmanager
 def serving(stub: Stub) -> Iterator[Stub]:
-    """The stub on a free port of loopback."""
+    """The stub on a port that no other of this run had: what is sent to an ended one is lost."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -94,8 +96,9 @@ def serving(stub: Stub) -> Iterator[Stub]:
         daemon_threads = True
         request_queue_size = 128
 
-    server = Server(("127.0.0.1", 0), Handler)
-    stub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    port = free_port()
+    server = Server(("127.0.0.1", port), Handler)
+    stub.url = f"http://127.0.0.1:{port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,9 @@ import httpx
 import msgspec
 
 from tests.cli.server import Server
+
+LIMIT_SECONDS = 120.0
+"""Longer than any limit on requests a minute lasts."""
 
 
 def fresh_key() -> dict[str, str]:
@@ -158,3 +162,14 @@ def report(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "payments": [payment],
         "proof": {"kind": "institution", "bank_case_id": "K-1"},
     } | changes
+
+
+def shown(client: httpx.Client, case: str) -> dict[str, Any]:
+    """The case as it is now; who has looked at too many in a minute waits."""
+    until = time.monotonic() + LIMIT_SECONDS
+    while (answer := client.get(f"/v1/cases/{case}")).status_code == 429:
+        assert time.monotonic() < until, answer.text
+        time.sleep(0.25)
+    assert answer.status_code == 200, answer.text
+    view: dict[str, Any] = answer.json()
+    return view

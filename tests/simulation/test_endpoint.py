@@ -17,6 +17,7 @@ from tests.simulation.orders import CENTRE_KEY, signature
 
 PATH = "/BANK1/v1/holds"
 BODY = b'{"messages":[]}'
+PATIENCE_S = 60.0
 
 
 class Known(CentreKeys):
@@ -69,7 +70,8 @@ def url(bank: Bank, clock: ManualClock) -> Iterator[str]:
 
 def post(url: str, body: bytes, header: str | None, path: str = PATH) -> int:
     headers = {HEADER: header} if header is not None else {}
-    return httpx.post(url + path, content=body, headers=headers, trust_env=False).status_code
+    with httpx.Client(timeout=PATIENCE_S, trust_env=False) as client:
+        return client.post(url + path, content=body, headers=headers).status_code
 
 
 def test_a_signed_message_is_taken_once(url: str, bank: Bank, clock: ManualClock) -> None:
@@ -108,5 +110,6 @@ def test_an_institution_out_of_reach_says_nothing(url: str, bank: Bank, clock: M
 def test_what_is_no_delivery_is_refused_and_figures_are_shown(url: str, clock: ManualClock) -> None:
     header = signature(b"nonsense", institution="BANK1", path=PATH, now=clock.now())
     assert post(url, b"nonsense", header) == 400
-    assert httpx.get(f"{url}/figures", trust_env=False).json() == {"fine": True}
-    assert httpx.get(f"{url}/other", trust_env=False).status_code == 404
+    with httpx.Client(timeout=PATIENCE_S, trust_env=False) as client:
+        assert client.get(f"{url}/figures").json() == {"fine": True}
+        assert client.get(f"{url}/other").status_code == 404
