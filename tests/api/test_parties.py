@@ -38,7 +38,8 @@ def test_users_are_listed_by_pages(world: World) -> None:
     assert cursor is None
     assert len(seen) == len(set(seen)), "none twice"
     assert {"supervisor", "agent", "SCB-liaison"} <= {name for _, name in seen}
-    assert admin.get("/v1/users", params={"cursor": "\0"}).status_code == 400
+    for other in ("\0", "garbage", "AOC-7K3M-9QX2-K", "usr_"):
+        assert admin.get("/v1/users", params={"cursor": other}).status_code == 400
 
 
 def test_rotated_key_works_and_a_revoked_one_does_not(world: World, number: str) -> None:

@@ -38,6 +38,7 @@ from openaoc.channels.idempotency import once
 from openaoc.channels.model import check_endpoint
 from openaoc.channels.signing import PublicJwk, check_public_jwk, parse_public_jwk
 from openaoc.kernel.errors import BadInput
+from openaoc.kernel.ids import is_user_id
 from openaoc.parties.model import Institution
 from openaoc.parties.permissions import Permission, require
 
@@ -210,7 +211,7 @@ def add_user(
 )
 def list_users(request: ApiRequest, cursor: Cursor = None, limit: Limit = 50) -> UserList:
     """Users by id, a page at a time."""
-    if cursor is not None and not (cursor.isascii() and cursor.isprintable()):
+    if cursor is not None and not is_user_id(cursor):
         raise BadInput("not a cursor of this list", where="cursor")
     centre = centre_of(request)
     with centre.uow.read(request.user) as tx:

@@ -28,6 +28,9 @@ CASE_BYTES: Final = 8
 """Drawn for a case number."""
 REPORT_PREFIX: Final = "rep_"
 ORDER_PREFIX: Final = "ord_"
+USER_PREFIX: Final = "usr_"
+USER_BYTES: Final = 16
+"""Drawn for a user id."""
 _SPOKEN_CASE: Final = "A0C"
 _SPOKEN_ORDER: Final = "0RD_"
 _SOUNDS_LIKE: Final = str.maketrans({"O": "0", "I": "1", "L": "1"})
@@ -125,7 +128,13 @@ def new_order_id() -> OrderId:
 
 def new_user_id() -> UserId:
     """A fresh user id."""
-    return UserId("usr_" + random_text(16).lower())
+    return UserId(USER_PREFIX + random_text(USER_BYTES).lower())
+
+
+def is_user_id(text: str) -> bool:
+    """Whether the text has a user id's form."""
+    prefix, body = text[: len(USER_PREFIX)], text[len(USER_PREFIX) :]
+    return prefix == USER_PREFIX and len(body) == USER_BYTES and set(body.upper()) <= set(ALPHABET)
 
 
 def new_key_id() -> KeyId:
