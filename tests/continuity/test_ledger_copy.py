@@ -117,7 +117,7 @@ def test_a_copy_taken_while_older_days_leave_has_every_transfer_once(tmp_path: P
             until(lambda: any(gone), "days to leave memory")
             for turn in range(6):
                 seen = source.stats().position
-                until(lambda: source.stats().position >= seen + 5, "batches")  # noqa: B023 - at once
+                until(lambda: source.stats().position >= seen + 5, "batches")  # noqa: B023 - now
                 copies.append((copy(source, tmp_path / f"copy{turn}"), tmp_path / f"copy{turn}"))
         finally:
             stop.set()

@@ -308,7 +308,7 @@ def test_any_tellings_in_any_batches(batches: list[tuple[list[Row], str]]) -> No
 
 def of(who: str, **said: object) -> Row:
     """The bank's row about T1: 100 from A/1 to B/1 unless it says something else."""
-    return row(**{"creditor": "B/1", "reporter": who} | said)  # type: ignore[arg-type]
+    return row(**{"creditor": "B/1", "reporter": who} | said)  # type: ignore[arg-type]  # fields
 
 
 CASH: dict[str, object] = {"channel": "cash_withdrawal"}
