@@ -25,7 +25,7 @@ test: env browser ## every test that takes seconds: what CI runs
 	$(BIN)/python -m pytest $(SPREAD) -m "not long" $(ARGS)
 
 test-long: env browser ## the long runs too: fuzzing, a hundred crashes
-	$(BIN)/python -m pytest $(SPREAD) --timeout 3600 $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) --timeout 3600 --hypothesis-profile search $(ARGS)
 
 check: env       ## style, types and contracts only
 	$(BIN)/python -m pytest tests/style $(ARGS)

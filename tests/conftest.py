@@ -36,9 +36,16 @@ MEMORY_BYTES_MIN = 4 << 30
 """A test run needs some 200 MB; on a machine with less to spare the ordinary disk will do."""
 _numbers = itertools.count(1)
 
-# A machine may stand still for a moment: how long an example takes says nothing.
+# A machine may stand still for a moment: how long an example takes says nothing. The same examples
+# every time, until a test changes; `make test-long` looks for others.
 hypothesis.settings.register_profile(
-    "steady", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "steady",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=True,
+)
+hypothesis.settings.register_profile(
+    "search", hypothesis.settings.get_profile("steady"), derandomize=False
 )
 hypothesis.settings.load_profile("steady")
 
