@@ -18,12 +18,10 @@ from openaoc.channels.signing import PublicJwk
 from tests.channels.institution import Stub, serving
 from tests.cli.load import Load, bank_key
 from tests.cli.server import Server, end_left_behind
-from tests.cli.world import World, fresh_key, ndjson, post
+from tests.cli.world import LIMIT_SECONDS, World, fresh_key, ndjson, post
 
 SETTLE_SECONDS_MAX = 240.0
 WORK_SECONDS_MAX = 30.0
-LIMIT_SECONDS = 120.0
-"""Longer than any limit on requests a minute lasts."""
 VIEWS_FROM_ONE_PLACE = 40
 """Fewer than one address may ask for in a minute; a hundred kills bring some thousand cases."""
 
@@ -153,7 +151,7 @@ def _check_case(victims: httpx.Client, amount_minor: int, receipt: dict[str, Any
 def _check_effects(bank: Stub, load: Load, orders: dict[str, dict[str, Any]]) -> None:
     """The bank's books: one hold for each order, one order for each account of a case."""
     assert bank.bad_signatures == 0
-    holds = [m["body"] for m in bank.effects.values() if m["kind"] == "hold.order"]
+    holds = [m["body"] for m in list(bank.effects.values()) if m["kind"] == "hold.order"]
     times = Counter((hold["order"], hold["revision"]) for hold in holds)
     assert max(times.values()) == 1
     assert max(Counter(hold["order"] for hold in holds).values()) == 1

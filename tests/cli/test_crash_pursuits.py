@@ -22,13 +22,13 @@ from openaoc.tracing.model import Claim, Rule
 from openaoc.tracing.reference import trace_cases
 from tests.channels.institution import Stub, serving
 from tests.cli.server import Server, end_left_behind
-from tests.cli.world import World, ndjson, post, report, tell, transfer
+from tests.cli.world import World, ndjson, post, report, shown, tell, transfer
 from tests.workflow.pursuit_facts import Fact, Facts
 
 CASES: Final = 12
 LOSS_MINOR: Final = 1_000_000
 PAUSE_SECONDS: Final = 0.02
-FOLLOWED_SECONDS_MAX: Final = 60.0
+FOLLOWED_SECONDS_MAX: Final = 120.0
 ACKNOWLEDGED_SECONDS_MAX: Final = 120.0
 WAITING: Final = ("issued", "acknowledged")
 
@@ -200,7 +200,7 @@ def _check_followed(client: httpx.Client, cases: list[str], stream: Stream) -> N
         time.sleep(0.2)
         found = []
         for case in cases:
-            view = client.get(f"/v1/cases/{case}").json()
+            view = shown(client, case)
             rests = {f"{p['bank']}:{p['account']}": p["amount_minor"] for p in view["located"]}
             found.append((rests, view["exited_minor"]))
             assert view["conserved"], case
