@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 
-import httpx
 import pytest
 
 from openaoc.channels.signing import PublicJwk, check_public_jwk
+from tests.channels.test_delivery import wait_for
 from tests.cli.world import World, post
 
 
@@ -45,6 +45,7 @@ def test_metrics_are_for_operators_and_carry_no_ids(world: World) -> None:
 
 def test_journal_proves_a_row_and_its_growth(world: World) -> None:
     reader = world.as_("oversight")
+    assert wait_for(lambda: reader.get("/v1/journal/head").is_success), "a first head, soon"
     head = reader.get("/v1/journal/head").json()
     assert head["size"] > 0
     proof = reader.get("/v1/journal/leaves/0/proof").json()
@@ -148,10 +149,11 @@ def test_log_of_the_server_holds_no_personal_data(world: World) -> None:
 
 
 def test_connection_may_be_kept_or_dropped_in_the_middle(world: World) -> None:
-    with httpx.Client(base_url=world.server.url, trust_env=False) as client:
+    with world.server.client() as client:
         for _ in range(3):
             assert client.get("/health").status_code == 200
-    assert httpx.get(f"{world.server.url}/health", trust_env=False).is_success
+    with world.server.client() as another:
+        assert another.get("/health").is_success
 
 
 def test_taxii_is_told_in_its_own_words_where_there_is_nothing(world: World) -> None:

@@ -16,7 +16,7 @@ import uvicorn
 from openaoc.web.words import words
 from tests.appeals.contests import code_of, decide, held, refuse, take
 from tests.appeals.site import site
-from tests.public.test_browser import ARGUMENTS, CHROMIUM, CONTRAST
+from tests.public.test_browser import ARGUMENTS, CHROMIUM, CONTRAST, PATIENT_MS
 from tests.workflow.centre import AGENT, Centre
 
 playwright_api = pytest.importorskip("playwright.sync_api")
@@ -44,8 +44,11 @@ def url(centre: Centre) -> Iterator[str]:
 @contextlib.contextmanager
 def opened(url: str, asked: list[str], **context: object) -> Iterator[Any]:
     with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS, timeout=PATIENT_MS
+        )
         page = browser.new_context(**context).new_page()
+        page.set_default_timeout(PATIENT_MS)
         page.on("request", lambda request: asked.append(request.url))
         page.goto(url)
         yield page

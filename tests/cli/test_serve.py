@@ -15,7 +15,7 @@ import pytest
 from openaoc.cli.ending import told_to_end
 from openaoc.cli.serve import at, clean_signals, listening
 from openaoc.kernel.settings import Settings
-from tests.cli.server import Server, running
+from tests.cli.server import STOP_SECONDS_MAX, Server, running
 from tests.cli.world import World, report, tell, transfer
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def alone(*words: str, **environment: str) -> subprocess.CompletedProcess[bytes]
         [sys.executable, "-m", "openaoc", *words],
         capture_output=True,
         env=kept | environment,
-        timeout=60,
+        timeout=STOP_SECONDS_MAX,
         check=False,
     )
 
@@ -53,7 +53,7 @@ def test_second_start_continues_and_signals_end_it_cleanly(tmp_path: Path) -> No
             [sys.executable, "-m", "openaoc", "serve", "--port", "0"],
             capture_output=True,
             env=second.environment(),
-            timeout=60,
+            timeout=STOP_SECONDS_MAX,
             check=False,
         )
         assert refused.returncode == 1
@@ -146,7 +146,7 @@ def test_a_witness_that_is_told_to_end_ends_well(tmp_path: Path) -> None:
         assert one.stdout is not None
         assert one.stdout.readline().startswith(b"witness on http://127.0.0.1:")
         one.send_signal(signal.SIGTERM)
-        assert one.wait(30) == 0
+        assert one.wait(STOP_SECONDS_MAX) == 0
 
 
 def test_a_centre_that_is_told_to_end_the_moment_it_says_where_it_is_ends(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_centre_that_is_told_to_end_the_moment_it_says_where_it_is_ends(tmp_pa
         assert one.stdout.readline().startswith(b"OpenAOC on http://127.0.0.1:")
         one.send_signal(signal.SIGTERM)
         try:
-            assert one.wait(60) == 0
+            assert one.wait(STOP_SECONDS_MAX) == 0
         finally:
             one.kill()
     assert not (server.data / "postgres" / "postmaster.pid").exists()

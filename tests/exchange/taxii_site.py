@@ -42,6 +42,7 @@ from tests.conftest import START, TEMPLATE
 from tests.exchange.sharing_site import ADMINISTRATOR, Site
 
 END_SECONDS_MAX = 60.0
+PATIENT_S = 60.0
 _numbers = itertools.count(1)
 
 
@@ -143,7 +144,7 @@ class TaxiiSite(Site):
             auth=("partner", self.api_keys[code]),
             headers={"Accept": MEDIA_TYPE, **headers},
             trust_env=False,
-            timeout=30,
+            timeout=PATIENT_S,
         )
 
     def collection(self, code: str, kind: CollectionKind) -> str:

@@ -26,7 +26,7 @@ from openaoc.kernel.errors import BadInput
 from openaoc.storage.postgres import EmbeddedPostgres
 from openaoc.web.rates import Rate
 from tests.exchange.sharing_site import ADMINISTRATOR, SUPERVISOR
-from tests.exchange.taxii_site import TaxiiSite, taxii_site
+from tests.exchange.taxii_site import PATIENT_S, TaxiiSite, taxii_site
 from tests.exchange.test_taxii_client import Reader
 
 FEED = NewFeed(
@@ -44,7 +44,7 @@ def site(postgres: EmbeddedPostgres) -> Iterator[TaxiiSite]:
 
 def fetch(site: TaxiiSite, name: str, key: str | None) -> httpx.Response:
     headers = {} if key is None else {"Authorization": key}
-    return httpx.get(f"{site.url}/misp/{name}", headers=headers, trust_env=False, timeout=30)
+    return httpx.get(f"{site.url}/misp/{name}", headers=headers, trust_env=False, timeout=PATIENT_S)
 
 
 def fetched(site: TaxiiSite, key: str) -> dict[str, MISPEvent]:

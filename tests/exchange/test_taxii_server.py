@@ -14,7 +14,7 @@ import pytest
 from openaoc.exchange.taxii import model
 from openaoc.exchange.taxii.model import MEDIA_TYPE, CollectionKind
 from openaoc.storage.postgres import EmbeddedPostgres
-from tests.exchange.taxii_site import Reader, TaxiiSite, stix_indicator, taxii_site
+from tests.exchange.taxii_site import PATIENT_S, Reader, TaxiiSite, stix_indicator, taxii_site
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 UNKNOWN = "7c9d8e0a-5a1f-4b6e-9f3c-2d4e6f8a0b1c"
@@ -128,7 +128,9 @@ def test_3_9_without_a_key_it_is_401_and_says_how(
     site: TaxiiSite, released: str, inbox: str, authorization: str
 ) -> None:
     headers = {"Accept": MEDIA_TYPE} | ({"Authorization": authorization} if authorization else {})
-    with Reader(base_url=f"{site.url}/taxii2/centre/", trust_env=False) as nobody:
+    with Reader(
+        base_url=f"{site.url}/taxii2/centre/", trust_env=False, timeout=PATIENT_S
+    ) as nobody:
         for path in paths(released, inbox)[:3]:
             answer = nobody.get(path, headers=headers)
             assert answer.status_code == 401
@@ -138,7 +140,7 @@ def test_3_9_without_a_key_it_is_401_and_says_how(
 
 def test_3_9_a_bearer_key_will_do(site: TaxiiSite) -> None:
     headers = {"Accept": MEDIA_TYPE, "Authorization": f"Bearer {site.api_keys['SG']}"}
-    answer = httpx.get(f"{site.url}/taxii2/", headers=headers, trust_env=False)
+    answer = httpx.get(f"{site.url}/taxii2/", headers=headers, trust_env=False, timeout=PATIENT_S)
     assert answer.status_code == 200
 
 

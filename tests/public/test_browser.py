@@ -20,6 +20,8 @@ from tests.public.pages import FIGURES, FakeCentre, public_app
 playwright_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
 REASON = "no-agreement"
+PATIENT_MS = 120_000
+"""A browser on a machine that has other work."""
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -77,8 +79,11 @@ def url(centre: FakeCentre) -> Iterator[str]:
 @contextlib.contextmanager
 def opened(url: str, **context: object) -> Iterator[Any]:
     with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS, timeout=PATIENT_MS
+        )
         page = browser.new_context(**context).new_page()
+        page.set_default_timeout(PATIENT_MS)
         page.goto(url)
         yield page
         browser.close()
@@ -92,7 +97,7 @@ def test_the_page_follows_the_figures(url: str, centre: FakeCentre) -> None:
         after = f"{centre.figures().reports + 1:,}"
         assert before in page.inner_text("#figures")
         centre.another_report()
-        page.wait_for_selector(f"#figures >> text={after}", timeout=15_000)
+        page.wait_for_selector(f"#figures >> text={after}")
         assert page.inner_text("#stale") == ""
     assert faults == []
 

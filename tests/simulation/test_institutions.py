@@ -186,7 +186,7 @@ def test_the_institutions_feed_report_block_and_answer(tmp_path: Path, straw: St
     try:
         wait_for(lambda: process.phase == "live" and len(straw.reports) > 3)
         assert straw.openings == set(KEYS)
-        assert sum(straw.rows.values()) > 1_000
+        wait_for(lambda: sum(list(straw.rows.values())) > 1_000)
         account = next(
             int(index)
             for index in nation.population.wage_payers
@@ -198,9 +198,9 @@ def test_the_institutions_feed_report_block_and_answer(tmp_path: Path, straw: St
 
         def sent() -> bool:
             header = signature(body, institution=asked.institution, path=path, now=clock.now())
-            reply = httpx.post(
-                f"http://127.0.0.1:{server.port}{path}", content=body, headers={HEADER: header}
-            )
+            address = f"http://127.0.0.1:{server.port}{path}"
+            with httpx.Client(timeout=PATIENCE_S, trust_env=False) as client:
+                reply = client.post(address, content=body, headers={HEADER: header})
             return reply.status_code == 202
 
         wait_for(sent)
@@ -216,7 +216,7 @@ def test_the_institutions_feed_report_block_and_answer(tmp_path: Path, straw: St
         assert straw.refused == 0
     finally:
         process.stop.set()
-        life.join(30)
+        life.join(PATIENCE_S)
         server.shutdown()
         server.server_close()
         nation.close()
