@@ -340,7 +340,7 @@ class WholeLife(SteppedLife):
 
     def end_case(self) -> None:
         """Dropped as false, or closed once nothing is out."""
-        pursuit, drop = self.centre.matter.pursuit, self.centre.matter.releasing.drop
+        pursuit = self.centre.matter.pursuit
         out = {order.case_id for order in all_orders(self.centre) if order.active_minor}
         quiet = [c for c in self.cases if c not in out and self.state(c) in UNDER_WORK]
         if quiet and self.choice.random() < 0.7:
@@ -348,7 +348,7 @@ class WholeLife(SteppedLife):
             self.does(SUPERVISOR, lambda tx: pursuit.close(tx, case, reason="all is done"))
         elif self.cases:
             case = self.choice.choice(self.cases)
-            self.does(SUPERVISOR, lambda tx: drop(tx, case, reason="a false report"))
+            self.does(SUPERVISOR, lambda tx: pursuit.drop(tx, case, reason="a false report"))
 
     def state(self, case: str) -> CaseState:
         return self.reads(lambda tx: self.centre.matter.cases.row(tx, case)).state
