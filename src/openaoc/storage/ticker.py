@@ -22,7 +22,7 @@ class Ticker:
     def __init__(
         self, name: str, call: Callable[[], object], *, every_s: float, rest_s: float = 0.0
     ) -> None:
-        """Every `every_s` seconds, or when woken, but `rest_s` after the last call at soonest."""
+        """After each call it rests `rest_s`, then waits to be woken, `every_s` seconds at most."""
         assert every_s > 0, "a pause between calls"
         self._rest_s = rest_s
         self._name = name

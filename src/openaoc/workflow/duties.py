@@ -26,7 +26,7 @@ from openaoc.workflow.onward import LedgerJournal
 from openaoc.workflow.pursuit import CASES_PER_RUN_MAX, Pursuit
 
 EVERY: Final = timedelta(milliseconds=500)
-"""How often the duties are looked at; an event wakes them before."""
+"""After its rest a round waits so long for an event that wakes it."""
 REST_SECONDS: Final = 0.5
 """Between two rounds, however often it is woken: what becomes due meanwhile is done together."""
 RESTS_PER_ROUND: Final = 3.0
@@ -35,7 +35,7 @@ REST_SECONDS_MAX: Final = 3.0
 ROUNDS_MAX: Final = 20
 """One duty runs at most so often in a row before the others get their turn."""
 UNHURRIED_ROUNDS: Final = 20
-"""Every so many rounds the unhurried duties are looked at too: every 10 seconds at rest."""
+"""Every so many rounds the unhurried duties are looked at too: every 20 seconds at rest."""
 UNHURRIED_SECONDS_MAX: Final = 60.0
 """And at the latest after so long, however long a round takes: partners wait for what they do."""
 STOP_SECONDS_MAX: Final = 30.0
